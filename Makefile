@@ -1,0 +1,225 @@
+# The Secure Access Fabric. `make help' lists the targets.
+#
+# One plain makefile. Objects go to $(O), so that several builds live side by side:
+#	make                    build/          optimised
+#	make SAN=1              build-asan/     AddressSanitizer and UndefinedBehaviorSanitizer
+#	make FUZZ=1             build-fuzz/     clang, libFuzzer, both sanitizers
+# What is missing (libraries, configure, config.mk) is made on the way.
+
+SHELL = /bin/sh
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+# Targets that need neither libraries nor a configuration.
+BARE = help deps deps-bench clean distclean
+ifneq ($(filter-out $(BARE),$(or $(MAKECMDGOALS),all)),)
+-include config.mk
+endif
+
+ifdef FUZZ
+O ?= build-fuzz
+CC = $(CLANG)
+VARIANT = -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+LDVARIANT = -fsanitize=address,undefined
+else ifdef SAN
+O ?= build-asan
+VARIANT = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDVARIANT = -fsanitize=address,undefined
+else
+O ?= build
+VARIANT = -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+LDVARIANT = -pie -Wl,-z,relro,-z,now
+endif
+
+WARN = -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
+	-Wno-unused-parameter
+CPPFLAGS = -D_GNU_SOURCE -Icommon -I. -I$(O) $(LIB_CFLAGS) \
+	-DFABRIC_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(libexecdir)/fabricd"' \
+	-DSYSCONFDIR='"$(sysconfdir)/fabric"'
+CFLAGS = -std=gnu11 $(WARN) $(VARIANT) -ffunction-sections -fdata-sections
+LDFLAGS = $(LDVARIANT) -Wl,--gc-sections -Wl,--as-needed
+
+# V=1 shows the whole commands.
+ifndef V
+Q = @
+SAY = @printf '  %-5s %s\n'
+else
+SAY = @:
+endif
+
+include files.mk
+
+WORKERS = dataplane routed vpnd svchostd telemd
+PROGRAMS = $(O)/fabricd/fabricd $(O)/fabricctl/fabricctl $(WORKERS:%=$(O)/libexec/%)
+
+all: $(PROGRAMS)
+
+# --- configuration ---------------------------------------------------------
+
+configure: configure.ac
+	autoheader
+	autoconf
+
+config.mk: configure config.mk.in
+	./configure -q $(CONFIGURE_ARGS)
+	@touch $@
+
+# Only when there is no configure yet are the libraries looked for: `make' alone works on a bare machine.
+configure: | deps-once
+deps-once:
+	@[ -f configure ] || tools/deps.sh
+
+deps:
+	tools/deps.sh
+deps-bench:
+	tools/deps.sh peers
+
+# --- objects ---------------------------------------------------------------
+
+$(O)/%.o: %.c config.mk
+	@mkdir -p $(@D)
+	$(SAY) CC $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/%.o: $(O)/%.c config.mk
+	$(SAY) CC $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-shadow -Wno-missing-prototypes -MMD -MP -c -o $@ $<
+
+$(O)/%.c: %.y
+	@mkdir -p $(@D)
+	$(SAY) YACC $@
+	$(Q)$(YACC) -o $@ $<
+
+define library
+$(O)/lib$(1).a: $(addprefix $(O)/,$(2))
+	@rm -f $$@
+	$$(SAY) AR $$@
+	$$(Q)$(AR) rcs $$@ $$^
+endef
+$(eval $(call library,common,$(COMMON_OBJS)))
+$(eval $(call library,keyfile,$(KEYFILE_OBJS)))
+$(eval $(call library,fabricd,$(FABRICD_OBJS)))
+$(eval $(call library,fabricctl,$(FABRICCTL_OBJS)))
+$(eval $(call library,dataplane,$(DATAPLANE_OBJS)))
+$(eval $(call library,routed,$(ROUTED_OBJS)))
+$(eval $(call library,vpnd,$(VPND_OBJS)))
+$(eval $(call library,svchostd,$(SVCHOSTD_OBJS)))
+$(eval $(call library,telemd,$(TELEMD_OBJS)))
+
+# --- programs: what each links is the list of what it can do ------------------
+
+BASE_LIBS = $(EVENT_LIBS) $(SECCOMP_LIBS) $(CAP_LIBS) $(BSD_LIBS)
+
+$(O)/fabricd/fabricd: $(O)/fabricd/main.o $(NOTLS) $(O)/libfabricd.a $(O)/libkeyfile.a $(O)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CRYPTO_LIBS) $(BASE_LIBS)
+
+$(O)/fabricctl/fabricctl: $(O)/fabricctl/fabricctl.o $(NOTLS) $(O)/libfabricctl.a $(O)/libkeyfile.a $(O)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CRYPTO_LIBS) $(BASE_LIBS)
+
+$(O)/libexec/dataplane: $(O)/fabricd/dataplane/main.o $(O)/libdataplane.a $(O)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(QUIC_LIBS) $(CRYPTO_LIBS) $(BASE_LIBS)
+
+$(O)/libexec/routed: $(O)/routed/main.o $(NOTLS) $(O)/librouted.a $(O)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SQLITE_LIBS) $(CRYPTO_LIBS) $(BASE_LIBS)
+
+$(O)/libexec/vpnd: $(O)/vpnd/main.o $(NOTLS) $(O)/libvpnd.a $(O)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CRYPTO_LIBS) $(BASE_LIBS)
+
+$(O)/libexec/svchostd: $(O)/svchostd/main.o $(NOTLS) $(O)/libsvchostd.a $(O)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CRYPTO_LIBS) $(BASE_LIBS)
+
+$(O)/libexec/telemd: $(O)/telemd/main.o $(O)/libtelemd.a $(O)/libcommon.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(EVENT_EXTRA_LIBS) $(BASE_LIBS)
+
+# --- tests -----------------------------------------------------------------
+# A test program links the objects of the daemons themselves.
+
+TEST_LIBS = $(addprefix $(O)/lib,$(addsuffix .a,fabricd fabricctl dataplane routed vpnd svchostd telemd keyfile common))
+TEST_LINK = -Wl,--start-group $(TEST_LIBS) -Wl,--end-group $(QUIC_LIBS) $(CRYPTO_LIBS) $(SQLITE_LIBS) \
+	$(EVENT_EXTRA_LIBS) $(BASE_LIBS)
+
+$(O)/tests/unit/check_%: $(O)/tests/unit/check_%.o $(TEST_LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(TEST_LINK) $(CHECK_LIBS)
+
+$(O)/tests/fuzz/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(TEST_LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(TEST_LINK)
+
+$(O)/tests/net/%: $(O)/tests/net/%.o $(TEST_LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(TEST_LINK)
+
+$(O)/tests/bench/%: $(O)/tests/bench/%.o $(TEST_LIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(TEST_LINK)
+
+UNIT_TESTS = $(addprefix $(O)/,$(UNIT))
+FUZZ_TARGETS = $(addprefix $(O)/,$(FUZZERS))
+NET_TOOLS = $(addprefix $(O)/,$(NETTOOLS))
+BENCHES = $(addprefix $(O)/,$(BENCHMARKS))
+
+unit-tests: $(UNIT_TESTS)
+fuzz-targets: $(FUZZ_TARGETS)
+net-tools: $(NET_TOOLS) $(PROGRAMS)
+benches: $(BENCHES) $(PROGRAMS)
+
+check: config.mk
+	tests/run-check
+
+fuzz: config.mk
+	$(MAKE) FUZZ=1 O=build-fuzz fuzz-targets
+	tests/fuzz/run build-fuzz $(or $(SECONDS_EACH),600)
+
+lint:
+	tests/lint
+
+demo: all
+	tests/demo
+
+bench: all
+	$(MAKE) benches
+	tests/bench/run
+
+# --- install ---------------------------------------------------------------
+
+install: all
+	tools/install.sh install
+uninstall: config.mk
+	tools/install.sh uninstall
+export DESTDIR prefix sbindir libexecdir sysconfdir mandir localstatedir O
+
+clean:
+	rm -rf build build-asan build-fuzz
+
+distclean: clean
+	rm -rf config.mk config.h config.h.in config.log config.status configure configure~ autom4te.cache
+
+help:
+	@echo 'make            build all (brings what is missing)'
+	@echo 'make demo       three nodes in network namespaces, real traffic (root); KEEP=1 leaves them up'
+	@echo 'make check      all tests (root)'
+	@echo 'make bench      measure against other VPNs (root)'
+	@echo 'make fuzz       long fuzz run; SECONDS_EACH=600'
+	@echo 'make deps       install the Debian packages and build wolfSSL and ngtcp2 into the cache'
+	@echo 'make install    honours DESTDIR, prefix; creates the users when run as root without DESTDIR'
+	@echo 'make uninstall, make clean, make distclean'
+	@echo 'make SAN=1, make FUZZ=1: the sanitizer builds'
+
+.PHONY: all deps deps-bench deps-once unit-tests fuzz-targets net-tools benches check fuzz lint demo bench \
+	install uninstall clean distclean help
+.SECONDARY:
+
+-include $(shell [ -d $(O) ] && find $(O) -name '*.d' 2>/dev/null)

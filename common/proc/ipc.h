@@ -1,0 +1,73 @@
+/*
+ * A channel between two processes of one node: frames over an AF_UNIX SEQPACKET
+ * socketpair, many frames a message, descriptors only with types that carry one.
+ *
+ * What is sent is collected in one message and leaves at ipc_flush() or when the
+ * message is full. What the socket does not take waits in a bounded queue; when
+ * that is full, ipc_reserve() returns NULL and the caller drops or waits for
+ * ops->writable. Nothing blocks and nothing grows.
+ */
+#ifndef PROC_IPC_H
+#define PROC_IPC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/frame.h"
+
+struct event_base;
+struct ipc;
+
+#define IPC_MSG_MAX	(128u * 1024)	/* one SEQPACKET message; holds any frame */
+#define IPC_MSG_FLUSH	(64u * 1024)	/* a message this full is sent at once */
+#define IPC_QUEUE_MAX	8u		/* messages that wait for the socket */
+#define IPC_READ_BATCH	16u		/* messages read in one go before others get their turn */
+
+struct ipc_ops {
+	/*
+	 * One frame. `fd` is -1, or a descriptor that the callee owns from now on; only
+	 * process-only types that procmsg_carries_fd() names can bring one. 0, or -1: the other
+	 * side broke the protocol, and the channel is closed.
+	 */
+	int	(*frame)(struct ipc *, const struct frame *f, int fd, void *arg);
+	/* After the frames of one read round: the place to flush what they caused. May be NULL. */
+	void	(*batch_end)(struct ipc *, void *arg);
+	/* There is room again after ipc_reserve() gave NULL. May be NULL. */
+	void	(*writable)(struct ipc *, void *arg);
+	/* The other side is gone or broken (`why` for the log). The ipc is still to be freed by the owner. */
+	void	(*closed)(struct ipc *, const char *why, void *arg);
+};
+
+/* A connected pair, non-blocking, close-on-exec, with large buffers. 0 or -1 with errno. */
+int	ipc_pair(int fds[2]);
+
+/* Takes ownership of fd. NULL when memory is short. `ops` is kept by reference. */
+struct ipc *ipc_new(struct event_base *, int fd, const struct ipc_ops *ops, void *arg);
+
+/* Closes the descriptor and what was queued. May be called from any callback of the same ipc. NULL is fine. */
+void	ipc_free(struct ipc *);
+
+/* Room for `len` bytes (one frame or a part of the message) in the message being built, or NULL when the queue is full. */
+uint8_t	*ipc_reserve(struct ipc *, size_t len);
+
+/* Keeps the first `used` bytes of what ipc_reserve() gave. */
+void	ipc_commit(struct ipc *, size_t used);
+
+/* Encodes one frame. -1 with errno EAGAIN (queue full) or EINVAL (would not decode). */
+int	ipc_send(struct ipc *, const struct frame *f);
+
+/* As ipc_send() for a process-only type, with a descriptor that is duplicated; the caller keeps its own. */
+int	ipc_send_fd(struct ipc *, const struct frame *f, int fd);
+
+/* Sends the message being built. 0, or -1 with errno EAGAIN when it had to be queued (which is fine). */
+int	ipc_flush(struct ipc *);
+
+/* Stops and resumes reading: backpressure towards the other process. */
+void	ipc_pause(struct ipc *);
+void	ipc_resume(struct ipc *);
+
+/* Bytes that wait for the socket. */
+size_t	ipc_backlog(const struct ipc *);
+
+#endif

@@ -1,0 +1,225 @@
+/*
+ * Process-only frames: the messages between the supervisor and its workers and
+ * between the workers of one node. A network port refuses them (FRAME_E_PROC).
+ *
+ * Each body is a TLV list (wire/tlv.h). One table in procmsg.c describes, for each
+ * type, its fields; encoding, decoding and every range check follow from the table.
+ */
+#ifndef PROC_PROCMSG_H
+#define PROC_PROCMSG_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wire/frame.h"
+#include "wire/record.h"
+
+enum worker_kind {
+	WORKER_DATAPLANE, WORKER_ROUTED, WORKER_VPND, WORKER_SVCHOSTD, WORKER_TELEMD,
+	WORKER_COUNT,
+	WORKER_SUPERVISOR = WORKER_COUNT	/* the other end of a worker's control channel */
+};
+
+enum procmsg_type {
+	/* life of a worker: supervisor <-> worker */
+	PM_READY = 0x1000,	/* w->s: in its sandbox, waiting for configuration */
+	PM_STATS,		/* s->telemd, fd: another worker's counter page (read-only) */
+	PM_PORT,		/* s->w, fd: a channel to another worker, replacing the one before */
+	PM_LOG,			/* s->w, fd optional: level, and the new descriptor after a rotation */
+	PM_STOP,		/* s->w: drain and exit */
+	PM_SECRET,		/* s->dataplane: keys for retry tokens and stateless resets; outlive a restart */
+	PM_NET_CHANGED,		/* s->dataplane: a local address or route changed */
+	/* configuration, a transaction: BEGIN, items, END -> OK or BAD; then COMMIT or ABORT */
+	PM_CONF_BEGIN = 0x1020,
+	PM_CONF_END,
+	PM_CONF_OK,		/* w->s */
+	PM_CONF_BAD,		/* w->s: text says why */
+	PM_CONF_COMMIT,
+	PM_CONF_ABORT,
+	PM_CONF_NODE = 0x1030,
+	PM_CONF_PEER,
+	PM_CONF_PEER_ADDR,
+	PM_CONF_PEER_PREFIX,
+	PM_CONF_SESSION,
+	PM_CONF_SOCKET,		/* fd: a bound UDP socket (dataplane) or a listening TCP socket (telemd) */
+	PM_CONF_VPN,
+	PM_CONF_TUN,		/* fd: vpnd's TUN; comes with PM_CONF_VPN in the same transaction */
+	PM_CONF_SERVICE,
+	PM_CONF_STATE_DIR,	/* fd: routed's state directory */
+	/* identity */
+	PM_DELEGATE = 0x1050,	/* w->s: certify this key of mine */
+	PM_DELEGATION,		/* s->w */
+	/* requests of fabricctl, handed on by the supervisor */
+	PM_REQUEST = 0x1060,	/* s->w */
+	PM_ROW,			/* w->s: one row of the answer (proc/row.h) */
+	PM_DONE,		/* w->s: the answer is whole, or failed */
+	/* between workers */
+	PM_BIND = 0x1080,	/* adapter->dataplane: I serve this service */
+	PM_TARGET,		/* routed->dataplane: hold a session to this node */
+	PM_TARGET_ADDR,		/* routed->dataplane: it may be dialled here */
+	PM_TARGET_DEL,
+	PM_PEER_UP,		/* dataplane->routed, vpnd, svchostd: an authenticated session */
+	PM_PEER_DOWN,
+	PM_PEER_STAT,		/* dataplane->routed (each second) and vpnd (when mtu changes) */
+	PM_DIAL_FAILED,		/* dataplane->routed */
+};
+
+#define PM_TEXT_MAX	255
+#define PM_IFNAME_MAX	15
+
+struct pm_ready { uint32_t generation; uint32_t pid; };
+struct pm_stats { uint8_t kind; uint32_t generation; };
+struct pm_port { uint8_t kind; uint32_t generation; };
+struct pm_log { uint8_t level; bool has_fd; };
+struct pm_stop { uint32_t drain_ms; };
+struct pm_secret { uint8_t token_key[32]; uint8_t reset_key[32]; };
+struct pm_conf_begin { uint64_t version; };	/* counts the supervisor's configurations */
+struct pm_conf_bad { char text[PM_TEXT_MAX + 1]; };
+
+struct pm_conf_node {
+	char	name[RECORD_NAME_MAX + 1];
+	uint8_t	node_id[NODE_ID_LEN];
+	uint8_t	authority[RECORD_KEY_LEN];	/* public */
+	char	tenant[RECORD_TENANT_MAX + 1];
+};
+
+struct pm_conf_peer {
+	uint8_t	node_id[NODE_ID_LEN];
+	char	name[RECORD_NAME_MAX + 1];
+};
+
+struct pm_addr {		/* an underlay address */
+	uint8_t	 family;	/* 4 or 6 */
+	uint8_t	 addr[16];	/* network order */
+	uint16_t port;
+};
+
+struct pm_conf_peer_addr { uint8_t node_id[NODE_ID_LEN]; struct pm_addr addr; };
+struct pm_conf_peer_prefix { uint8_t node_id[NODE_ID_LEN]; struct record_prefix prefix; };
+
+struct pm_conf_session {
+	uint32_t keepalive_ms;		/* PING when idle for this long */
+	uint32_t dead_ms;		/* a session from which nothing came for this long is dead */
+	uint32_t auth_timeout_ms;	/* from the first packet to SESSION_READY */
+	uint32_t max_sessions;
+	uint32_t retry_above;		/* half-open connections above which Retry is asked for */
+	uint32_t auth_fail_per_min;	/* failed authentications an address prefix (/24, /56) may have a minute */
+	bool	 peers_only;		/* only configured peers may connect; else any member of the tenant */
+	bool	 gso;			/* UDP_SEGMENT and UDP_GRO */
+};
+
+struct pm_conf_socket { uint8_t purpose; struct pm_addr addr; };
+enum { SOCKET_FABRIC_UDP = 1, SOCKET_METRICS };
+
+struct pm_conf_vpn {
+	char	 ifname[PM_IFNAME_MAX + 1];
+	uint16_t mtu;
+	struct record_prefix addr4;	/* own address; family 0 when there is none; len is the fabric's IPv4 prefix */
+	struct record_prefix addr6;	/* own address; len is OVERLAY_PREFIX6_LEN */
+};
+
+struct pm_conf_tun { bool vnet_hdr; bool offload; };	/* vnet_hdr false: a plain fd handed in by Android or -U */
+struct pm_conf_service { char name[FRAME_SERVICE_MAX + 1]; };
+
+struct pm_delegate { uint8_t purpose; uint8_t key[RECORD_KEY_LEN]; };
+struct pm_delegation {
+	uint8_t	purpose;
+	struct frame_bytes membership, delegation;	/* borrowed from the frame */
+	uint64_t renew_at;				/* seconds since 1970: ask again from then on */
+};
+
+struct pm_request {
+	uint64_t id;				/* the supervisor's; rows and the end repeat it */
+	char	 command[32];			/* "sessions", "streams", "counters", "ping", ... */
+	char	 argument[PM_TEXT_MAX + 1];
+	uint64_t count;				/* e.g. pings; 0 when the command has none */
+};
+struct pm_row { uint64_t id; struct frame_bytes row; };
+struct pm_done { uint64_t id; uint8_t status; char text[PM_TEXT_MAX + 1]; };	/* status: fabricctl's exit status */
+
+struct pm_bind { char service[FRAME_SERVICE_MAX + 1]; };
+struct pm_target { uint8_t node_id[NODE_ID_LEN]; bool dial; };
+struct pm_target_addr { uint8_t node_id[NODE_ID_LEN]; struct pm_addr addr; };
+struct pm_target_del { uint8_t node_id[NODE_ID_LEN]; };
+
+struct pm_peer_up {
+	uint8_t	 node_id[NODE_ID_LEN];
+	char	 name[RECORD_NAME_MAX + 1];	/* from the membership: proven, not configured */
+	char	 tenant[RECORD_TENANT_MAX + 1];
+	uint32_t roles;
+	uint8_t	 tier;
+	uint64_t not_after;
+	struct frame_bytes prefixes;	/* the membership's: family, len, addr (4 or 16 bytes), back to back */
+	struct pm_addr addr;		/* where it is now */
+	uint32_t datagram_max;		/* bytes of frames that fit in one datagram now */
+	bool	 initiator;		/* we dialled */
+	struct frame_bytes membership;	/* the record itself */
+};
+struct pm_peer_down { uint8_t node_id[NODE_ID_LEN]; uint64_t reason; };
+struct pm_peer_stat {
+	uint8_t	 node_id[NODE_ID_LEN];
+	uint32_t rtt_us, rttvar_us;
+	uint64_t sent, lost;		/* packets on this session */
+	uint64_t bytes_in, bytes_out;
+	uint32_t datagram_max;
+	bool	 mtu_settled;		/* path MTU discovery has ended: datagram_max will not soon grow */
+	uint64_t idle_ms;		/* since something was received */
+};
+struct pm_dial_failed { uint8_t node_id[NODE_ID_LEN]; struct pm_addr addr; uint64_t reason; };
+
+struct procmsg {
+	enum procmsg_type type;
+	union {
+		struct pm_ready ready;
+		struct pm_stats stats;
+		struct pm_port port;
+		struct pm_log log;
+		struct pm_stop stop;
+		struct pm_secret secret;
+		struct pm_conf_begin conf_begin;
+		struct pm_conf_bad conf_bad;
+		struct pm_conf_node conf_node;
+		struct pm_conf_peer conf_peer;
+		struct pm_conf_peer_addr conf_peer_addr;
+		struct pm_conf_peer_prefix conf_peer_prefix;
+		struct pm_conf_session conf_session;
+		struct pm_conf_socket conf_socket;
+		struct pm_conf_vpn conf_vpn;
+		struct pm_conf_tun conf_tun;
+		struct pm_conf_service conf_service;
+		struct pm_delegate delegate;
+		struct pm_delegation delegation;
+		struct pm_request request;
+		struct pm_row row;
+		struct pm_done done;
+		struct pm_bind bind;
+		struct pm_target target;
+		struct pm_target_addr target_addr;
+		struct pm_target_del target_del;
+		struct pm_peer_up peer_up;
+		struct pm_peer_down peer_down;
+		struct pm_peer_stat peer_stat;
+		struct pm_dial_failed dial_failed;
+	};
+};
+
+/* Decodes a frame of a process-only type. 0, or a negative frame_error. Borrowed fields point into the frame. */
+int	procmsg_decode(struct procmsg *m, const struct frame *f);
+
+struct ipc;
+
+/* Encodes m and puts it into ipc's message (no flush). fd is -1 or is duplicated. -1 with errno EAGAIN or EINVAL. */
+int	procmsg_send(struct ipc *, const struct procmsg *m, int fd);
+
+/* Encodes m as a whole frame into buf; the length, or 0. For tests and for procmsg_send(). */
+size_t	procmsg_encode(uint8_t *buf, size_t size, const struct procmsg *m);
+
+/* Whether frames of this type may carry a descriptor. */
+bool	procmsg_carries_fd(uint64_t type);
+
+const char *procmsg_name(uint64_t type);
+const char *worker_name(unsigned kind);		/* "dataplane", ..., "fabricd" */
+int	worker_parse(const char *name);		/* enum worker_kind below WORKER_COUNT, or -1 */
+
+#endif

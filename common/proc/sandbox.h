@@ -1,0 +1,27 @@
+/*
+ * Confinement of a worker. The order is fixed: what must be open is open; then network
+ * namespace, chroot, groups, uid, capabilities, limits, no_new_privs, Landlock, seccomp.
+ * Any failure is fatal.
+ */
+#ifndef PROC_SANDBOX_H
+#define PROC_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct sandbox {
+	bool	    privileged;	/* started as root: chroot, uid, namespace; false under fabricd -U */
+	uid_t	    uid;
+	gid_t	    gid;
+	const char *chroot;	/* an empty directory of root's */
+	bool	    network;	/* keeps the node's network namespace */
+	unsigned    nofile;	/* descriptors at most */
+	size_t	    memory;	/* RLIMIT_DATA in bytes; 0: none */
+	const int  *syscalls;	/* beyond what every worker may do; ends with -1 */
+};
+
+/* Confines this process. Does not return on failure. */
+void	sandbox_enter(const struct sandbox *);
+
+#endif

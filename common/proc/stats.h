@@ -1,0 +1,63 @@
+/*
+ * Counter pages: one shared page set a worker, made by the supervisor (memfd), written
+ * by the worker with plain stores, read by telemd. The lists in stats_<worker>.h
+ * name each counter; their order is the layout.
+ */
+#ifndef PROC_STATS_H
+#define PROC_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proc/procmsg.h"
+
+#define STATS_PAGE_LEN	8192u
+#define STATS_MAGIC	0x46414253u
+
+struct stats_page {
+	uint32_t magic;
+	uint32_t kind;		/* enum worker_kind */
+	uint32_t generation;
+	uint32_t count;
+	uint64_t counter[(STATS_PAGE_LEN - 16) / 8];
+};
+
+/* X(symbol, metric name, labels, help): a name ending in _total is a counter, any other a gauge. */
+#include "proc/stats_dataplane.h"
+#include "proc/stats_routed.h"
+#include "proc/stats_vpnd.h"
+#include "proc/stats_svchostd.h"
+#include "proc/stats_telemd.h"
+
+#define X(sym, name, labels, help) STAT_##sym,
+enum stat_dataplane { STATS_DATAPLANE STAT_DATAPLANE_COUNT };
+enum stat_routed { STATS_ROUTED STAT_ROUTED_COUNT };
+enum stat_vpnd { STATS_VPND STAT_VPND_COUNT };
+enum stat_svchostd { STATS_SVCHOSTD STAT_SVCHOSTD_COUNT };
+enum stat_telemd { STATS_TELEMD STAT_TELEMD_COUNT };
+#undef X
+
+/* This process's page; a private one until stats_map() succeeds, so that counting needs no check. */
+extern struct stats_page *stats;
+#define STAT_ADD(sym, n) (stats->counter[STAT_##sym] += (n))
+#define STAT_INC(sym) STAT_ADD(sym, 1)
+#define STAT_SET(sym, n) (stats->counter[STAT_##sym] = (n))
+
+struct stats_desc {
+	const char *name, *labels, *help;
+};
+
+/* The list of a worker kind; *count receives its length. */
+const struct stats_desc *stats_desc(enum worker_kind kind, size_t *count);
+
+/* Maps the worker's own page from fd (closed afterwards) and fills its header. -1 with errno. */
+int	stats_map(int fd, enum worker_kind kind, uint32_t generation);
+
+/* Makes a page for a worker: a sealed-size memfd, or -1. */
+int	stats_create(void);
+
+/* Maps another's page read-only from fd (closed afterwards). NULL with errno. Unmap with stats_unmap(). */
+const struct stats_page *stats_map_ro(int fd);
+void	stats_unmap(const struct stats_page *);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * Records: the one signed, versioned TLV statement. fabric-record(5) is normative.
+ *
+ *	magic "FR", version (1 byte, 1), kind (1 byte), body length (varint), body (TLV), signature (64)
+ *
+ * The signature is Ed25519 over "fabric record v1" NUL, then all bytes from the magic to the body's end.
+ * This file parses and builds; who may sign what is decided by the caller (crypto/identity.h).
+ */
+#ifndef WIRE_RECORD_H
+#define WIRE_RECORD_H
+
+#include "wire/frame.h"
+
+#define RECORD_SIG_LEN	64
+#define RECORD_KEY_LEN	32
+#define RECORD_NAME_MAX	63
+#define RECORD_TENANT_MAX 63
+#define RECORD_ADDRS_MAX 8
+
+enum record_kind {
+	RECORD_REQUEST = 1,	/* node, self-signed: asks for a membership */
+	RECORD_MEMBERSHIP,	/* authority -> node */
+	RECORD_DELEGATION,	/* node -> a worker's key */
+	RECORD_KIND_COUNT
+};
+
+enum record_purpose {		/* of a delegated key */
+	PURPOSE_SESSION = 1,	/* the dataplane's: TLS certificate and AUTH */
+	PURPOSE_COUNT
+};
+
+enum node_role {
+	ROLE_MOBILE_EDGE, ROLE_ENTRY, ROLE_RELAY, ROLE_EXIT, ROLE_SERVICE_HOST, ROLE_CONTROL_PLANE,
+	ROLE_ROUTE_COORDINATOR, ROLE_STORAGE, ROLE_OBSERVER, ROLE_UPDATE_CACHE,
+	ROLE_COUNT
+};
+
+struct record_prefix {
+	uint8_t	family;		/* 4 or 6 */
+	uint8_t	len;		/* prefix length in bits; bits beyond it are zero */
+	uint8_t	addr[16];	/* network order; IPv4 in the first four bytes */
+};
+
+#define RECORD_TIME_MAX	253402300799ull	/* 9999-12-31T23:59:59Z */
+
+/*
+ * One decoded record; pointers point into the input. Every kind has issuer, subject, serial, not_before and
+ * not_after (later than not_before); which others it has, all of them required unless said, is noted here.
+ * Fields that a kind does not have are zero after decoding and are not written by encoding.
+ */
+struct record {
+	enum record_kind kind;
+	bool		 params_skipped;/* an unknown field from 0x40 on was skipped */
+	const uint8_t	*issuer;	/* public key that signed: RECORD_KEY_LEN */
+	const uint8_t	*subject;	/* public key it is about: RECORD_KEY_LEN; in a request the issuer's own */
+	uint64_t	 serial;	/* grows with each that an issuer gives a subject */
+	uint64_t	 not_before;	/* seconds since 1970 */
+	uint64_t	 not_after;	/* at most RECORD_TIME_MAX */
+	char		 name[RECORD_NAME_MAX + 1];	/* request, membership: [a-z0-9][a-z0-9.-]* */
+	char		 tenant[RECORD_TENANT_MAX + 1];	/* membership: as name */
+	uint32_t	 roles;		/* membership: 1 << enum node_role; unknown bits are kept and grant nothing */
+	uint8_t		 tier;		/* membership: trust tier 0..9 */
+	struct record_prefix prefixes[RECORD_ADDRS_MAX];/* membership: overlay prefixes that are the node's own */
+	uint8_t		 nprefixes;	/* may be 0 */
+	uint8_t		 purpose;	/* delegation: enum record_purpose */
+	struct frame_bytes signed_part;	/* what the signature covers, without the domain string */
+	const uint8_t	*signature;
+	struct frame_bytes raw;
+};
+
+enum record_error {
+	RECORD_OK = 0,
+	RECORD_E_MAGIC = -101, RECORD_E_VERSION = -102, RECORD_E_KIND = -103,
+	RECORD_E_LENGTH = -104,	/* truncated, above FRAME_RECORD_MAX, or a length not in its shortest form */
+	RECORD_E_FIELD = -105,	/* a field that this kind does not have, or outside its range */
+	RECORD_E_MISSING = -106,
+	RECORD_E_TLV = -107,	/* the list: order, truncation, varints, an unknown tag below 0x40 */
+	RECORD_E_NAME = -108,	/* name or tenant */
+	RECORD_E_TIME = -109,	/* not_after is not later than not_before, or above RECORD_TIME_MAX */
+	RECORD_E_PREFIX = -110, RECORD_E_TRAILING = -111,
+};
+
+#define RECORD_DOMAIN "fabric record v1"	/* signed with its NUL */
+
+/* Decodes the one record that fills buf exactly. RECORD_OK or a record_error. Checks no signature. */
+int	record_decode(struct record *r, const uint8_t *buf, size_t len);
+
+/* As record_decode(), but other bytes may follow; r->raw.len tells the record's length. */
+int	record_decode_first(struct record *r, const uint8_t *buf, size_t len);
+
+/*
+ * Encodes all but the signature. Returns the length (the signature belongs right behind it), or 0 when
+ * it, with the RECORD_SIG_LEN bytes of the signature, does not fit in `size`, or decode would refuse it.
+ */
+size_t	record_encode(uint8_t *buf, size_t size, const struct record *r);
+
+const char *record_strerror(int err);
+const char *record_kind_name(unsigned kind);
+const char *role_name(unsigned role);		/* "mobile-edge", ... */
+int	role_parse(const char *name);		/* enum node_role or -1 */
+
+#endif
