@@ -1,0 +1,198 @@
+# Sourced by the tests that run real daemons: a sandbox of namespaces, nodes in it, conditions, counting.
+#
+#	. tests/net/lib.sh
+#	sandbox "$@"            # re-executes the script inside mount, network and pid namespaces of its own
+#	host a; host r; host b  # network namespaces
+#	link a 10.0.1.1/24 r 10.0.1.254/24
+#	node a 10.0.1.1 10.77.0.1 [role,role]
+#	peer a b; start a b
+#	t "what is claimed" command...
+#	finish
+#
+# Everything ends with the sandbox: its first process is the pid namespace's init, so that nothing can
+# be left behind, whatever ends the script.
+# shellcheck shell=bash
+
+FABRIC_O=${FABRIC_O:-build}
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+FABRICD=$ROOT/$FABRIC_O/fabricd/fabricd
+FABRICCTL=$ROOT/$FABRIC_O/fabricctl/fabricctl
+LIBEXEC=${LIBEXEC:-$ROOT/$FABRIC_O/libexec}
+PORT=4600
+OVERLAY=10.77.0.0/16
+passed=0 failed=0 skipped=0
+
+say() { printf '%s\n' "$*"; }
+die() { printf '%s: %s\n' "$0" "$*" >&2; exit 1; }
+
+sandbox() {
+	if [ -z "${FABRIC_SANDBOX:-}" ]; then
+		[ "$(id -u)" -eq 0 ] || { say 'SKIP: not root'; say '0 passed, 0 failed, 1 skipped'; exit 0; }
+		for p in "$FABRICD" "$FABRICCTL" "$LIBEXEC/dataplane"; do
+			[ -x "$p" ] || die "$p is not built: run make"
+		done
+		export FABRIC_SANDBOX=1
+		exec unshare --mount --net --pid --ipc --uts --fork --kill-child=KILL --mount-proc -- "$0" "$@"
+	fi
+	mount --make-rprivate /
+	mount -t tmpfs -o mode=755 tmpfs /run
+	mkdir -p /run/netns /run/work
+	W=/run/work
+	ip link set lo up
+	trap 'exit 130' INT TERM
+	trap 'show_failure' EXIT
+}
+
+# The logs of all nodes when a test failed: nobody can look again, the sandbox is gone.
+show_failure() {
+	[ "$failed" -eq 0 ] && [ "${finished:-0}" -eq 1 ] && return
+	for f in "$W"/*/log/*.log "$W"/*/stderr; do
+		[ -s "$f" ] && { say "--- $f"; tail -n "${LOGLINES:-15}" "$f"; }
+	done
+}
+
+host() { # NAME: a network namespace
+	ip netns add "$1"
+	ip -n "$1" link set lo up
+	in_ "$1" sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0
+}
+
+in_() { # NAME COMMAND...
+	local ns=$1
+	shift
+	ip netns exec "$ns" "$@"
+}
+
+link() { # HOST ADDRESS/LEN HOST ADDRESS/LEN: a veth pair, named after the other end
+	ip link add "$3" netns "$1" type veth peer name "$1" netns "$3"
+	ip -n "$1" addr add "$2" dev "$3"
+	ip -n "$3" addr add "$4" dev "$1"
+	ip -n "$1" link set "$3" up
+	ip -n "$3" link set "$1" up
+}
+
+router() { # HOST: forwards
+	in_ "$1" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+}
+
+authority() {
+	[ -e "$W/authority/authority.key" ] && return
+	"$FABRICCTL" authority init --no-passphrase -d "$W/authority" >/dev/null || die 'authority init'
+}
+
+declare -A node_addr node_id
+node() { # NAME UNDERLAY-ADDRESS OVERLAY-ADDRESS [ROLES [TENANT]]: identity and configuration
+	local name=$1 addr=$2 overlay=$3 d=$W/$1
+	authority
+	mkdir -p "$d/log" "$d/state"
+	"$FABRICCTL" node init --name "$name" -d "$d" >/dev/null || die "node init $name"
+	"$FABRICCTL" authority sign "$d/node.req" --roles "${4:-mobile-edge}" --tenant "${5:-acme}" --expires 30d \
+		--address "$overlay/32" -d "$W/authority" -o "$d/signed.cert" >/dev/null || die "sign $name"
+	"$FABRICCTL" node install "$d/signed.cert" -d "$d" --authority "$W/authority/authority.pub" >/dev/null ||
+		die "node install $name"
+	node_addr[$name]=$addr
+	node_id[$name]=$("$FABRICCTL" record "$d/node.cert" --json | grep -oE '"node_?id": *"[0-9a-f]{64}"' | grep -oE '[0-9a-f]{64}' | head -n 1)
+	[ -n "${node_id[$name]}" ] || die "node id of $name"
+	cat >"$d/fabricd.conf" <<-CONF
+	node "$name" {
+		key "$d/node.key"
+		certificate "$d/node.cert"
+		authority "$d/authority.pub"
+	}
+	directory run "$d/run"
+	directory log "$d/log"
+	directory state "$d/state"
+	directory chroot "$d/empty"
+	libexec "$LIBEXEC"
+	user dataplane 64001
+	user routed 64002
+	user vpnd 64003
+	user svchostd 64004
+	user telemd 64005
+	log level ${LOGLEVEL:-info}
+	listen on $addr port $PORT
+	session { keepalive 2 s dead 10 s accept members }
+	vpn { interface fab0 address $overlay/${OVERLAY#*/} mtu ${MTU:-1380} }
+	service "echo"
+	metrics listen on 127.0.0.1 port 9464
+	CONF
+}
+
+peer() { # NODE PEER...: NODE is told the address and id of each PEER
+	local name=$1 p
+	shift
+	for p in "$@"; do
+		echo "peer \"$p\" { id ${node_id[$p]} address ${node_addr[$p]} port $PORT }" >>"$W/$name/fabricd.conf"
+	done
+}
+
+start() { # NODE...
+	local name
+	for name in "$@"; do
+		in_ "$name" "$FABRICD" -d -f "$W/$name/fabricd.conf" >>"$W/$name/stderr" 2>&1 &
+		echo $! >"$W/$name/pid"
+	done
+}
+
+stop() { # NODE...: ends the supervisor as an operator would, and waits
+	local name pid
+	for name in "$@"; do
+		pid=$(cat "$W/$name/pid")
+		kill -TERM "$pid" 2>/dev/null
+		wait_for 10 gone "$pid" || say "node $name did not stop"
+		rm -f "$W/$name/pid"
+	done
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+ctl() { # NODE fabricctl's words...
+	local name=$1
+	shift
+	"$FABRICCTL" -s "$W/$name/run" "$@"
+}
+
+worker_pid() { # NODE WORKER
+	pgrep -P "$(cat "$W/$1/pid")" -x "$2"
+}
+
+wait_for() { # SECONDS COMMAND...: until it succeeds
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -ge "$end" ] && return 1
+		sleep 0.05
+	done
+}
+
+up() { # NODE PEER-OVERLAY-ADDRESS: one ping goes through
+	in_ "$1" ping -n -c 1 -W 1 "$2"
+}
+
+t() { # DESCRIPTION COMMAND...
+	local what=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		passed=$((passed + 1))
+		say "ok: $what"
+	else
+		failed=$((failed + 1))
+		say "FAILED: $what: $*"
+		printf '%s\n' "$out" | tail -n 20 | sed 's/^/    /'
+	fi
+}
+
+skip() {
+	skipped=$((skipped + 1))
+	say "SKIP: $*"
+}
+
+finish() {
+	local name
+	for name in "$W"/*/pid; do
+		[ -e "$name" ] && stop "$(basename "$(dirname "$name")")"
+	done
+	finished=1
+	say "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	exit
+}
