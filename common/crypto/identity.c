@@ -31,10 +31,11 @@ record_sign(uint8_t *buf, size_t size, struct record *r, const struct sign_key *
 	struct crypto_piece pieces[2] = { { RECORD_DOMAIN, sizeof(RECORD_DOMAIN) }, { buf, 0 } };
 	size_t len;
 
-	if (r->not_before >= r->not_after || size < RECORD_SIG_LEN)
+	if (r->not_before >= r->not_after)
 		return 0;
 	r->issuer = k->public;
-	if ((len = record_encode(buf, size - RECORD_SIG_LEN, r)) == 0)
+	/* record_encode() leaves room for the signature, or fails. */
+	if ((len = record_encode(buf, size, r)) == 0 || size - len < RECORD_SIG_LEN)
 		return 0;
 	pieces[1].len = len;
 	if (sign_make(buf + len, k, pieces, 2) == -1)
