@@ -209,7 +209,10 @@ int	procmsg_decode(struct procmsg *m, const struct frame *f);
 
 struct ipc;
 
-/* Encodes m and puts it into ipc's message (no flush). fd is -1 or is duplicated. -1 with errno EAGAIN or EINVAL. */
+/*
+ * Encodes m and puts it into ipc's message (no flush; one with a descriptor leaves at once). fd is -1 or is
+ * duplicated. -1 with errno EAGAIN, or EINVAL: decode would refuse it, or fd is not what the type says.
+ */
 int	procmsg_send(struct ipc *, const struct procmsg *m, int fd);
 
 /* Encodes m as a whole frame into buf; the length, or 0. For tests and for procmsg_send(). */
@@ -217,6 +220,9 @@ size_t	procmsg_encode(uint8_t *buf, size_t size, const struct procmsg *m);
 
 /* Whether frames of this type may carry a descriptor. */
 bool	procmsg_carries_fd(uint64_t type);
+
+/* Whether they must: the receiver refuses one without. PM_LOG says it in has_fd. */
+bool	procmsg_needs_fd(uint64_t type);
 
 const char *procmsg_name(uint64_t type);
 const char *worker_name(unsigned kind);		/* "dataplane", ..., "fabricd" */

@@ -2,7 +2,8 @@
  * Rows: what a worker answers to fabricctl. A row says its own names, so that the
  * supervisor hands it on unread and fabricctl prints any row as a table or as JSON.
  *
- *	field = name (length byte, bytes), type (1 byte), value
+ *	field = name (length byte, then [a-z0-9_] bytes), type (1 byte), value
+ *	value = STR: length (2 bytes, big endian), bytes; UINT: 8 bytes, big endian; BOOL: 1 byte, 0 or 1
  */
 #ifndef PROC_ROW_H
 #define PROC_ROW_H

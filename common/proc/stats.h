@@ -50,13 +50,22 @@ struct stats_desc {
 /* The list of a worker kind; *count receives its length. */
 const struct stats_desc *stats_desc(enum worker_kind kind, size_t *count);
 
-/* Maps the worker's own page from fd (closed afterwards) and fills its header. -1 with errno. */
+/*
+ * Maps the worker's own page from fd (closed afterwards) and fills its header; counters go on from where
+ * the worker's last generation left them. -1 with errno.
+ */
 int	stats_map(int fd, enum worker_kind kind, uint32_t generation);
 
 /* Makes a page for a worker: a sealed-size memfd, or -1. */
 int	stats_create(void);
 
-/* Maps another's page read-only from fd (closed afterwards). NULL with errno. Unmap with stats_unmap(). */
+/* A second descriptor of that page that cannot be mapped for writing: for telemd. -1 with errno. Needs /proc. */
+int	stats_open_ro(int fd);
+
+/*
+ * Maps another's page read-only from fd (closed afterwards). NULL with errno. Unmap with stats_unmap().
+ * Its content is what that worker wrote: `count` may be anything, and is no limit to trust.
+ */
 const struct stats_page *stats_map_ro(int fd);
 void	stats_unmap(const struct stats_page *);
 

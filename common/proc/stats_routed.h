@@ -1,3 +1,20 @@
 /* The counters of routed: X(symbol, metric name, labels, help). Included by proc/stats.h only. */
 #define STATS_ROUTED \
-	X(ROUTED_STARTS, "fabric_routed_start_generation", "", "Generation of the running worker")
+	X(ROUTED_STARTS, "fabric_routed_start_generation", "", "Generation of the running worker") \
+	X(ROUTED_PEERS_CONFIGURED, "fabric_routed_peers", "set=\"configured\"", "Nodes in the directory") \
+	X(ROUTED_PEERS_KNOWN, "fabric_routed_peers", "set=\"known\"", "Nodes in the directory") \
+	X(ROUTED_PEERS_UP, "fabric_routed_peers", "set=\"up\"", "Nodes in the directory") \
+	X(ROUTED_PEERS_EVICTED, "fabric_routed_peers_evicted_total", "", "Nodes forgotten to make room for others") \
+	X(ROUTED_PEERS_REFUSED, "fabric_routed_peers_refused_total", "", "Nodes for which there was no room") \
+	X(ROUTED_SESSIONS_UP, "fabric_routed_sessions_up_total", "", "Sessions that the dataplane reported as begun") \
+	X(ROUTED_SESSIONS_DOWN, "fabric_routed_sessions_down_total", "", "Sessions that the dataplane reported as ended") \
+	X(ROUTED_MEASUREMENTS, "fabric_routed_measurements_total", "", "Measurements of sessions taken in") \
+	X(ROUTED_DIAL_FAILURES, "fabric_routed_dial_failures_total", "", "Failed attempts to reach a peer at an address") \
+	X(ROUTED_TARGETS_SENT, "fabric_routed_targets_sent_total", "", "Targets given to the dataplane") \
+	X(ROUTED_TARGETS_DELETED, "fabric_routed_targets_deleted_total", "", "Targets taken from the dataplane") \
+	X(ROUTED_STORE_OPEN, "fabric_routed_database_open", "", "1 while the directory is kept on disk, 0 while in memory only") \
+	X(ROUTED_STORE_COMMITS, "fabric_routed_database_commits_total", "", "Transactions written to the directory database") \
+	X(ROUTED_STORE_ERRORS, "fabric_routed_database_errors_total", "", "Failures to open, read or write the directory database") \
+	X(ROUTED_STORE_MOVED, "fabric_routed_database_moved_aside_total", "", "Corrupt or newer databases moved aside") \
+	X(ROUTED_STORE_ROWS_REFUSED, "fabric_routed_database_rows_refused_total", "", "Stored rows that made no sense") \
+	X(ROUTED_REQUESTS, "fabric_routed_requests_total", "", "Requests of fabricctl answered")
