@@ -28,7 +28,7 @@ die() { printf '%s: %s\n' "$0" "$*" >&2; exit 1; }
 sandbox() {
 	if [ -z "${FABRIC_SANDBOX:-}" ]; then
 		[ "$(id -u)" -eq 0 ] || { say 'SKIP: not root'; say '0 passed, 0 failed, 1 skipped'; exit 0; }
-		for p in "$FABRICD" "$FABRICCTL" "$LIBEXEC/dataplane"; do
+		for p in ${NEEDS-"$FABRICD" "$FABRICCTL" "$LIBEXEC/dataplane"}; do
 			[ -x "$p" ] || die "$p is not built: run make"
 		done
 		export FABRIC_SANDBOX=1
@@ -67,8 +67,8 @@ link() { # HOST ADDRESS/LEN HOST ADDRESS/LEN: a veth pair, named after the other
 	ip link add "$3" netns "$1" type veth peer name "$1" netns "$3"
 	ip -n "$1" addr add "$2" dev "$3"
 	ip -n "$3" addr add "$4" dev "$1"
-	ip -n "$1" link set "$3" up
-	ip -n "$3" link set "$1" up
+	ip -n "$1" link set dev "$3" up
+	ip -n "$3" link set dev "$1" up
 }
 
 router() { # HOST: forwards
@@ -129,7 +129,7 @@ peer() { # NODE PEER...: NODE is told the address and id of each PEER
 start() { # NODE...
 	local name
 	for name in "$@"; do
-		in_ "$name" "$FABRICD" -d -f "$W/$name/fabricd.conf" >>"$W/$name/stderr" 2>&1 &
+		ip netns exec "$name" "$FABRICD" -d -f "$W/$name/fabricd.conf" >>"$W/$name/stderr" 2>&1 &
 		echo $! >"$W/$name/pid"
 	done
 }
