@@ -37,7 +37,7 @@ struct ipc {
 	struct msg *cur;		/* the message being built; NULL: none */
 	bool	 want_room;		/* ipc_reserve() gave NULL: ops->writable is due */
 	bool	 paused;
-	bool	 dead;			/* nothing more can be sent; `closed` is due or has been called */
+	const char *why_dead;		/* nothing more can be sent; `closed` is due or has been called */
 	bool	 closed;		/* ops->closed has been called */
 	bool	 freed;			/* by a callback; the memory goes when the last of them has returned */
 	unsigned depth;			/* callbacks that run now */
@@ -46,6 +46,7 @@ struct ipc {
 static struct msg_queue spare = TAILQ_HEAD_INITIALIZER(spare);
 static unsigned nspare;
 
+static const char gone[] = "the other side is gone";
 static const struct frame_limits limits = { FRAME_PORT_PROC, FRAME_MAX_CEILING };
 
 static struct msg *
@@ -141,7 +142,7 @@ stop_events(struct ipc *ipc)
 static void
 end(struct ipc *ipc, const char *why)
 {
-	ipc->dead = true;
+	ipc->why_dead = why;
 	drop_output(ipc);
 	stop_events(ipc);
 	if (ipc->closed || ipc->freed)
@@ -152,9 +153,9 @@ end(struct ipc *ipc, const char *why)
 
 /* Found out while sending: what was received is still to be read, so the reader ends the channel. */
 static void
-mark_dead(struct ipc *ipc)
+mark_dead(struct ipc *ipc, const char *why)
 {
-	ipc->dead = true;
+	ipc->why_dead = why;
 	drop_output(ipc);
 	event_del(ipc->writable);
 	event_active(ipc->readable, EV_READ, 0);
@@ -190,7 +191,7 @@ send_msg(struct ipc *ipc, const uint8_t *p, size_t len, int fd)
 		return 1;
 	if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS)
 		return 0;
-	mark_dead(ipc);
+	mark_dead(ipc, errno == EPIPE || errno == ECONNRESET ? gone : strerror(errno));
 	return -1;
 }
 
@@ -201,7 +202,7 @@ drain(struct ipc *ipc)
 	struct msg *m;
 	int n = 1;
 
-	if (ipc->dead)
+	if (ipc->why_dead != NULL)
 		return -1;
 	while (n == 1 && (m = TAILQ_FIRST(&ipc->queue)) != NULL) {
 		n = send_msg(ipc, m->data, m->len, m->fd);
@@ -250,7 +251,7 @@ seal(struct ipc *ipc)
 static void
 watch_output(struct ipc *ipc)
 {
-	if (!ipc->dead)
+	if (ipc->why_dead == NULL)
 		event_add(ipc->writable, NULL);
 }
 
@@ -267,7 +268,7 @@ ipc_flush(struct ipc *ipc)
 {
 	int n;
 
-	if (ipc->dead) {
+	if (ipc->why_dead != NULL) {
 		errno = EAGAIN;
 		return -1;
 	}
@@ -288,13 +289,13 @@ ipc_reserve(struct ipc *ipc, size_t len)
 		errno = EINVAL;
 		return NULL;
 	}
-	if (ipc->dead) {
+	if (ipc->why_dead != NULL) {
 		errno = EAGAIN;
 		return NULL;
 	}
 	/* A full message that is still here did not go out in ipc_commit(): it has to wait with the others. */
 	if (m != NULL && (m->len >= IPC_MSG_FLUSH || len > IPC_MSG_MAX - m->len)) {
-		if (ipc_flush(ipc) == -1 && (ipc->dead || !seal(ipc))) {
+		if (ipc_flush(ipc) == -1 && (ipc->why_dead != NULL || !seal(ipc))) {
 			no_room(ipc);
 			return NULL;
 		}
@@ -312,7 +313,7 @@ ipc_commit(struct ipc *ipc, size_t used)
 	if (ipc->cur == NULL)
 		return;
 	ipc->cur->len += used;
-	if (ipc->cur->len >= IPC_MSG_FLUSH && ipc_flush(ipc) == -1 && !ipc->dead)
+	if (ipc->cur->len >= IPC_MSG_FLUSH && ipc_flush(ipc) == -1 && ipc->why_dead == NULL)
 		seal(ipc);
 }
 
@@ -367,7 +368,7 @@ ipc_send_fd(struct ipc *ipc, const struct frame *f, int fd)
 		return -1;
 	}
 	n = ipc_flush(ipc) == 0;
-	if (ipc->dead || (n == 0 && (!seal(ipc) || queue_full(ipc))) || (m = msg_get()) == NULL) {
+	if (ipc->why_dead != NULL || (n == 0 && (!seal(ipc) || queue_full(ipc))) || (m = msg_get()) == NULL) {
 		no_room(ipc);
 		return -1;
 	}
@@ -399,7 +400,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (drain(ipc) == 1)
 		event_del(ipc->writable);
-	if (ipc->dead || !ipc->want_room || ipc->queued > IPC_QUEUE_MAX / 2)
+	if (ipc->why_dead != NULL || !ipc->want_room || ipc->queued > IPC_QUEUE_MAX / 2)
 		return;
 	ipc->want_room = false;
 	if (ipc->ops->writable == NULL)
@@ -468,6 +469,13 @@ decode(struct frame *f, const uint8_t *p, size_t len)
 	return n;
 }
 
+/* Whether a descriptor came where there must be one, and none where there may not. */
+static bool
+fd_legal(uint64_t type, int fd)
+{
+	return fd != -1 ? procmsg_carries_fd(type) : !procmsg_needs_fd(type);
+}
+
 /* The frames of one message. NULL, or why the channel has to be closed. */
 static const char *
 deliver(struct ipc *ipc, const uint8_t *p, size_t len, int fd)
@@ -482,8 +490,9 @@ deliver(struct ipc *ipc, const uint8_t *p, size_t len, int fd)
 			why = n == FRAME_MORE ? "a frame is cut off" : frame_strerror(n);
 			break;
 		}
-		if (fd != -1 && !procmsg_carries_fd(f.type)) {
-			why = "a descriptor that its message may not carry";
+		if (!fd_legal(f.type, fd)) {
+			why = fd != -1 ? "a descriptor that its message may not carry" :
+			    "a message without its descriptor";
 			break;
 		}
 		p += f.raw.len;
@@ -522,13 +531,13 @@ read_round(struct ipc *ipc, bool *any)
 			continue;
 		}
 		if (n == -1 && errno == EAGAIN)
-			return reset || ipc->dead ? "the other side is gone" : NULL;
+			return ipc->why_dead != NULL ? ipc->why_dead : reset ? gone : NULL;
 		if (n == -1)
 			return errno == EMSGSIZE ? "a message is too long" : strerror(errno);
 		if (n == 0) {
 			if (fd != -1)
 				close(fd);
-			return "the other side is gone";
+			return gone;
 		}
 		*any = true;
 		why = deliver(ipc, buf, (size_t)n, fd);
@@ -549,8 +558,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	why = read_round(ipc, &any);
 	if (any && !ipc->freed && ipc->ops->batch_end != NULL)
 		ipc->ops->batch_end(ipc, ipc->arg);
-	if (!ipc->freed && why == NULL && ipc->dead && ipc->paused)
-		why = "the other side is gone";
+	if (!ipc->freed && why == NULL && ipc->paused)
+		why = ipc->why_dead;
 	if (!ipc->freed && why != NULL)
 		end(ipc, why);
 	ipc->depth--;
@@ -562,8 +571,10 @@ ipc_new(struct event_base *base, int fd, const struct ipc_ops *ops, void *arg)
 {
 	struct ipc *ipc = calloc(1, sizeof(*ipc));
 
-	if (ipc == NULL)
+	if (ipc == NULL) {
+		close(fd);
 		return NULL;
+	}
 	ipc->ops = ops;
 	ipc->arg = arg;
 	TAILQ_INIT(&ipc->queue);
@@ -579,6 +590,7 @@ fail:
 	if (ipc->writable != NULL)
 		event_free(ipc->writable);
 	free(ipc);
+	close(fd);
 	return NULL;
 }
 
@@ -591,7 +603,7 @@ ipc_free(struct ipc *ipc)
 	event_free(ipc->readable);
 	event_free(ipc->writable);
 	close(ipc->fd);
-	ipc->dead = true;
+	ipc->why_dead = gone;
 	ipc->freed = true;
 	release(ipc);
 }

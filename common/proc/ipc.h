@@ -27,8 +27,9 @@ struct ipc;
 struct ipc_ops {
 	/*
 	 * One frame. `fd` is -1, or a descriptor that the callee owns from now on; only
-	 * process-only types that procmsg_carries_fd() names can bring one. 0, or -1: the other
-	 * side broke the protocol, and the channel is closed.
+	 * process-only types that procmsg_carries_fd() names can bring one, and those that
+	 * procmsg_needs_fd() names have one. 0, or -1: the other side broke the protocol, and
+	 * the channel is closed.
 	 */
 	int	(*frame)(struct ipc *, const struct frame *f, int fd, void *arg);
 	/* After the frames of one read round: the place to flush what they caused. May be NULL. */
@@ -42,28 +43,37 @@ struct ipc_ops {
 /* A connected pair, non-blocking, close-on-exec, with large buffers. 0 or -1 with errno. */
 int	ipc_pair(int fds[2]);
 
-/* Takes ownership of fd. NULL when memory is short. `ops` is kept by reference. */
+/* Takes ownership of fd. NULL when memory is short (fd is closed). `ops` is kept by reference. */
 struct ipc *ipc_new(struct event_base *, int fd, const struct ipc_ops *ops, void *arg);
 
 /* Closes the descriptor and what was queued. May be called from any callback of the same ipc. NULL is fine. */
 void	ipc_free(struct ipc *);
 
-/* Room for `len` bytes (one frame or a part of the message) in the message being built, or NULL when the queue is full. */
+/*
+ * Room for `len` bytes (whole frames) in the message being built, or NULL when the queue is full. Nothing else of
+ * this ipc's may be called before ipc_commit().
+ */
 uint8_t	*ipc_reserve(struct ipc *, size_t len);
 
 /* Keeps the first `used` bytes of what ipc_reserve() gave. */
 void	ipc_commit(struct ipc *, size_t used);
 
-/* Encodes one frame. -1 with errno EAGAIN (queue full) or EINVAL (would not decode). */
+/* Encodes one frame. -1 with errno EAGAIN (queue full, or `closed` is due) or EINVAL (would not decode). */
 int	ipc_send(struct ipc *, const struct frame *f);
 
-/* As ipc_send() for a process-only type, with a descriptor that is duplicated; the caller keeps its own. */
+/*
+ * As ipc_send() for a process-only type, with a descriptor that is duplicated; the caller keeps its own. It is a
+ * message of its own and leaves at once, after what was built before it.
+ */
 int	ipc_send_fd(struct ipc *, const struct frame *f, int fd);
 
-/* Sends the message being built. 0, or -1 with errno EAGAIN when it had to be queued (which is fine). */
+/* Sends the message being built. 0, or -1 with errno EAGAIN when it has to wait for the socket (which is fine). */
 int	ipc_flush(struct ipc *);
 
-/* Stops and resumes reading: backpressure towards the other process. */
+/*
+ * Stops and resumes reading: backpressure towards the other process. The frames of a message that has been
+ * read are still delivered, and while it is paused the other side's end goes unnoticed.
+ */
 void	ipc_pause(struct ipc *);
 void	ipc_resume(struct ipc *);
 

@@ -29,6 +29,7 @@ struct worker {
 struct worker_ops {
 	enum worker_kind kind;
 	bool		 network;	/* see struct sandbox */
+	bool		 files;
 	unsigned	 nofile;
 	size_t		 memory;
 	const int	*syscalls;
