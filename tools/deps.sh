@@ -16,8 +16,8 @@
 # Debian 12 has no wolfSSL with QUIC and no ngtcp2 of this decade's API, and Debian's wolfSSL
 # binaries lack AES-NI everywhere. So the upstream tarballs are taken from newer suites of the
 # Debian archive. This is done in an apt state of its own, in a temporary directory: the
-# machine's own sources, lists and pins are read, never written. The mirror and the keyring are
-# the ones the machine is configured with.
+# machine's own sources are read and its lists and pins left alone. The mirror and the keyring
+# are the ones the machine is configured with.
 #
 # Environment: FABRIC_CACHE (default: $XDG_CACHE_HOME/fabric or ~/.cache/fabric), TMPDIR.
 
@@ -36,7 +36,8 @@ readonly NGTCP2_VERSION=1.24.0
 readonly NGTCP2_SHA256=7fa5ec2be0f0cbed8bc4ec89c0787dfa9d8ce678f1ed9477c52f30eb1a591207
 readonly NGTCP2_SUITES='forky sid'
 
-readonly CACHE=${FABRIC_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/fabric}
+CACHE=$(realpath -ms "${FABRIC_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/fabric}")
+readonly CACHE
 readonly COMPILER=gcc	# always the same, so that "make CC=clang" finds the same prefix
 readonly CFLAGS_LIBS='-O3 -fPIC'
 # ngtcp2 >= 1.22 calls wolfSSL_EVP_aes_*_ecb; our packet protection calls AES directly.
@@ -187,11 +188,15 @@ keyring_for() {
 	done
 }
 
-# apt_in KIND SUITE command...: an apt tool on the private state of that suite
+# apt_in KIND SUITE command...: an apt tool on the private state of that suite. The machine's
+# pins and default release are about its own suites and would hide this one. Locks are for
+# the system's directories, which are not written.
 apt_in() {
 	local s=$STATE/$1-$2 tool=$3
 	shift 3
 	"$tool" -q -o Dir::Etc::sourcelist="$s/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+	    -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+	    -o APT::Default-Release= \
 	    -o Dir::State::lists="$s/lists" -o Dir::Cache="$s/cache" \
 	    -o Dir::Cache::archives="$s/archives" -o Debug::NoLocking=1 \
 	    -o Acquire::Languages=none -o Acquire::Retries=3 \
@@ -201,28 +206,53 @@ apt_in() {
 # suite_open KIND SUITE: have the verified index of a suite. KIND is deb or deb-src. One state
 # for each suite, so that whatever apt finds in it is that suite's.
 suite_open() {
-	local kind=$1 suite=$2 s uri key log target=Packages
+	local s=$STATE/$1-$2
+	if [ -z "$STATE" ] || [ ! -d "$s" ]; then
+		suite_fetch "$1" "$2"
+		s=$STATE/$1-$2
+	fi
+	[ -e "$s/ok" ]
+}
+
+# The same, or one that is signed but past its date, as a frozen mirror's is. That will do for a
+# tarball whose SHA-256 is pinned, and for nothing else.
+suite_open_pinned() {
+	suite_open "$1" "$2" || [ -e "$STATE/$1-$2/stale" ]
+}
+
+suite_fetch() {
+	local kind=$1 suite=$2 s uri log
 	state_open
 	s=$STATE/$kind-$suite
-	if [ -d "$s" ]; then
-		[ -e "$s/ok" ]
-		return
-	fi
-	[ "$kind" = deb ] || target=Sources
 	mkdir -p "$s/lists/partial" "$s/archives/partial" "$s/cache"
 	for uri in $(mirrors); do
-		key=$(keyring_for "$uri")
-		echo "$kind [target=$target${key:+ signed-by=$key}] $uri $suite main" > "$s/sources.list"
-		if log=$(apt_in "$kind" "$suite" apt-get update 2>&1); then
+		if log=$(suite_update "$kind" "$suite" "$uri"); then
 			: > "$s/ok"
 			return
 		fi
 		say "suite $suite: no verified index from $uri:"
 		echo "$log" | grep '^[EW]:' | sort -u || true
+		case $kind:$log in
+		deb-src:*' is expired '*)
+			if suite_update "$kind" "$suite" "$uri" check-valid-until=no > /dev/null; then
+				say "suite $suite: its index is signed but expired; used for pinned sources only"
+				: > "$s/stale"
+				return
+			fi ;;
+		esac
 	done
 	[ -e "$s/sources.list" ] ||
 		say "suite $suite: the machine's apt configuration names no Debian archive (component main)"
-	return 1
+}
+
+# suite_update KIND SUITE URI [source option]
+suite_update() {
+	local target=Packages key
+	[ "$1" = deb ] || target=Sources
+	key=$(keyring_for "$3")
+	echo "$1 [target=$target${4:+ $4}${key:+ signed-by=$key}] $3 $2 main" \
+	    > "$STATE/$1-$2/sources.list"
+	apt_in "$1" "$2" apt-get update 2>&1
 }
 
 # ---------------------------------------------------------------- sources
@@ -250,7 +280,7 @@ source_get() {
 	fi
 	say "fetching the sources of $name $version"
 	for suite; do
-		suite_open deb-src "$suite" || continue
+		suite_open_pinned deb-src "$suite" || continue
 		if [ -n "$(source_version "$name" "$suite" "$version")" ]; then
 			source_download "$name" "$suite" "$version"
 			source_check_pin "$name" "$version" "$sha"
@@ -338,8 +368,9 @@ wolfssl_flags() {
 # The directory's name says what is in it; its hash covers all that changes the result.
 libs_key() {
 	local compiler machine sum
-	compiler=$($COMPILER -dumpfullversion -dumpversion) && machine=$($COMPILER -dumpmachine) ||
-		die "$COMPILER is not installed; run: tools/deps.sh apt"
+	command -v $COMPILER > /dev/null || die "$COMPILER is not installed; run: tools/deps.sh apt"
+	compiler=$($COMPILER -dumpfullversion -dumpversion)
+	machine=$($COMPILER -dumpmachine)
 	sum=$(echo "$WOLFSSL_SHA256 $NGTCP2_SHA256 $CFLAGS_LIBS $WOLFSSL_CPPFLAGS $COMMON_FLAGS" \
 	    "$(wolfssl_flags)" "$NGTCP2_FLAGS $compiler $machine recipe-1" | sha256sum | cut -c 1-12)
 	echo "wolfssl-$WOLFSSL_VERSION-ngtcp2-$NGTCP2_VERSION-$machine-$sum"
@@ -402,14 +433,15 @@ work_open() { WORK=$(mktemp -d "$CACHE/.build-XXXXXX"); }
 
 # The environment of a calling make, and flags meant for the fabric itself, stay outside.
 libs_build() {
-	local prefix=$1 notes=
+	local prefix=$1 notes flags
 	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CC CPPFLAGS CFLAGS LDFLAGS LIBS CONFIG_SITE
 	work_open
 	mkdir "$WORK/out"
 
-	# shellcheck disable=SC2086  # lists of suites and flags are split on purpose
+	# shellcheck disable=SC2086  # suites and flags are split on purpose, here and below
 	source_get wolfssl "$WOLFSSL_VERSION" "$WOLFSSL_SHA256" "$WOLFSSL_LAST_RESORT" $WOLFSSL_SUITES
-	build wolfssl "$WORK/out" $(wolfssl_flags) CPPFLAGS="$WOLFSSL_CPPFLAGS"
+	read -r -d '' -a flags < <(wolfssl_flags) || true
+	build wolfssl "$WORK/out" "${flags[@]}" CPPFLAGS="$WOLFSSL_CPPFLAGS"
 	notes="wolfssl: $SRC_VERSION $(sha256_of "$SRC_FILE")${SRC_NOTE:+$'\n'note: $SRC_NOTE}"
 
 	# shellcheck disable=SC2086
@@ -434,12 +466,13 @@ build() {
 	log=$CACHE/$name.log
 	say "building $name $SRC_VERSION"
 	mkdir "$WORK/$name"
-	tar -x -f "$SRC_FILE" -C "$WORK/$name" --strip-components=1 --no-same-owner
+	tar -x -f "$SRC_FILE" -C "$WORK/$name" --strip-components=1 --no-same-owner ||
+		die "$name $SRC_VERSION: cannot unpack $SRC_FILE"
 	(
-		cd "$WORK/$name"
+		cd "$WORK/$name" || exit
 		build_step autoconf prepare_configure
 		# shellcheck disable=SC2086
-		build_step configure ./configure --prefix="$out" --libdir="$out/lib" $COMMON_FLAGS \
+		build_step configure configure_known --prefix="$out" --libdir="$out/lib" $COMMON_FLAGS \
 		    CC="$COMPILER" CFLAGS="$CFLAGS_LIBS" "$@"
 		build_step make make -j"$(nproc)"
 		build_step 'make install' make install
@@ -448,7 +481,29 @@ build() {
 		die "$name $SRC_VERSION: $(sed -n 's/^deps.sh: step failed: //p' "$log" | tail -n 1)" \
 		    "failed; the whole log is $log"
 	}
+	if [ -s "$WORK/$name/unknown-flags" ]; then
+		SRC_NOTE="${SRC_NOTE:-$name $SRC_VERSION}; knows not and is built without:$(cat "$WORK/$name/unknown-flags")"
+		say "FALLBACK: $SRC_NOTE"
+	fi
 	rm -rf "${WORK:?}/$name"
+}
+
+# Another version than the pinned one may lack a switch; wolfSSL's configure then refuses.
+configure_known() {
+	local arg name known=()
+	for arg; do
+		case $arg in
+		--enable-*|--disable-*)
+			name=${arg#--*able-}
+			name=${name%%=*}
+			grep -q "enable_${name//-/_}\b" configure || {
+				printf ' %s' "$arg" >> unknown-flags
+				continue
+			} ;;
+		esac
+		known+=("$arg")
+	done
+	./configure "${known[@]}"
 }
 
 build_step() {
@@ -472,8 +527,8 @@ prepare_configure() {
 # Keep headers, archives and pkg-config files. All is static: what pkg-config would tell only
 # with --static is told always. Paths are those after the rename.
 libs_trim() {
-	local out=$1 prefix=$2 pc
-	rm -rf "$out/bin" "$out/share" "$out/lib/cmake" "$out"/lib/*.la
+	local out=${1:?} prefix=$2 pc
+	rm -rf "${out:?}/bin" "$out/share" "$out/lib/cmake" "$out"/lib/*.la
 	for pc in "$out"/lib/pkgconfig/*.pc; do
 		sed -i "s|$out|$prefix|g; s/^Requires\\.private:/Requires:/" "$pc"
 		awk '/^Libs\.private:/ { sub(/^[^:]*:/, ""); priv = $0; next }
@@ -508,7 +563,7 @@ cmd_peers() {
 		peer_get nebula nebula nebula-cert
 		peer_get openvpn openvpn
 		# An empty directory is no answer that a later run should find.
-		[ -s "$WORK/out/VERSIONS" ] || die "none of the peers could be had"
+		grep -qv ': missing$' "$WORK/out/VERSIONS" || die "none of the peers could be had"
 		rm -rf "$dir"
 		mv "$WORK/out" "$dir"
 	fi
@@ -528,7 +583,7 @@ peer_get() {
 		fi
 	done
 	say "MISSING: $package ($*): no suite of: $(peer_suites | xargs) has one that runs here"
-	echo "$package: missing" >> "$WORK/out/MISSING"
+	echo "$package: missing" >> "$WORK/out/VERSIONS"
 }
 
 # Take a package of one suite; fails, with the reason said, unless all its programs run.
@@ -549,7 +604,7 @@ deb_download() {
 	local package=$1 suite=$2 dl=$STATE/deb-$2/dl
 	mkdir -p "$dl"
 	[ "$(id -u)" -ne 0 ] || chown _apt "$dl" 2>/dev/null || true
-	if ! apt_in deb "$suite" apt-cache show "$package" > /dev/null 2>&1; then
+	if [ -z "$(apt_in deb "$suite" apt-cache madison "$package" 2>/dev/null)" ]; then
 		say "$package: not in $suite"
 		return 1
 	fi
@@ -587,7 +642,10 @@ peer_lacks() {
 	local out
 	out=$(timeout 10 "$1" --version 2>&1 < /dev/null) || true
 	case $out in
-	*'not found'*|*'cannot open shared object'*) echo "${out%%$'\n'*}" ;;
+	*'not found'*|*'cannot open shared object'*)
+		out=${out%%$'\n'*}
+		out=${out#*: }	# the program's name, then what the loader says
+		echo "${out% (required by*}" ;;
 	*[0-9].[0-9]*) ;;
 	*) echo "--version says no version: ${out%%$'\n'*}" ;;
 	esac
