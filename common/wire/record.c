@@ -291,14 +291,14 @@ record_encode(uint8_t *buf, size_t size, const struct record *r)
 	struct record back = { .kind = r->kind };
 	size_t head;
 
-	if (r->kind < RECORD_REQUEST || r->kind >= RECORD_KIND_COUNT || size < RECORD_SIG_LEN)
+	if (r->kind < RECORD_REQUEST || r->kind >= RECORD_KIND_COUNT)
 		return 0;
 	tlv_write_init(&count, NULL, FRAME_RECORD_MAX);
 	body_put(&count, r);
 	head = HEAD_LEN + varint_len(count.len);
 	if (count.failed || head + count.len + RECORD_SIG_LEN > FRAME_RECORD_MAX)
 		return 0;
-	tlv_write_init(&w, buf, size - RECORD_SIG_LEN);
+	tlv_write_init(&w, buf, size);
 	field_put_raw(&w, (const uint8_t[]){ 'F', 'R', RECORD_VERSION, (uint8_t)r->kind }, HEAD_LEN);
 	field_put_uint(&w, count.len);
 	body_put(&w, r);

@@ -89,8 +89,8 @@ int	record_decode(struct record *r, const uint8_t *buf, size_t len);
 int	record_decode_first(struct record *r, const uint8_t *buf, size_t len);
 
 /*
- * Encodes all but the signature. Returns the length (the signature belongs right behind it), or 0 when
- * it, with the RECORD_SIG_LEN bytes of the signature, does not fit in `size`, or decode would refuse it.
+ * Encodes all but the signature into `size` bytes. Returns the length (the signature belongs right behind
+ * it, and is the caller's to find room for), or 0 when it does not fit or decode would refuse it.
  */
 size_t	record_encode(uint8_t *buf, size_t size, const struct record *r);
 
