@@ -261,6 +261,17 @@ output_path(char out[PATH_MAX], const struct authority_options *o)
 	return -1;
 }
 
+static bool passphrase_missing;
+
+static const char *
+ask(void)
+{
+	const char *words = identity_passphrase();
+
+	passphrase_missing = words == NULL;	/* and it was said why */
+	return words;
+}
+
 static int
 authority_key_read(struct sign_key *k, const struct authority_options *o)
 {
@@ -269,9 +280,10 @@ authority_key_read(struct sign_key *k, const struct authority_options *o)
 	if (identity_path(path, o->dir, AUTHORITY_KEY_FILE) == -1)
 		return -1;
 	identity_passphrase_from(o->passphrase_file);
-	if (keyfile_read_secret(k, path, identity_passphrase, err) == 0)
+	if (keyfile_read_secret(k, path, ask, err) == 0)
 		return 0;
-	identity_fail("%s", err);
+	if (!passphrase_missing)
+		identity_fail("%s", err);
 	return -1;
 }
 
