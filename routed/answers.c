@@ -1,0 +1,265 @@
+/* Requests of fabricctl: "peers", what the directory knows; "status", what is so now and by which proof. */
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hex.h"
+#include "proc/stats.h"
+#include "routed/routed.h"
+
+#define RETRY_MS	5	/* after the control channel was full */
+#define LIST_MAX	1024	/* bytes of a list in a row */
+
+struct list {
+	char	text[LIST_MAX];
+	size_t	len;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+list_add(struct list *l, const char *fmt, ...)
+{
+	char item[128];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(item, sizeof(item), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(item) || l->len + 1 + (size_t)n >= sizeof(l->text))
+		return;
+	if (l->len > 0)
+		l->text[l->len++] = ',';
+	memcpy(l->text + l->len, item, (size_t)n + 1);
+	l->len += (size_t)n;
+}
+
+static void
+list_addr(struct list *l, const struct pm_addr *a)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	inet_ntop(a->family == 4 ? AF_INET : AF_INET6, a->addr, text, sizeof(text));
+	list_add(l, a->family == 4 ? "%s:%u" : "[%s]:%u", text, a->port);
+}
+
+static void
+list_prefixes(struct list *l, const struct record_prefix *p, size_t n)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < n; i++) {
+		inet_ntop(p[i].family == 4 ? AF_INET : AF_INET6, p[i].addr, text, sizeof(text));
+		list_add(l, "%s/%u", text, p[i].len);
+	}
+}
+
+static void
+row_begin(struct row_writer *w, const struct peer *p)
+{
+	char id[2 * NODE_ID_LEN + 1];
+
+	row_init(w);
+	row_str(w, "name", peer_name(p));
+	row_str(w, "id", hex_encode(id, p->node_id, NODE_ID_LEN));
+}
+
+/* Why it is not up; a peer that waits to be dialled by the other side has no fault. */
+static const char *
+why(const struct routed *r, const struct peer *p, enum peer_state state)
+{
+	if (state == PEER_STATE_UP)
+		return "";
+	if (!r->dir->dataplane)
+		return "no-dataplane";
+	if (p->session.up)
+		return state == PEER_STATE_DOWN ? "silent" : "unproven";
+	if (p->down_reason != REASON_NONE)
+		return reason_name(p->down_reason);
+	return p->configured && !p->told_dial ? "no-address" : "";
+}
+
+static void
+status_row(const struct routed *r, const struct peer *p, uint64_t now, struct row_writer *w)
+{
+	const struct peer_session *s = &p->session;
+	enum peer_state state = peer_state(r->dir, p, now);
+	bool up = state == PEER_STATE_UP;
+	struct list prefixes = { .len = 0 };
+
+	list_prefixes(&prefixes, p->prefixes, p->nprefixes);
+	list_prefixes(&prefixes, p->member.prefixes, p->member.nprefixes);
+	row_begin(w, p);
+	row_str(w, "state", peer_state_name(state));
+	row_str(w, "carrier", up ? "quic" : "");
+	row_uint(w, "rtt_us", up ? p->quality.srtt_us : 0);
+	row_uint(w, "bytes_in", s->bytes_in);
+	row_uint(w, "bytes_out", s->bytes_out);
+	row_uint(w, "since_s", s->up ? (now - s->since_ns) / NS_PER_SEC : 0);
+	row_uint(w, "age_ms", s->proof_ns != 0 && now > s->proof_ns ? (now - s->proof_ns) / NS_PER_MS : 0);
+	row_str(w, "prefixes", prefixes.text);
+	row_str(w, "reason", why(r, p, state));
+}
+
+static const char *
+source(const struct peer *p)
+{
+	if (!p->configured)
+		return "session";
+	return p->member.record_len > 0 ? "config,session" : "config";
+}
+
+static void
+peers_row(const struct routed *r, const struct peer *p, uint64_t now, struct row_writer *w)
+{
+	struct list addrs = { .len = 0 };
+	uint32_t failures = 0;
+
+	for (size_t i = 0; i < p->naddrs; i++) {
+		list_addr(&addrs, &p->addrs[i].addr);
+		failures += p->addrs[i].failures;
+	}
+	row_begin(w, p);
+	row_str(w, "source", source(p));
+	row_str(w, "addresses", addrs.text);
+	row_str(w, "state", peer_state_name(peer_state(r->dir, p, now)));
+	row_uint(w, "rtt_us", p->quality.srtt_us);
+	row_uint(w, "rtt_min_us", p->quality.min_us);
+	row_uint(w, "loss_permille", p->quality.loss_permille);
+	row_uint(w, "first_seen_s", p->first_seen);
+	row_uint(w, "last_seen_s", p->last_seen);
+	row_uint(w, "dial_failures", failures);
+	row_str(w, "proven_name", p->member.name);
+	row_str(w, "tenant", p->member.tenant);
+	row_uint(w, "tier", p->member.tier);
+	row_uint(w, "not_after_s", p->member.not_after);
+}
+
+/* Status is about whom this node has to do with; the directory remembers others as well. */
+static bool
+belongs(const struct answer *a, const struct peer *p)
+{
+	return !a->status || p->configured || p->session.up;
+}
+
+static void
+answer_end(struct routed *r, struct answer *a)
+{
+	worker_done(r->worker, a->id, 0, "");
+	free(a->ids);
+	memset(a, 0, sizeof(*a));
+	STAT_INC(ROUTED_REQUESTS);
+}
+
+/* false: the control channel is full. */
+static bool
+answer_run(struct routed *r, struct answer *a)
+{
+	struct row_writer w;
+
+	for (; a->next < a->n; a->next++) {
+		struct peer *p = directory_find(r->dir, a->ids[a->next]);
+
+		if (p == NULL)
+			continue;	/* it went meanwhile */
+		if (a->status)
+			status_row(r, p, clock_ns(), &w);
+		else
+			peers_row(r, p, clock_ns(), &w);
+		if (worker_row(r->worker, a->id, &w) == -1)
+			return false;
+	}
+	answer_end(r, a);
+	return true;
+}
+
+static void
+answers_run(evutil_socket_t fd, short what, void *arg)
+{
+	struct timeval tv = { .tv_usec = RETRY_MS * 1000 };
+	struct routed *r = arg;
+	bool waiting = false;
+
+	for (size_t i = 0; i < ANSWERS_MAX; i++)
+		if (r->answers[i].used && !answer_run(r, &r->answers[i]))
+			waiting = true;
+	if (waiting)
+		event_add(r->answer_timer, &tv);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct peer *x = *(struct peer *const *)a, *y = *(struct peer *const *)b;
+	int c = strcmp(peer_name(x), peer_name(y));
+
+	return c != 0 ? c : memcmp(x->node_id, y->node_id, NODE_ID_LEN);
+}
+
+/* The ids in the order of names, as they are now: the directory may change before the last row has left. */
+static int
+answer_begin(struct answer *a, const struct directory *d)
+{
+	struct peer **order = calloc(d->npeers + 1, sizeof(struct peer *));
+
+	a->ids = calloc(d->npeers + 1, NODE_ID_LEN);
+	if (order == NULL || a->ids == NULL) {
+		free(order);
+		free(a->ids);
+		a->ids = NULL;
+		return -1;
+	}
+	for (size_t i = 0; i < d->npeers; i++)
+		if (belongs(a, d->peers[i]))
+			order[a->n++] = d->peers[i];
+	qsort(order, a->n, sizeof(struct peer *), by_name);
+	for (size_t i = 0; i < a->n; i++)
+		memcpy(a->ids[i], order[i]->node_id, NODE_ID_LEN);
+	free(order);
+	a->used = true;
+	return 0;
+}
+
+void
+answers_request(struct worker *w, const struct pm_request *req)
+{
+	struct routed *r = w->state;
+	bool status = strcmp(req->command, "status") == 0;
+	struct answer *a = NULL;
+
+	if (!status && strcmp(req->command, "peers") != 0) {
+		worker_done(w, req->id, 1, "routed does not know this command");
+		return;
+	}
+	for (size_t i = 0; i < ANSWERS_MAX && a == NULL; i++)
+		if (!r->answers[i].used)
+			a = &r->answers[i];
+	if (a == NULL) {
+		worker_done(w, req->id, 1, "routed is busy");
+		return;
+	}
+	a->id = req->id;
+	a->status = status;
+	if (answer_begin(a, r->dir) == -1) {
+		worker_done(w, req->id, 1, "no memory");
+		return;
+	}
+	answers_run(-1, 0, r);
+}
+
+void
+answers_init(struct routed *r)
+{
+	r->answer_timer = evtimer_new(r->worker->base, answers_run, r);
+}
+
+void
+answers_free(struct routed *r)
+{
+	for (size_t i = 0; i < ANSWERS_MAX; i++)
+		free(r->answers[i].ids);
+	if (r->answer_timer != NULL)
+		event_free(r->answer_timer);
+}

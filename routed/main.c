@@ -1,0 +1,7 @@
+#include "routed/routed.h"
+
+int
+main(int argc, char **argv)
+{
+	return worker_main(&routed_ops, argc, argv);
+}

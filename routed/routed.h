@@ -1,0 +1,40 @@
+/* routed: the peer directory of this node, and what the dataplane should hold sessions to. routed(8). */
+#ifndef ROUTED_ROUTED_H
+#define ROUTED_ROUTED_H
+
+#include "proc/worker.h"
+#include "routed/conf.h"
+#include "routed/directory.h"
+#include "routed/store.h"
+
+#define ANSWERS_MAX	8	/* requests of fabricctl under way at a time */
+
+struct event;
+
+/* One request being answered: its rows leave as the control channel takes them. */
+struct answer {
+	bool		 used, status;	/* "status", else "peers" */
+	uint64_t	 id;
+	uint8_t		(*ids)[NODE_ID_LEN];
+	size_t		 n, next;
+};
+
+struct routed {
+	struct worker	*worker;
+	struct directory *dir;
+	struct store	*store;
+	struct routed_conf *pending, *conf;
+	struct ipc	*dataplane;	/* NULL while there is none */
+	struct event	*tick, *answer_timer;
+	uint64_t	 ticks;
+	struct answer	 answers[ANSWERS_MAX];
+};
+
+extern const struct worker_ops routed_ops;
+
+/* answers.c */
+void	answers_init(struct routed *);
+void	answers_request(struct worker *, const struct pm_request *);
+void	answers_free(struct routed *);
+
+#endif

@@ -1,0 +1,7 @@
+#include "svchostd/svchostd.h"
+
+int
+main(int argc, char **argv)
+{
+	return worker_main(&svchostd_ops, argc, argv);
+}

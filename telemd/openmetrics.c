@@ -1,0 +1,134 @@
+#include "telemd/openmetrics.h"
+
+#include <event2/buffer.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/hex.h"
+
+struct metric {
+	enum worker_kind kind;
+	size_t		 index;
+	const struct stats_desc *desc;
+};
+
+#define METRICS_MAX ((size_t)STAT_DATAPLANE_COUNT + (size_t)STAT_ROUTED_COUNT + (size_t)STAT_VPND_COUNT + \
+	(size_t)STAT_SVCHOSTD_COUNT + (size_t)STAT_TELEMD_COUNT)
+
+struct writer {
+	struct evbuffer	*out;
+	bool		 failed;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+put(struct writer *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (!w->failed && evbuffer_add_vprintf(w->out, fmt, ap) < 0)
+		w->failed = true;
+	va_end(ap);
+}
+
+/* A label's value or a help text: both have the same three escapes. */
+static void
+put_escaped(struct writer *w, const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (*s == '\n')
+			put(w, "\\n");
+		else if (*s == '"' || *s == '\\')
+			put(w, "\\%c", *s);
+		else
+			put(w, "%c", *s);
+	}
+}
+
+/* All that there is, in the order of the lists; returns how many. */
+static size_t
+collect(struct metric *list, const struct counter_pages *pages)
+{
+	size_t n = 0;
+
+	for (unsigned k = 0; k < WORKER_COUNT; k++) {
+		size_t count;
+		const struct stats_desc *desc = stats_desc((enum worker_kind)k, &count);
+
+		if (!pages_have(pages, (enum worker_kind)k))
+			continue;
+		for (size_t i = 0; i < count; i++)
+			list[n++] = (struct metric){ (enum worker_kind)k, i, &desc[i] };
+	}
+	return n;
+}
+
+/* The family's name is the counter's without its suffix. */
+static void
+put_family(struct writer *w, const struct stats_desc *d)
+{
+	bool counter = metric_is_counter(d->name);
+	int len = (int)(strlen(d->name) - (counter ? strlen("_total") : 0));
+
+	put(w, "# TYPE %.*s %s\n", len, d->name, counter ? "counter" : "gauge");
+	put(w, "# HELP %.*s ", len, d->name);
+	put_escaped(w, d->help);
+	put(w, "\n");
+}
+
+static void
+put_sample(struct writer *w, const struct counter_pages *pages, const struct metric *m)
+{
+	bool labels = m->desc->labels[0] != '\0';
+
+	put(w, "%s%s%s%s %" PRIu64 "\n", m->desc->name, labels ? "{" : "", m->desc->labels, labels ? "}" : "",
+	    pages_value(pages, m->kind, m->index));
+}
+
+/* Samples of a family stand together, wherever the lists have them: what was put is struck off the list. */
+static void
+put_metrics(struct writer *w, const struct counter_pages *pages)
+{
+	struct metric list[METRICS_MAX];
+	size_t n = collect(list, pages);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *name;
+
+		if (list[i].desc == NULL)
+			continue;
+		name = list[i].desc->name;
+		put_family(w, list[i].desc);
+		for (size_t j = i; j < n; j++) {
+			if (list[j].desc == NULL || strcmp(list[j].desc->name, name) != 0)
+				continue;
+			put_sample(w, pages, &list[j]);
+			list[j].desc = NULL;
+		}
+	}
+}
+
+static void
+put_node(struct writer *w, const struct pm_conf_node *node)
+{
+	char id[2 * NODE_ID_LEN + 1];
+
+	put(w, "# TYPE fabric_node info\n# HELP fabric_node This node\nfabric_node_info{id=\"%s\",name=\"",
+	    hex_encode(id, node->node_id, NODE_ID_LEN));
+	put_escaped(w, node->name);
+	put(w, "\",tenant=\"");
+	put_escaped(w, node->tenant);
+	put(w, "\",version=\"" FABRIC_VERSION "\"} 1\n");
+}
+
+int
+openmetrics_write(struct evbuffer *out, const struct counter_pages *pages, const struct pm_conf_node *node)
+{
+	struct writer w = { .out = out };
+
+	if (node != NULL)
+		put_node(&w, node);
+	put_metrics(&w, pages);
+	put(&w, "# EOF\n");
+	return w.failed ? -1 : 0;
+}
