@@ -166,13 +166,19 @@ $(O)/tests/bench/%: $(O)/tests/bench/%.o $(TEST_LIBS)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(TEST_LINK)
 
+# The golden vectors as seeds for the fuzz targets of the same names.
+$(O)/seeds/made: tests/fuzz/seeds.sh $(wildcard tests/unit/vectors/*.txt)
+	$(SAY) SEEDS $(O)/seeds
+	$(Q)tests/fuzz/seeds.sh $(O)/seeds
+	@touch $@
+
 UNIT_TESTS = $(addprefix $(O)/,$(UNIT))
 FUZZ_TARGETS = $(addprefix $(O)/,$(FUZZERS))
 NET_TOOLS = $(addprefix $(O)/,$(NETTOOLS))
 BENCHES = $(addprefix $(O)/,$(BENCHMARKS))
 
 unit-tests: $(UNIT_TESTS)
-fuzz-targets: $(FUZZ_TARGETS)
+fuzz-targets: $(FUZZ_TARGETS) $(O)/seeds/made
 net-tools: $(NET_TOOLS) $(PROGRAMS)
 benches: $(BENCHES) $(PROGRAMS)
 

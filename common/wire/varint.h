@@ -15,16 +15,36 @@ varint_len(uint64_t v)
 	return v < 0x40 ? 1 : v < 0x4000 ? 2 : v < 0x40000000 ? 4 : 8;
 }
 
-/* Writes v to p, which has varint_len(v) bytes; returns the byte after it. */
+/* Writes v, at most VARINT_MAX, to p, which has varint_len(v) bytes; returns the byte after it. */
 static inline uint8_t *
 varint_put(uint8_t *p, uint64_t v)
 {
 	size_t n = varint_len(v);
-	static const uint8_t prefix[9] = { 0, 0x00, 0x40, 0, 0x80, 0, 0, 0, 0xc0 };
 
-	for (size_t i = n; i-- > 0; v >>= 8)
-		p[i] = (uint8_t)v;
-	p[0] |= prefix[n];
+	switch (n) {
+	case 8:
+		p[7] = (uint8_t)v;
+		p[6] = (uint8_t)(v >> 8);
+		p[5] = (uint8_t)(v >> 16);
+		p[4] = (uint8_t)(v >> 24);
+		p[3] = (uint8_t)(v >> 32);
+		p[2] = (uint8_t)(v >> 40);
+		p[1] = (uint8_t)(v >> 48);
+		p[0] = (uint8_t)(v >> 56 | 0xc0);
+		break;
+	case 4:
+		p[3] = (uint8_t)v;
+		p[2] = (uint8_t)(v >> 8);
+		p[1] = (uint8_t)(v >> 16);
+		p[0] = (uint8_t)(v >> 24 | 0x80);
+		break;
+	case 2:
+		p[1] = (uint8_t)v;
+		p[0] = (uint8_t)(v >> 8 | 0x40);
+		break;
+	default:
+		p[0] = (uint8_t)v;
+	}
 	return p + n;
 }
 
