@@ -1,0 +1,224 @@
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "vpnd/vpnd.h"
+
+static int
+send_reset(struct vpnd *v, uint64_t id, uint64_t reason)
+{
+	struct frame f = { .type = FT_RESET_STREAM, .reset = { .stream_id = id, .reason = reason } };
+
+	return ipc_send(v->port, &f);
+}
+
+int
+vpn_flow_open(struct vpnd *v, uint32_t peer, unsigned class, struct flow *flow)
+{
+	struct frame f = { .type = FT_OPEN_STREAM, .open = {
+		.class = (uint8_t)class,
+		.flags = OPEN_UNRELIABLE,
+		.service = { (const uint8_t *)VPN_SERVICE, sizeof(VPN_SERVICE) - 1 },
+		.dest = v->peers[peer]->node_id,
+	} };
+
+	f.open.stream_id = stream_id_alloc(&v->ids);
+	if (f.open.stream_id == 0) {
+		/* Half a billion streams later: a new channel begins anew. */
+		vpn_port_close(v);
+		return -1;
+	}
+	if (vpn_stream_add(&v->streams, f.open.stream_id, peer, flow) == NULL)
+		return -1;
+	if (ipc_send(v->port, &f) == -1) {
+		vpn_stream_remove(&v->streams, f.open.stream_id);
+		return -1;
+	}
+	flow_opened(flow, f.open.stream_id, v->now_ns);
+	STAT_INC(VPND_OUT_STREAMS);
+	return 0;
+}
+
+static void
+expire_peer(struct vpnd *v, struct vpn_peer *p)
+{
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		for (unsigned g = 0; g < FLOW_GROUPS; g++) {
+			struct flow *flow = &p->flow[c][g];
+			struct frame f = { .type = FT_CLOSE_STREAM, .close = {
+				.stream_id = flow->stream_id, .final_seq = flow->seq, .reason = REASON_IDLE } };
+
+			if (!flow_idle(flow, v->now_ns) || ipc_send(v->port, &f) == -1)
+				continue;
+			vpn_stream_remove(&v->streams, flow->stream_id);
+			flow_forget(flow);
+		}
+	}
+}
+
+void
+vpn_flows_expire(struct vpnd *v)
+{
+	if (v->port == NULL)
+		return;
+	for (uint32_t i = 0; i < v->npeers; i++)
+		if (v->peers[i] != NULL)
+			expire_peer(v, v->peers[i]);
+	ipc_flush(v->port);
+}
+
+/* Why a peer's stream is refused, or REASON_NONE. */
+static uint64_t
+refuse(const struct vpnd *v, const struct frame_open_stream *o, const struct vpn_peer *p)
+{
+	if (o->service.len != sizeof(VPN_SERVICE) - 1 || memcmp(o->service.p, VPN_SERVICE, o->service.len) != 0)
+		return REASON_NO_SERVICE;
+	if ((o->flags & OPEN_UNRELIABLE) == 0)
+		return REASON_UNSUPPORTED;
+	if (p == NULL)
+		return REASON_PEER_GONE;	/* the peer's down has overtaken it, so to speak */
+	if (v->conf == NULL || v->tun.fd == -1)
+		return REASON_REFUSED;
+	return p->streams_in >= VPN_STREAMS_PEER_MAX ? REASON_LIMIT : REASON_NONE;
+}
+
+static int
+on_open(struct vpnd *v, const struct frame_open_stream *o)
+{
+	struct vpn_peer *p;
+	uint64_t reason;
+	uint32_t index = 0;
+
+	/* The dataplane names the peer that it proved; ids are its own to give. */
+	if (o->source == NULL || stream_id_accept(&v->ids, o->stream_id) != STREAM_ID_OK)
+		return -1;
+	p = vpn_peer_find(v, o->source, &index);
+	reason = refuse(v, o, p);
+	if (reason == REASON_NONE && vpn_stream_add(&v->streams, o->stream_id, index, NULL) == NULL)
+		reason = REASON_LIMIT;
+	if (reason != REASON_NONE) {
+		STAT_INC(VPND_IN_STREAMS_REFUSED);
+		send_reset(v, o->stream_id, reason);
+		return 0;
+	}
+	p->streams_in++;
+	STAT_INC(VPND_IN_STREAMS);
+	return 0;
+}
+
+/* A stream that both sides end at once is not there any more: that is fine. */
+static int
+on_end(struct vpnd *v, uint64_t id, bool reset)
+{
+	struct vpn_stream *s = vpn_stream_find(&v->streams, id);
+
+	if (s == NULL)
+		return stream_id_was_used(&v->ids, id) ? 0 : -1;
+	STAT_ADD(VPND_IN_DROP_FRAGMENT, frag_forget(v->frags, s->peer, id));
+	if (s->flow == NULL) {
+		v->peers[s->peer]->streams_in--;
+	} else if (reset) {
+		flow_reset(s->flow, v->now_ns);
+		STAT_INC(VPND_OUT_RESETS);
+	} else {
+		flow_forget(s->flow);
+	}
+	vpn_stream_remove(&v->streams, id);
+	return 0;
+}
+
+static int
+on_procmsg(struct vpnd *v, const struct frame *f)
+{
+	struct procmsg m;
+
+	if (procmsg_decode(&m, f) != 0)
+		return -1;
+	switch (m.type) {
+	case PM_PEER_UP:
+		vpn_peer_up(v, &m.peer_up);
+		break;
+	case PM_PEER_DOWN:
+		vpn_peer_down(v, m.peer_down.node_id);
+		break;
+	case PM_PEER_STAT:
+		vpn_peer_stat(v, &m.peer_stat);
+		break;
+	default:
+		return -1;
+	}
+	vpn_routes_update(v);	/* what comes behind it in this message may need them */
+	return 0;
+}
+
+static int
+on_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
+{
+	struct vpnd *v = arg;
+
+	(void)ipc;
+	(void)fd;	/* the channel refuses one with any type that may come here */
+	switch (f->type) {
+	case FT_DATA_U:
+	case FT_DATA_UF:
+	case FT_DATA_UFL:
+		vpn_in_data(v, &f->data);
+		return 0;
+	case FT_OPEN_STREAM:
+		return on_open(v, &f->open);
+	case FT_CLOSE_STREAM:
+		return on_end(v, f->close.stream_id, false);
+	case FT_RESET_STREAM:
+		return on_end(v, f->reset.stream_id, true);
+	default:
+		return f->type >= FT_PROC_FIRST && f->type <= FT_PROC_LAST ? on_procmsg(v, f) : -1;
+	}
+}
+
+static void
+on_batch_end(struct ipc *ipc, void *arg)
+{
+	vpn_in_flush(arg);
+	ipc_flush(ipc);
+}
+
+static void
+on_closed(struct ipc *ipc, const char *why, void *arg)
+{
+	struct vpnd *v = arg;
+
+	(void)ipc;
+	log_info("dataplane: %s", why);
+	vpn_port_close(v);	/* the supervisor makes a new one */
+}
+
+static const struct ipc_ops port_ops = {
+	.frame = on_frame, .batch_end = on_batch_end, .closed = on_closed,
+};
+
+void
+vpn_port_close(struct vpnd *v)
+{
+	if (v->port == NULL)
+		return;
+	ipc_free(v->port);
+	v->port = NULL;
+	vpn_peers_reset(v);
+	vpn_stream_remove_peer(&v->streams, LPM_NONE);
+	vpn_routes_update(v);
+}
+
+void
+vpn_port_set(struct vpnd *v, int fd)
+{
+	struct procmsg bind = { .type = PM_BIND };
+
+	vpn_port_close(v);
+	v->port = ipc_new(v->worker->base, fd, &port_ops, v);
+	if (v->port == NULL)
+		fatal("channel to the dataplane");
+	stream_ids_init(&v->ids, true);
+	memcpy(bind.bind.service, VPN_SERVICE, sizeof(VPN_SERVICE));
+	procmsg_send(v->port, &bind, -1);
+	ipc_flush(v->port);
+}
