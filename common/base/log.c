@@ -17,6 +17,8 @@ static const char *const level_names[] = { "error", "warn", "info", "debug" };
 void
 log_init(const char *name, int fd, enum log_level level)
 {
+	/* The first gmtime_r() opens the time zone's file, which would kill a worker in its sandbox. */
+	tzset();
 	log_name = name;
 	log_at = level;
 	log_setfd(fd);

@@ -396,8 +396,6 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct ipc *ipc = arg;
 
-	(void)fd;
-	(void)what;
 	if (drain(ipc) == 1)
 		event_del(ipc->writable);
 	if (ipc->why_dead != NULL || !ipc->want_room || ipc->queued > IPC_QUEUE_MAX / 2)
@@ -552,8 +550,6 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	bool any = false;
 	const char *why;
 
-	(void)fd;
-	(void)what;
 	ipc->depth++;
 	why = read_round(ipc, &any);
 	if (any && !ipc->freed && ipc->ops->batch_end != NULL)

@@ -288,7 +288,6 @@ get_addr(const struct field *f, const struct tlv *t, void *p)
 	struct pm_addr *a = p;
 	const uint8_t *v = t->value.p;
 
-	(void)f;
 	if (t->value.len < 3 || addr_len(v[0]) == 0 || t->value.len != 3 + addr_len(v[0]))
 		return FRAME_E_VALUE;
 	a->family = v[0];

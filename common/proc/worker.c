@@ -139,7 +139,6 @@ on_port(struct worker *w, const struct procmsg *m, int fd)
 static int
 on_log(struct worker *w, const struct procmsg *m, int fd)
 {
-	(void)w;
 	if (m->log.has_fd != (fd != -1)) {
 		close_fd(fd);
 		return -1;
@@ -153,7 +152,6 @@ on_log(struct worker *w, const struct procmsg *m, int fd)
 static int
 on_stop(struct worker *w, const struct procmsg *m, int fd)
 {
-	(void)fd;
 	log_debug("stopping, drain_ms=%u", m->stop.drain_ms);
 	if (state == CONF || state == CHECKED)
 		w->ops->conf_abort(w);
@@ -168,7 +166,6 @@ on_stop(struct worker *w, const struct procmsg *m, int fd)
 static int
 on_conf_begin(struct worker *w, const struct procmsg *m, int fd)
 {
-	(void)fd;
 	log_debug("configuration version=%llu", (unsigned long long)m->conf_begin.version);
 	w->conf_error[0] = '\0';
 	conf_failed = false;
@@ -198,8 +195,6 @@ on_conf_end(struct worker *w, const struct procmsg *m, int fd)
 {
 	struct procmsg answer = { .type = PM_CONF_OK };
 
-	(void)m;
-	(void)fd;
 	if (!conf_failed && w->ops->conf_check(w) == 0) {
 		state = CHECKED;
 	} else {
@@ -216,8 +211,6 @@ on_conf_end(struct worker *w, const struct procmsg *m, int fd)
 static int
 on_conf_commit(struct worker *w, const struct procmsg *m, int fd)
 {
-	(void)m;
-	(void)fd;
 	state = IDLE;
 	w->ops->conf_commit(w);
 	return 0;
@@ -227,8 +220,6 @@ on_conf_commit(struct worker *w, const struct procmsg *m, int fd)
 static int
 on_conf_abort(struct worker *w, const struct procmsg *m, int fd)
 {
-	(void)m;
-	(void)fd;
 	if (state == CONF || state == CHECKED) {
 		state = IDLE;
 		w->ops->conf_abort(w);
@@ -239,7 +230,6 @@ on_conf_abort(struct worker *w, const struct procmsg *m, int fd)
 static int
 on_request(struct worker *w, const struct procmsg *m, int fd)
 {
-	(void)fd;
 	if (state == STOPPING)
 		worker_done(w, m->request.id, 1, "stopping");
 	else if (w->ops->request == NULL)
@@ -268,7 +258,7 @@ static const struct rule {
 	{ PM_CONF_BEGIN, EVERY, IDLE, on_conf_begin },
 	{ PM_CONF_END, EVERY, CONF, on_conf_end },
 	{ PM_CONF_COMMIT, EVERY, CHECKED, on_conf_commit },
-	{ PM_CONF_ABORT, EVERY, IDLE | CONF | CHECKED, on_conf_abort },
+	{ PM_CONF_ABORT, EVERY, ANY, on_conf_abort },
 	{ PM_CONF_NODE, EVERY, CONF, on_conf_item },
 	{ PM_CONF_PEER, EVERY, CONF, on_conf_item },
 	{ PM_CONF_PEER_ADDR, EVERY, CONF, on_conf_item },
@@ -301,7 +291,6 @@ on_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 	struct procmsg m;
 	int err;
 
-	(void)ipc;
 	if (rule == NULL)
 		fatalx("supervisor: message=%s (0x%llx) out of place in state=%d", procmsg_name(f->type),
 		    (unsigned long long)f->type, state);
@@ -317,7 +306,6 @@ on_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 static void
 on_closed(struct ipc *ipc, const char *why, void *arg)
 {
-	(void)ipc;
 	log_warnx("control channel: %s", why);
 	exit_status = 1;
 	worker_exit(arg);
