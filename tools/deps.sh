@@ -13,8 +13,8 @@
 # PKG_CONFIG_PATH=<prefix>/lib/pkgconfig and the name libngtcp2_crypto_wolfssl, which brings
 # libngtcp2 and wolfssl with it.
 #
-# Debian 12 has no wolfSSL with QUIC and no ngtcp2 of this decade's API, and Debian's wolfSSL
-# binaries lack AES-NI everywhere. So the upstream tarballs are taken from newer suites of the
+# Debian 12 has wolfSSL without QUIC and an ngtcp2 from before 1.0, and no Debian binary of
+# wolfSSL uses AES-NI (25 times slower). So the upstream tarballs are taken from newer suites of the
 # Debian archive. This is done in an apt state of its own, in a temporary directory: the
 # machine's own sources are read and its lists and pins left alone. The mirror and the keyring
 # are the ones the machine is configured with.
@@ -45,7 +45,7 @@ readonly WOLFSSL_CPPFLAGS='-DHAVE_AES_ECB -DWOLFSSL_AES_DIRECT'
 readonly COMMON_FLAGS='--disable-shared --enable-static --disable-dependency-tracking'
 readonly NGTCP2_FLAGS='--enable-lib-only --with-wolfssl'
 
-say() { echo "deps.sh: $*"; }
+say() { echo "deps.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
 answer() { echo "$*" >&3; }
 
@@ -376,38 +376,36 @@ libs_key() {
 	echo "wolfssl-$WOLFSSL_VERSION-ngtcp2-$NGTCP2_VERSION-$machine-$sum"
 }
 
-libs_prefix() {
-	local key
-	key=$(libs_key) || exit 1
-	echo "$CACHE/$key"
-}
-
-# A prefix appears by rename, so one that is there is whole.
-libs_built() { [ -f "$1/VERSIONS" ]; }
-
-# Whoever builds on a fallback is told each time, not only when it was built.
-libs_remind() {
-	sed -n 's/^note: /deps.sh: NOTE: the cached libraries are a fallback: /p' "$1/VERSIONS"
+# Sets PREFIX to libraries that are built: what is pinned, or else a fallback, of which whoever
+# uses it is told each time. A prefix appears by rename, so one that is there is whole.
+libs_find() {
+	for PREFIX in "$CACHE/$1" "$CACHE/$1-fallback"; do
+		[ -f "$PREFIX/VERSIONS" ] || continue
+		sed -n 's/^note: /deps.sh: NOTE: these libraries are a fallback: /p' "$PREFIX/VERSIONS"
+		return
+	done
+	return 1
 }
 
 cmd_prefix() {
-	local prefix
-	prefix=$(libs_prefix) || exit 1
-	libs_built "$prefix" || die "the libraries are not built; run: tools/deps.sh libs"
-	answer "$prefix"
+	local key
+	key=$(libs_key)
+	libs_find "$key" || die "the libraries are not built; run: tools/deps.sh libs"
+	answer "$PREFIX"
 }
 
 cmd_libs() {
-	local prefix
-	prefix=$(libs_prefix) || exit 1
-	if ! libs_built "$prefix"; then
+	local key
+	key=$(libs_key)
+	if ! libs_find "$key"; then
 		libs_need_tools
-		mkdir -p "$CACHE" || die "cannot make the cache directory $CACHE (set FABRIC_CACHE)"
 		cache_lock
-		libs_built "$prefix" || libs_build "$prefix"
+		if ! libs_find "$key"; then	# another run may have built them meanwhile
+			libs_build "$key"
+			libs_find "$key"
+		fi
 	fi
-	libs_remind "$prefix"
-	answer "$prefix"
+	answer "$PREFIX"
 }
 
 libs_need_tools() {
@@ -420,6 +418,7 @@ libs_need_tools() {
 
 # One at a time in this cache. Whoever holds the lock may clear what a killed run left.
 cache_lock() {
+	mkdir -p "$CACHE" || die "cannot make the cache directory $CACHE (set FABRIC_CACHE)"
 	exec 9> "$CACHE/.lock"
 	flock -n 9 || {
 		say "another deps.sh works in this cache; waiting for it"
@@ -433,7 +432,7 @@ work_open() { WORK=$(mktemp -d "$CACHE/.build-XXXXXX"); }
 
 # The environment of a calling make, and flags meant for the fabric itself, stay outside.
 libs_build() {
-	local prefix=$1 notes flags
+	local prefix=$CACHE/$1 notes flags
 	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CC CPPFLAGS CFLAGS LDFLAGS LIBS CONFIG_SITE
 	work_open
 	mkdir "$WORK/out"
@@ -442,21 +441,30 @@ libs_build() {
 	source_get wolfssl "$WOLFSSL_VERSION" "$WOLFSSL_SHA256" "$WOLFSSL_LAST_RESORT" $WOLFSSL_SUITES
 	read -r -d '' -a flags < <(wolfssl_flags) || true
 	build wolfssl "$WORK/out" "${flags[@]}" CPPFLAGS="$WOLFSSL_CPPFLAGS"
-	notes="wolfssl: $SRC_VERSION $(sha256_of "$SRC_FILE")${SRC_NOTE:+$'\n'note: $SRC_NOTE}"
+	notes=$(libs_note wolfssl)
 
 	# shellcheck disable=SC2086
 	source_get ngtcp2 "$NGTCP2_VERSION" "$NGTCP2_SHA256" '' $NGTCP2_SUITES
 	export PKG_CONFIG_PATH=$WORK/out/lib/pkgconfig
 	# shellcheck disable=SC2086
 	build ngtcp2 "$WORK/out" $NGTCP2_FLAGS PKG_CONFIG='pkg-config --static'
-	notes="$notes"$'\n'"ngtcp2: $SRC_VERSION $(sha256_of "$SRC_FILE")${SRC_NOTE:+$'\n'note: $SRC_NOTE}"
+	notes="$notes"$'\n'$(libs_note ngtcp2)
 
+	case $notes in *note:*)
+		prefix=$prefix-fallback
+		notes="$notes"$'\n'"note: remove $prefix to try for the pinned versions again" ;;
+	esac
 	libs_trim "$WORK/out" "$prefix"
 	echo "$notes" > "$WORK/out/VERSIONS"
 	rm -rf "$prefix"
 	mv "$WORK/out" "$prefix"
 	rm -f "$CACHE"/*.log
 	say "built $prefix"
+}
+
+libs_note() {
+	echo "$1: $SRC_VERSION $(sha256_of "$SRC_FILE")"
+	[ -z "$SRC_NOTE" ] || echo "note: $SRC_NOTE"
 }
 
 # build NAME PREFIX configure-argument...: unpack SRC_FILE, build, install
@@ -482,8 +490,8 @@ build() {
 		    "failed; the whole log is $log"
 	}
 	if [ -s "$WORK/$name/unknown-flags" ]; then
-		SRC_NOTE="${SRC_NOTE:-$name $SRC_VERSION}; knows not and is built without:$(cat "$WORK/$name/unknown-flags")"
-		say "FALLBACK: $SRC_NOTE"
+		SRC_NOTE="${SRC_NOTE:-$name $SRC_VERSION}; its configure lacks$(cat "$WORK/$name/unknown-flags")"
+		say "FALLBACK: built without what its configure lacks:$(cat "$WORK/$name/unknown-flags")"
 	fi
 	rm -rf "${WORK:?}/$name"
 }
@@ -550,7 +558,6 @@ peer_suites() {
 cmd_peers() {
 	local dir
 	dir=$CACHE/peers-$(dpkg --print-architecture)
-	mkdir -p "$CACHE" || die "cannot make the cache directory $CACHE (set FABRIC_CACHE)"
 	cache_lock
 	if [ -f "$dir/VERSIONS" ]; then
 		say "peers are there already (remove $dir to fetch the newest)"
@@ -582,7 +589,7 @@ peer_get() {
 			return
 		fi
 	done
-	say "MISSING: $package ($*): no suite of: $(peer_suites | xargs) has one that runs here"
+	say "MISSING: $package ($*): none of $(peer_suites | xargs) gave one that runs here"
 	echo "$package: missing" >> "$WORK/out/VERSIONS"
 }
 
@@ -662,7 +669,7 @@ peer_wrap() {
 		case ${deb##*/} in "${package}"_*) continue ;; esac
 		dpkg-deb -x "$deb" "$WORK/out/$package/deps"
 	done
-	arch=$($COMPILER -print-multiarch)
+	arch=$(uname -m)-linux-gnu
 	rm -f "$WORK/out/bin/$program"
 	cat > "$WORK/out/bin/$program" <<-END
 	#!/bin/sh
