@@ -12,7 +12,11 @@
 
 #include "wire/record.h"
 
-#define IDENTITY_DIR		"/etc/fabric"
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc/fabric"
+#endif
+
+#define IDENTITY_DIR		SYSCONFDIR	/* unless -d says otherwise */
 #define AUTHORITY_KEY_FILE	"authority.key"
 #define AUTHORITY_PUB_FILE	"authority.pub"
 #define NODE_KEY_FILE		"node.key"
