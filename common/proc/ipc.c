@@ -409,17 +409,26 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	release(ipc);
 }
 
-/* The descriptor that came with a message, or -1. */
-static int
-take_fd(struct msghdr *mh)
+/*
+ * The descriptor that came with a message, or -1. A padded control buffer has room for a second one, which
+ * is closed: false then.
+ */
+static bool
+take_fd(struct msghdr *mh, int *fd)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(mh);
-	int fd = -1;
+	int fds[2] = { -1, -1 };
+	size_t len;
 
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		len = c->cmsg_len - CMSG_LEN(0);
+		memcpy(fds, CMSG_DATA(c), len < sizeof(fds) ? len : sizeof(fds));
+	}
+	*fd = fds[0];
+	if (fds[1] == -1)
+		return true;
+	close(fds[1]);
+	return false;
 }
 
 /* One message: its length, 0 at the end, -1 with errno. *fd receives a descriptor, or -1. */
@@ -428,25 +437,23 @@ receive(struct ipc *ipc, uint8_t *buf, int *fd)
 {
 	union {
 		struct cmsghdr hdr;
-		char buf[CMSG_SPACE(sizeof(int))];	/* for one: the kernel closes any other */
+		char buf[CMSG_SPACE(sizeof(int))];	/* the kernel closes what does not fit */
 	} control;
 	struct iovec iov = { buf, IPC_MSG_MAX };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
 	    .msg_control = &control, .msg_controllen = sizeof(control.buf) };
 	ssize_t n;
 
+	*fd = -1;
 	do {
 		n = recvmsg(ipc->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n == -1 && errno == EINTR);
-	*fd = n == -1 ? -1 : take_fd(&mh);
-	if (n != -1 && (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-		if (*fd != -1)
-			close(*fd);
-		*fd = -1;
-		errno = EMSGSIZE;
-		return -1;
-	}
-	return n;
+	if (n == -1 || (take_fd(&mh, fd) && (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0))
+		return n;
+	if (*fd != -1)
+		close(*fd);
+	errno = EMSGSIZE;
+	return -1;
 }
 
 static int
@@ -531,7 +538,7 @@ read_round(struct ipc *ipc, bool *any)
 		if (n == -1 && errno == EAGAIN)
 			return ipc->why_dead != NULL ? ipc->why_dead : reset ? gone : NULL;
 		if (n == -1)
-			return errno == EMSGSIZE ? "a message is too long" : strerror(errno);
+			return errno == EMSGSIZE ? "a message is too long, or brings too much" : strerror(errno);
 		if (n == 0) {
 			if (fd != -1)
 				close(fd);
