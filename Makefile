@@ -106,6 +106,13 @@ $(eval $(call library,vpnd,$(VPND_OBJS)))
 $(eval $(call library,svchostd,$(SVCHOSTD_OBJS)))
 $(eval $(call library,telemd,$(TELEMD_OBJS)))
 
+# The objects that know where the rest is installed are made again when that changes (make install prefix=...).
+PATHS = $(libexecdir) $(sysconfdir)
+$(O)/paths.stamp: FORCE
+	@mkdir -p $(O)
+	@echo '$(PATHS)' | cmp -s - $@ || echo '$(PATHS)' >$@
+$(addprefix $(O)/,$(FABRICD_OBJS) $(FABRICCTL_OBJS) fabricd/main.o fabricctl/fabricctl.o): $(O)/paths.stamp
+
 # --- programs: what each links is the list of what it can do ------------------
 
 BASE_LIBS = $(EVENT_LIBS) $(SECCOMP_LIBS) $(CAP_LIBS) $(BSD_LIBS)
@@ -223,6 +230,8 @@ help:
 	@echo 'make install    honours DESTDIR, prefix; creates the users when run as root without DESTDIR'
 	@echo 'make uninstall, make clean, make distclean'
 	@echo 'make SAN=1, make FUZZ=1: the sanitizer builds'
+
+FORCE:
 
 .PHONY: all deps deps-bench deps-once unit-tests fuzz-targets net-tools benches check fuzz lint demo bench \
 	install uninstall clean distclean help
