@@ -130,15 +130,16 @@ time_check(const struct record *r, uint64_t now)
 	return REASON_NONE;
 }
 
-/* The authority's word about the node. The signature comes before what it covers is believed. */
+/*
+ * The authority's word about the node; the order of the checks is fabric-frame(5)'s. The signature comes
+ * before what it covers is believed.
+ */
 static int
 membership_check(const struct record *m, const uint8_t *authority, const char *tenant, uint64_t now)
 {
 	int reason;
 
-	if (m->kind != RECORD_MEMBERSHIP)
-		return REASON_AUTH_RECORD;
-	if (memcmp(m->issuer, authority, SIGN_PUBLIC_LEN) != 0)
+	if (m->kind != RECORD_MEMBERSHIP || memcmp(m->issuer, authority, SIGN_PUBLIC_LEN) != 0)
 		return REASON_AUTH_AUTHORITY;
 	if (record_verify(m) == -1)
 		return REASON_AUTH_RECORD;
@@ -151,9 +152,7 @@ membership_check(const struct record *m, const uint8_t *authority, const char *t
 static int
 delegation_check(const struct record *d, const struct record *m, uint64_t now)
 {
-	if (d->kind != RECORD_DELEGATION)
-		return REASON_AUTH_RECORD;
-	if (memcmp(d->issuer, m->subject, SIGN_PUBLIC_LEN) != 0)
+	if (d->kind != RECORD_DELEGATION || memcmp(d->issuer, m->subject, SIGN_PUBLIC_LEN) != 0)
 		return REASON_AUTH_DELEGATION;
 	if (record_verify(d) == -1)
 		return REASON_AUTH_RECORD;

@@ -60,13 +60,13 @@ int	auth_proof_make(uint8_t sig[SIGN_LEN], char role, const struct auth_transcri
  * delegation by the member for PURPOSE_SESSION, both valid at `now` (seconds), HELLO's node id is the member's,
  * and the proof. `role` is the peer's. Returns REASON_NONE and fills `id`, or what was wrong, found in this order:
  *
- *	AUTH_RECORD	a record does not decode, has the wrong kind, or its signature is bad
- *	AUTH_AUTHORITY	the membership is another authority's
+ *	AUTH_RECORD	a record does not decode, or its signature is bad
+ *	AUTH_AUTHORITY	the membership is none, or another authority's
  *	AUTH_EXPIRED	now >= not_after, of either record
  *	AUTH_NOT_YET	not_before lies more than CLOCK_SKEW_S ahead, of either record
  *	AUTH_TENANT	the membership is for another tenant
  *	AUTH_NODE	HELLO's node id is not the member's
- *	AUTH_DELEGATION	issued by somebody else, for another purpose, or for longer than DELEGATION_MAX_S
+ *	AUTH_DELEGATION	it is none, or issued by somebody else, for another purpose, or for longer than DELEGATION_MAX_S
  *	AUTH_PROOF	the signature over this connection is not the delegated key's
  */
 int	auth_check(struct peer_identity *id, const struct frame_auth *a, char role, const struct auth_transcript *t,

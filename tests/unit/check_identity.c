@@ -8,7 +8,7 @@
 #include "base/hex.h"
 #include "crypto/identity.h"
 
-#define VECTORS "tests/unit/vectors/proof.txt"
+#define VECTORS "tests/unit/vectors/identity.txt"
 #define NOW	1800000000ull
 #define DAY	86400ull
 
@@ -230,8 +230,8 @@ static const struct {
 	{ "membership cut short", b_nothing, x_m_cut, REASON_AUTH_RECORD },
 	{ "membership empty", b_nothing, x_m_empty, REASON_AUTH_RECORD },
 	{ "membership with a byte more", b_nothing, x_m_more, REASON_AUTH_RECORD },
-	{ "a delegation in membership's place", b_m_kind, x_nothing, REASON_AUTH_RECORD },
-	{ "a membership in delegation's place", b_d_kind, x_nothing, REASON_AUTH_RECORD },
+	{ "a delegation in membership's place", b_m_kind, x_nothing, REASON_AUTH_AUTHORITY },
+	{ "a membership in delegation's place", b_d_kind, x_nothing, REASON_AUTH_DELEGATION },
 	{ "delegation's signature", b_nothing, x_d_sig, REASON_AUTH_RECORD },
 	{ "delegation cut short", b_nothing, x_d_cut, REASON_AUTH_RECORD },
 	{ "another authority", b_m_other_signer, x_nothing, REASON_AUTH_AUTHORITY },
