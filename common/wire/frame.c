@@ -22,10 +22,8 @@ type_is_proc(uint64_t type)
 static int
 type_check(uint64_t type, enum frame_port port)
 {
-	if (frame_body_known(type))
+	if (frame_body_known(type) || type_is_skippable(type))
 		return port == FRAME_PORT_DATAGRAM ? FRAME_E_NOT_HERE : 0;
-	if (type_is_skippable(type))
-		return 0;
 	if (type_is_proc(type))
 		return port == FRAME_PORT_PROC ? 0 : FRAME_E_PROC;
 	return FRAME_E_TYPE;

@@ -97,7 +97,7 @@ enum frame_error {
 	FRAME_E_TLV_UNKNOWN	= -9,	/* an unknown tag that must be understood */
 	FRAME_E_TLV_MISSING	= -10,	/* a required tag is not there */
 	FRAME_E_TEXT		= -11,	/* text that is not printable UTF-8, or a service name that is not one */
-	FRAME_E_NOT_HERE	= -12,	/* a known type or parameter that this port may not carry */
+	FRAME_E_NOT_HERE	= -12,	/* a type or parameter that this port may not carry */
 };
 
 /* Where a frame came from: decides which types and parameters are accepted. */
