@@ -1,0 +1,444 @@
+/* fabricctl(8): what an operator sees and says. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "fabricctl/client.h"
+#include "fabricctl/identity.h"
+#include "fabricctl/rows.h"
+
+#ifndef FABRIC_VERSION
+#define FABRIC_VERSION "unknown"
+#endif
+
+#define WAIT_S		20	/* a little more than fabricd itself waits for a worker */
+#define PING_WAIT_S	3	/* more for each */
+#define STOP_WAIT_S	10
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_UNUSABLE = 2 };
+
+static const char usage_text[] =
+	"usage: fabricctl [-s socket] [--json] command\n"
+	"  status                     one line a peer\n"
+	"  show sessions|streams|workers|config|counters|peers|vpn|services\n"
+	"  health                     exit status 0 when all is well\n"
+	"  ping node [-c count]       round trips to a node over the fabric\n"
+	"  reload | stop | log level  level is error, warn, info or debug\n"
+	"  authority | node | record  keys and certificates, see fabricctl(8)\n";
+
+struct options {
+	const char *socket;
+	bool	    json;
+	uint64_t    count;
+};
+
+struct command {
+	const char *name;
+	int	  (*run)(const struct options *, int argc, char **argv);
+};
+
+static int
+usage(void)
+{
+	fputs(usage_text, stderr);
+	return EXIT_UNUSABLE;
+}
+
+static void
+keep_row(const struct frame_bytes *row, void *arg)
+{
+	rows_add(arg, row);
+}
+
+static void
+print_config(const struct rows *r)
+{
+	char buf[VALUE_MAX];
+	struct row_field f;
+
+	for (size_t i = 0; i < r->n; i++)
+		if (row_find(&r->list[i], "line", &f))
+			puts(table_value(buf, &f));
+}
+
+static int
+say_end(int status, const char *text)
+{
+	if (status != EXIT_OK && text[0] != '\0')
+		fprintf(stderr, "fabricctl: %s\n", text);
+	return status;
+}
+
+/* One request, its rows as a table or as JSON. */
+static int
+ask(const struct options *o, const char *name, const char *command, const char *argument)
+{
+	struct client *c = client_open(o->socket);
+	struct rows rows = { .n = 0 };
+	char text[PM_TEXT_MAX + 1];
+	int status;
+
+	if (c == NULL)
+		return EXIT_UNUSABLE;
+	status = client_request(c, command, argument, 0, WAIT_S, keep_row, &rows, text);
+	if (status == -1)
+		status = EXIT_UNUSABLE;
+	else if (o->json)
+		json_print(stdout, name, &rows, status, text);
+	else if (strcmp(command, "config") == 0)
+		print_config(&rows);
+	else
+		table_print(stdout, &rows);
+	if (!o->json)
+		say_end(status, text);
+	if (rows.full)
+		fprintf(stderr, "fabricctl: the answer was too long: some rows are not shown\n");
+	rows_free(&rows);
+	client_close(c);
+	return status;
+}
+
+static int
+run_status(const struct options *o, int argc, char **argv)
+{
+	(void)argv;
+	return argc == 1 ? ask(o, "status", "status", NULL) : usage();
+}
+
+static int
+run_show(const struct options *o, int argc, char **argv)
+{
+	static const char *const things[] = {
+		"sessions", "streams", "workers", "config", "counters", "peers", "vpn", "services",
+	};
+
+	if (argc != 2)
+		return usage();
+	for (size_t i = 0; i < sizeof(things) / sizeof(things[0]); i++)
+		if (strcmp(argv[1], things[i]) == 0)
+			return ask(o, argv[1], argv[1], NULL);
+	fprintf(stderr, "fabricctl: show: unknown word \"%s\"\n", argv[1]);
+	return usage();
+}
+
+static int
+run_reload(const struct options *o, int argc, char **argv)
+{
+	(void)argv;
+	return argc == 1 ? ask(o, "reload", "reload", NULL) : usage();
+}
+
+static int
+run_log(const struct options *o, int argc, char **argv)
+{
+	enum log_level level;
+
+	if (argc != 2)
+		return usage();
+	if (log_level_parse(argv[1], &level) == -1) {
+		fprintf(stderr, "fabricctl: log: unknown level \"%s\"\n", argv[1]);
+		return usage();
+	}
+	return ask(o, "log", "log", argv[1]);
+}
+
+static int
+run_stop(const struct options *o, int argc, char **argv)
+{
+	struct client *c;
+	struct rows rows = { .n = 0 };
+	char text[PM_TEXT_MAX + 1];
+	int status;
+
+	(void)argv;
+	if (argc != 1)
+		return usage();
+	if ((c = client_open(o->socket)) == NULL)
+		return EXIT_UNUSABLE;
+	status = client_request(c, "stop", NULL, 0, WAIT_S, keep_row, &rows, text);
+	if (status == EXIT_OK && !client_wait_end(c, STOP_WAIT_S)) {
+		snprintf(text, sizeof(text), "fabricd has not ended within %d seconds", STOP_WAIT_S);
+		status = EXIT_FAILED;
+	}
+	if (status == -1)
+		status = EXIT_UNUSABLE;
+	else if (o->json)
+		json_print(stdout, "stop", &rows, status, text);
+	else
+		say_end(status, text);
+	rows_free(&rows);
+	client_close(c);
+	return status;
+}
+
+/* --- ping ----------------------------------------------------------------------------------------- */
+
+struct pinging {
+	struct rows rows;
+	bool	    json;
+};
+
+static void
+print_ping(const struct frame_bytes *row)
+{
+	char value[VALUE_MAX];
+	struct row_field f;
+	const char *space = "";
+	size_t off = 0;
+
+	for (; row_next(row, &off, &f) == 1; space = " ") {
+		size_t len = strlen(f.name);
+
+		table_value(value, &f);
+		if (f.type == ROW_UINT && len > 3 && strcmp(f.name + len - 3, "_us") == 0)
+			f.name[len - 3] = '\0';
+		printf("%s%s=%s", space, f.name, value);
+	}
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void
+ping_row(const struct frame_bytes *row, void *arg)
+{
+	struct pinging *p = arg;
+	size_t n = p->rows.n;
+
+	rows_add(&p->rows, row);
+	if (!p->json && p->rows.n > n)
+		print_ping(&p->rows.list[n]);
+}
+
+static int
+run_ping(const struct options *o, int argc, char **argv)
+{
+	uint64_t count = o->count == 0 ? 4 : o->count;
+	struct pinging p = { .json = o->json };
+	struct client *c;
+	char text[PM_TEXT_MAX + 1];
+	int status;
+
+	if (argc != 2)
+		return usage();
+	if ((c = client_open(o->socket)) == NULL)
+		return EXIT_UNUSABLE;
+	status = client_request(c, "ping", argv[1], count, WAIT_S + (unsigned)count * PING_WAIT_S, ping_row, &p, text);
+	if (status == -1)
+		status = EXIT_UNUSABLE;
+	else if (o->json)
+		json_print(stdout, "ping", &p.rows, status, text);
+	else
+		say_end(status, text);
+	rows_free(&p.rows);
+	client_close(c);
+	return status;
+}
+
+/* --- health --------------------------------------------------------------------------------------- */
+
+static void
+add_check(struct rows *r, const char *check, bool ok, const char *detail)
+{
+	struct row_writer w;
+	struct frame_bytes b;
+
+	row_init(&w);
+	row_str(&w, "check", check);
+	row_bool(&w, "ok", ok);
+	row_str(&w, "detail", detail);
+	b = (struct frame_bytes){ w.buf, w.len };
+	rows_add(r, &b);
+}
+
+static void
+field_text(char buf[VALUE_MAX], const struct frame_bytes *row, const char *name)
+{
+	struct row_field f;
+
+	buf[0] = '\0';
+	if (row_find(row, name, &f) && f.type == ROW_STR)
+		snprintf(buf, VALUE_MAX, "%.*s", (int)f.str.len, (const char *)f.str.p);
+}
+
+/*
+ * A peer is well when its session is up and something came from it within the time after which a session
+ * counts as dead: proof, not hope.
+ */
+static bool
+check_peer(struct rows *out, const struct frame_bytes *expect, const struct rows *status)
+{
+	char id[VALUE_MAX], name[VALUE_MAX], check[80], detail[120] = "not known to routed", state[VALUE_MAX];
+	uint64_t age, dead = row_number(expect, "dead_ms", 0);
+	bool ok = false;
+
+	field_text(id, expect, "id");
+	field_text(name, expect, "expect");
+	for (size_t i = 0; i < status->n; i++) {
+		if (!row_is(&status->list[i], "id", id))
+			continue;
+		age = row_number(&status->list[i], "age_ms", UINT64_MAX);
+		ok = row_is(&status->list[i], "state", "up") && age <= dead;
+		field_text(state, &status->list[i], "state");
+		if (age == UINT64_MAX)
+			snprintf(detail, sizeof(detail), "%.60s", state);
+		else
+			snprintf(detail, sizeof(detail), "%.60s, heard of %" PRIu64 " ms ago", state, age);
+	}
+	snprintf(check, sizeof(check), "peer %.63s", name);
+	add_check(out, check, ok, detail);
+	return ok;
+}
+
+/* fabricd says how it is itself and whom it expects; routed says who is there. */
+static int
+judge_health(struct client *c, struct rows *out, char text[PM_TEXT_MAX + 1])
+{
+	struct rows self = { .n = 0 }, status = { .n = 0 };
+	struct row_field f;
+	int rv, peers = 0, end = EXIT_OK;
+
+	rv = client_request(c, "health", NULL, 0, WAIT_S, keep_row, &self, text);
+	for (size_t i = 0; rv == EXIT_OK && i < self.n; i++) {
+		if (row_find(&self.list[i], "expect", &f)) {
+			peers++;
+			continue;
+		}
+		rows_add(out, &self.list[i]);
+		if (!row_number(&self.list[i], "ok", 0))
+			end = EXIT_FAILED;
+	}
+	if (rv == EXIT_OK && peers > 0)
+		rv = client_request(c, "status", NULL, 0, WAIT_S, keep_row, &status, text);
+	for (size_t i = 0; rv != -1 && i < self.n; i++)
+		if (row_find(&self.list[i], "expect", &f) && !check_peer(out, &self.list[i], &status))
+			end = EXIT_FAILED;
+	rows_free(&self);
+	rows_free(&status);
+	return rv == -1 ? -1 : rv != EXIT_OK ? EXIT_FAILED : end;
+}
+
+static int
+run_health(const struct options *o, int argc, char **argv)
+{
+	struct client *c;
+	struct rows out = { .n = 0 };
+	char text[PM_TEXT_MAX + 1];
+	int status;
+
+	(void)argv;
+	if (argc != 1)
+		return usage();
+	if ((c = client_open(o->socket)) == NULL)
+		return EXIT_UNUSABLE;
+	status = judge_health(c, &out, text);
+	if (status == -1)
+		status = EXIT_UNUSABLE;
+	else if (o->json)
+		json_print(stdout, "health", &out, status, text);
+	else {
+		table_print(stdout, &out);
+		say_end(status, text);
+	}
+	rows_free(&out);
+	client_close(c);
+	return status;
+}
+
+/* -------------------------------------------------------------------------------------------------- */
+
+static int
+run_authority(const struct options *o, int argc, char **argv)
+{
+	(void)o;
+	return cmd_authority(argc, argv);
+}
+
+static int
+run_node(const struct options *o, int argc, char **argv)
+{
+	(void)o;
+	return cmd_node(argc, argv);
+}
+
+static int
+run_record(const struct options *o, int argc, char **argv)
+{
+	(void)o;
+	return cmd_record(argc, argv);
+}
+
+static const struct command commands[] = {
+	{ "status", run_status }, { "show", run_show }, { "ping", run_ping }, { "health", run_health },
+	{ "reload", run_reload }, { "log", run_log }, { "stop", run_stop },
+};
+static const struct command identity_commands[] = {
+	{ "authority", run_authority }, { "node", run_node }, { "record", run_record },
+};
+
+static int
+parse_count(const char *s, uint64_t *count)
+{
+	char *end;
+
+	if (*s < '1' || *s > '9')
+		return -1;
+	*count = strtoull(s, &end, 10);
+	return *end == '\0' && *count <= 1000 ? 0 : -1;
+}
+
+/* Options may stand before and after the command. Returns 0, or -1 after saying why. */
+static int
+parse_options(struct options *o, int argc, char **argv, const char *how)
+{
+	static const struct option longs[] = { { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+	int c;
+
+	optind = 0;		/* glibc: begin anew */
+	while ((c = getopt_long(argc, argv, how, longs, NULL)) != -1) {
+		if (c == 's') {
+			o->socket = optarg;
+		} else if (c == 'j') {
+			o->json = true;
+		} else if (c == 'V') {
+			printf("fabricctl %s\n", FABRIC_VERSION);
+			exit(EXIT_OK);
+		} else if (c != 'c' || parse_count(optarg, &o->count) == -1) {
+			if (c == 'c')
+				fprintf(stderr, "fabricctl: -c: \"%s\" is not within 1 and 1000\n", optarg);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { .socket = NULL };
+	int first;
+
+	if (parse_options(&o, argc, argv, "+s:jV") == -1 || optind >= argc)
+		return usage();
+	first = optind;
+	argc -= first;
+	argv += first;
+	/* These have options of their own. */
+	for (size_t i = 0; i < sizeof(identity_commands) / sizeof(identity_commands[0]); i++)
+		if (strcmp(argv[0], identity_commands[i].name) == 0) {
+			optind = 0;
+			return identity_commands[i].run(&o, argc, argv);
+		}
+	if (parse_options(&o, argc, argv, strcmp(argv[0], "ping") == 0 ? "s:jc:" : "s:j") == -1)
+		return usage();
+	/* getopt has moved the words behind the options. */
+	argv[optind - 1] = argv[0];
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(argv[0], commands[i].name) == 0)
+			return commands[i].run(&o, argc - optind + 1, argv + optind - 1);
+	fprintf(stderr, "fabricctl: unknown command \"%s\"\n", argv[0]);
+	return usage();
+}

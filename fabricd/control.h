@@ -1,0 +1,32 @@
+/*
+ * The control sockets: fabricd.sock, root's, and fabricd.ro.sock, anybody's. Which socket a client came
+ * through is all that decides what it may ask.
+ */
+#ifndef FABRICD_CONTROL_H
+#define FABRICD_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wire/frame.h"
+
+struct control;
+struct fabricd;
+struct row_writer;
+
+/* Where an answer goes: a client that may be gone by then. All zero: nobody waits. */
+struct reply {
+	uint64_t client;	/* a serial number, never used again */
+	uint64_t id;		/* the client's own */
+};
+
+/* Binds both sockets. Fatal when that fails. */
+struct control *control_new(struct fabricd *);
+void	control_free(struct control *);	/* removes the sockets */
+
+/* Rows and the end of an answer. Nothing happens when the client is gone; one that does not read is dropped. */
+void	control_row(struct fabricd *, const struct reply *, struct frame_bytes row);
+void	control_row_written(struct fabricd *, const struct reply *, const struct row_writer *);
+void	control_done(struct fabricd *, const struct reply *, unsigned status, const char *text);
+
+#endif

@@ -1,0 +1,327 @@
+/* fabricd(8): reads its configuration, opens what needs privilege, starts the workers, and waits. */
+#include <sys/stat.h>
+
+#include <bsd/unistd.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fabricd/control.h"
+#include "fabricd/dirs.h"
+#include "fabricd/fabricd.h"
+#include "fabricd/logs.h"
+#include "fabricd/netwatch.h"
+#include "fabricd/paths.h"
+#include "fabricd/priv.h"
+#include "fabricd/reload.h"
+#include "fabricd/request.h"
+
+#ifndef FABRIC_VERSION
+#define FABRIC_VERSION "unknown"
+#endif
+
+#define DRAIN_MS	2000
+#define KILL_AFTER_MS	(DRAIN_MS + 500)	/* a worker that has drained still has to exit */
+
+struct options {
+	bool foreground, check, print;
+};
+
+static void __attribute__((noreturn))
+usage(void)
+{
+	fprintf(stderr, "usage: fabricd [-deUV] [-f file] [-S directory]\n       fabricd -n [-v] [-f file]\n");
+	exit(2);
+}
+
+static void
+parse_options(struct options *o, struct fabricd *d, int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "def:nS:UvV")) != -1) {
+		switch (c) {
+		case 'd':
+			o->foreground = true;
+			break;
+		case 'e':
+			o->foreground = d->to_stderr = true;
+			break;
+		case 'f':
+			d->conf_path = optarg;
+			break;
+		case 'n':
+			o->check = true;
+			break;
+		case 'S':
+			d->run_dir = optarg;
+			break;
+		case 'U':
+			d->root = false;
+			break;
+		case 'v':
+			o->print = true;
+			break;
+		case 'V':
+			printf("fabricd %s\n", FABRIC_VERSION);
+			exit(0);
+		default:
+			usage();
+		}
+	}
+	if (optind != argc || (o->print && !o->check) ||
+	    (d->run_dir != NULL && (d->run_dir[0] != '/' || strlen(d->run_dir) > CONF_RUN_MAX)))
+		usage();
+}
+
+struct conf *
+fabricd_read_conf(const struct fabricd *d, char err[CONF_ERR_MAX])
+{
+	struct conf *conf = conf_parse_file(d->conf_path, err);
+
+	if (conf != NULL && d->run_dir != NULL)
+		strcpy(conf->dir[DIR_RUN], d->run_dir);
+	return conf;
+}
+
+/* -n: what the text alone can tell. No file that it names is opened. */
+static int
+check(const struct fabricd *d, bool print)
+{
+	char err[CONF_ERR_MAX];
+	struct conf *conf = fabricd_read_conf(d, err);
+
+	if (conf == NULL) {
+		fprintf(stderr, "%s\n", err);
+		return 1;
+	}
+	if (print)
+		conf_print(stdout, conf);
+	else
+		fprintf(stderr, "configuration OK\n");
+	conf_free(conf);
+	return 0;
+}
+
+/* The path is used again at a reload, from another directory. */
+static void
+absolute_path(struct fabricd *d)
+{
+	char cwd[PATH_MAX], *path;
+
+	if (d->conf_path[0] == '/')
+		return;
+	if (getcwd(cwd, sizeof(cwd)) == NULL || asprintf(&path, "%s/%s", cwd, d->conf_path) == -1)
+		fatal("%s", d->conf_path);
+	d->conf_path = path;
+}
+
+/* Errors until here go to the terminal; the parent leaves when the daemon is on its own. */
+static void
+daemonise(void)
+{
+	int null;
+
+	switch (fork()) {
+	case -1:
+		fatal("fork");
+	case 0:
+		break;
+	default:
+		_exit(0);
+	}
+	if (setsid() == -1 || (null = open("/dev/null", O_RDWR)) == -1)
+		fatal("daemon");
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
+static void
+on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	static const struct reply nobody;
+	struct fabricd *d = arg;
+
+	(void)what;
+	switch (sig) {
+	case SIGCHLD:
+		workers_reap(d);
+		break;
+	case SIGHUP:
+		if (!d->stopping)
+			reload_start(d, &nobody);
+		break;
+	case SIGUSR1:
+		logs_reopen(d);
+		break;
+	default:
+		fabricd_stop(d);
+		break;
+	}
+}
+
+static const int signals[] = { SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1 };
+#define NSIGNALS (sizeof(signals) / sizeof(signals[0]))
+
+static void
+watch_signals(struct fabricd *d, struct event *ev[NSIGNALS])
+{
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < NSIGNALS; i++) {
+		ev[i] = evsignal_new(d->base, signals[i], on_signal, d);
+		if (ev[i] == NULL || event_add(ev[i], NULL) == -1)
+			fatalx("out of memory");
+	}
+}
+
+static void
+on_stop_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct fabricd *d = arg;
+
+	(void)fd;
+	(void)what;
+	workers_kill(d);
+}
+
+void
+fabricd_stop(struct fabricd *d)
+{
+	static const struct timeval limit = { KILL_AFTER_MS / 1000, KILL_AFTER_MS % 1000 * 1000 };
+
+	if (d->stopping) {
+		workers_kill(d);	/* asked twice */
+		return;
+	}
+	log_info("stops");
+	d->stopping = true;
+	reload_free(d);
+	if (!workers_stop(d, DRAIN_MS)) {
+		event_base_loopbreak(d->base);
+		return;
+	}
+	d->stop_timer = evtimer_new(d->base, on_stop_timer, d);
+	if (d->stop_timer == NULL || event_add(d->stop_timer, &limit) == -1)
+		workers_kill(d);
+}
+
+void
+fabricd_reaped(struct fabricd *d)
+{
+	for (unsigned k = 0; k < WORKER_COUNT; k++)
+		if (d->child[k].pid != 0)
+			return;
+	event_base_loopbreak(d->base);
+}
+
+/* Opens all that may fail, so that it fails before anything runs. */
+static void
+prepare(struct fabricd *d)
+{
+	char err[CONF_ERR_MAX];
+	struct conf *conf = fabricd_read_conf(d, err);
+
+	if (conf == NULL)
+		fatalx("%s", err);
+	if ((d->setup = setup_new(conf, NULL, d->root, err)) == NULL)
+		fatalx("%s", err);
+	d->log_level = conf->log_level;
+	log_setlevel(d->log_level);
+	dirs_make(d);
+	dirs_lock(d);
+	if (setup_apply(d->setup, NULL, err) == -1)
+		fatalx("%s", err);
+	d->version = 1;
+	crypto_random(&d->secret, sizeof(d->secret));
+}
+
+static void
+run(struct fabricd *d)
+{
+	struct event *ev[NSIGNALS];
+
+	if ((d->base = event_base_new()) == NULL)
+		fatalx("no event loop");
+	watch_signals(d, ev);
+	d->control = control_new(d);
+	d->netwatch = netwatch_new(d);
+	netwatch_ignore(d->netwatch, d->setup->tun.ifindex);
+	priv_drop(d->root);
+	log_info("fabricd %s starts, node=%s", FABRIC_VERSION, d->setup->conf->name);
+	workers_init(d);
+	workers_start(d);
+	if (event_base_dispatch(d->base) == -1)
+		fatal("event loop");
+	for (size_t i = 0; i < NSIGNALS; i++)
+		event_free(ev[i]);
+}
+
+/* The control sockets last: who said stop waits for their end, and then finds nothing left. */
+static void
+clean_up(struct fabricd *d)
+{
+	setup_retire(d->setup, NULL);
+	dirs_unlock(d);
+	reload_free(d);
+	requests_free();
+	netwatch_free(d->netwatch);
+	workers_free(d);
+	setup_free(d->setup);
+	crypto_wipe(&d->secret, sizeof(d->secret));
+	control_free(d->control);
+	d->control = NULL;
+	if (d->stop_timer != NULL)
+		event_free(d->stop_timer);
+	event_base_free(d->base);
+	log_info("has stopped");
+}
+
+/* Whoever started us may have closed 0, 1 or 2: they must not become something else. */
+static void
+sanitise_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd != -1 && fd <= STDERR_FILENO);
+	if (fd == -1)
+		exit(1);
+	close(fd);
+	closefrom(STDERR_FILENO + 1);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { .foreground = false };
+	struct fabricd d = { .conf_path = PATH_CONF, .root = true };
+
+	sanitise_fds();
+	log_init("fabricd", STDERR_FILENO, LOG_LEVEL_INFO);
+	parse_options(&o, &d, argc, argv);
+	if (o.check)
+		return check(&d, o.print);
+	if (d.root && geteuid() != 0)
+		fatalx("needs root, or -U");
+	crypto_init();
+	umask(022);
+	absolute_path(&d);
+	prepare(&d);
+	if (!o.foreground)
+		daemonise();
+	dirs_write_pid();
+	if (chdir("/") == -1)
+		fatal("chdir");
+	logs_begin(&d);
+	run(&d);
+	clean_up(&d);
+	return 0;
+}

@@ -1,0 +1,15 @@
+/* Sockets towards the network: opened and bound here, used elsewhere. */
+#ifndef FABRICD_SOCKETS_H
+#define FABRICD_SOCKETS_H
+
+#include "fabricd/conf.h"
+
+/* A bound UDP socket with everything set that needs privilege or precedes the first packet; *bound is its address. */
+int	sockets_udp(const struct pm_addr *, bool gso, struct pm_addr *bound, char err[CONF_ERR_MAX]);
+/* The same socket, after another configuration. */
+void	sockets_udp_gro(int fd, bool gso);
+
+/* A listening TCP socket. */
+int	sockets_tcp(const struct pm_addr *, char err[CONF_ERR_MAX]);
+
+#endif
