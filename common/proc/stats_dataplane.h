@@ -1,3 +1,131 @@
 /* The counters of dataplane: X(symbol, metric name, labels, help). Included by proc/stats.h only. */
 #define STATS_DATAPLANE \
-	X(DATAPLANE_STARTS, "fabric_dataplane_start_generation", "", "Generation of the running worker")
+	X(DATAPLANE_STARTS, "fabric_dataplane_start_generation", "", "Generation of the running worker") \
+	X(DP_UDP_READS, "fabric_udp_reads_total", "", "Messages that the kernel gave, each one datagram or several put together") \
+	X(DP_UDP_DATAGRAMS_IN, "fabric_udp_datagrams_total", "direction=\"in\"", "UDP datagrams") \
+	X(DP_UDP_DATAGRAMS_OUT, "fabric_udp_datagrams_total", "direction=\"out\"", "UDP datagrams") \
+	X(DP_UDP_WRITES, "fabric_udp_writes_total", "", "Messages that the kernel took, each one datagram or several to be cut") \
+	X(DP_UDP_BLOCKED, "fabric_udp_blocked_total", "", "Times that a socket took no more") \
+	X(DP_UDP_TRUNCATED, "fabric_udp_truncated_total", "", "Datagrams longer than the buffer") \
+	X(DP_UDP_RECV_ERRORS, "fabric_udp_errors_total", "direction=\"in\"", "Errors of a socket") \
+	X(DP_UDP_SEND_ERRORS, "fabric_udp_errors_total", "direction=\"out\"", "Errors of a socket") \
+	X(DP_UDP_TOO_BIG, "fabric_udp_too_big_total", "", "Path MTU probes that the own device cannot send") \
+	X(DP_UDP_GSO_OFF, "fabric_udp_gso_off_total", "", "Times that segmentation offload was found broken and turned off") \
+	X(DP_PACKETS_IGNORED, "fabric_quic_ignored_total", "", "Packets that are no QUIC of ours") \
+	X(DP_UNKNOWN_CID, "fabric_quic_unknown_connection_total", "", "Short header packets for no connection") \
+	X(DP_RESETS_SENT, "fabric_quic_stateless_resets_total", "direction=\"out\"", "Stateless resets") \
+	X(DP_RESETS_RECEIVED, "fabric_quic_stateless_resets_total", "direction=\"in\"", "Stateless resets") \
+	X(DP_RETRY_SENT, "fabric_quic_retries_total", "", "Retry packets sent because many connections were half open") \
+	X(DP_TOKENS_BAD, "fabric_quic_bad_tokens_total", "", "Initial packets with a token that is not ours, not theirs or too old") \
+	X(DP_ACCEPTED, "fabric_quic_accepted_total", "", "Connections begun by a peer") \
+	X(DP_ACCEPT_REFUSED, "fabric_quic_refused_total", "", "Connections refused before anything was kept") \
+	X(DP_ACCEPT_AUTH_RATE, "fabric_quic_refused_prefix_total", "", "Of those, for failed authentications from their address prefix") \
+	X(DP_ACCEPT_FULL, "fabric_quic_dropped_full_total", "", "First packets dropped because there were too many connections") \
+	X(DP_HANDSHAKES, "fabric_quic_handshakes_total", "", "TLS handshakes that were completed") \
+	X(DP_TLS_FAILURES, "fabric_quic_tls_failures_total", "", "TLS handshakes that failed") \
+	X(DP_KEY_UPDATES, "fabric_quic_key_updates_total", "", "Key updates that were begun here") \
+	X(DP_DIALS, "fabric_dials_total", "", "Connections dialled") \
+	X(DP_DIALS_FAILED, "fabric_dials_failed_total", "", "Connections dialled that did not become a session") \
+	X(DP_CONNS, "fabric_quic_connections", "", "Connections") \
+	X(DP_HALF_OPEN, "fabric_quic_half_open", "", "Connections that are not authenticated") \
+	X(DP_SESSIONS, "fabric_sessions", "", "Sessions that are up") \
+	X(DP_SESSIONS_STARTED, "fabric_sessions_started_total", "", "Sessions that came up") \
+	X(DP_SESSIONS_REPLACED, "fabric_sessions_replaced_total", "", "Sessions that a newer one of the same pair replaced") \
+	X(DP_SILENT_NEW, "fabric_session_auth_timeout_total", "waiting=\"handshake\"", "Sessions that ran out of time, by what they waited for") \
+	X(DP_SILENT_HELLO, "fabric_session_auth_timeout_total", "waiting=\"hello\"", "Sessions that ran out of time, by what they waited for") \
+	X(DP_SILENT_AUTH, "fabric_session_auth_timeout_total", "waiting=\"auth\"", "Sessions that ran out of time, by what they waited for") \
+	X(DP_SILENT_READY, "fabric_session_auth_timeout_total", "waiting=\"ready\"", "Sessions that ran out of time, by what they waited for") \
+	X(DP_END_NONE, "fabric_sessions_ended_total", "by=\"us\",reason=\"none\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_INTERNAL, "fabric_sessions_ended_total", "by=\"us\",reason=\"internal\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PROTOCOL, "fabric_sessions_ended_total", "by=\"us\",reason=\"protocol\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_VERSION, "fabric_sessions_ended_total", "by=\"us\",reason=\"version\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_LIMIT, "fabric_sessions_ended_total", "by=\"us\",reason=\"limit\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_TIMEOUT, "fabric_sessions_ended_total", "by=\"us\",reason=\"timeout\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_SHUTDOWN, "fabric_sessions_ended_total", "by=\"us\",reason=\"shutdown\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_DUPLICATE, "fabric_sessions_ended_total", "by=\"us\",reason=\"duplicate\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_UNREACHABLE, "fabric_sessions_ended_total", "by=\"us\",reason=\"unreachable\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_NO_SERVICE, "fabric_sessions_ended_total", "by=\"us\",reason=\"no-service\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_REFUSED, "fabric_sessions_ended_total", "by=\"us\",reason=\"refused\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_IDLE, "fabric_sessions_ended_total", "by=\"us\",reason=\"idle\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_GONE, "fabric_sessions_ended_total", "by=\"us\",reason=\"peer-gone\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_UNSUPPORTED, "fabric_sessions_ended_total", "by=\"us\",reason=\"unsupported\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_RECORD, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-record\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_EXPIRED, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-expired\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_NOT_YET, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-not-yet\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_TENANT, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-tenant\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_AUTHORITY, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-authority\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_NODE, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-node\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_DELEGATION, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-delegation\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_PROOF, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-proof\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_SELF, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-self\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_POLICY, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-policy\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_TIMEOUT, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-timeout\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_AUTH_RATE, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-rate\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_NONE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"none\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_INTERNAL, "fabric_sessions_ended_total", "by=\"peer\",reason=\"internal\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_PROTOCOL, "fabric_sessions_ended_total", "by=\"peer\",reason=\"protocol\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_VERSION, "fabric_sessions_ended_total", "by=\"peer\",reason=\"version\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_LIMIT, "fabric_sessions_ended_total", "by=\"peer\",reason=\"limit\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_TIMEOUT, "fabric_sessions_ended_total", "by=\"peer\",reason=\"timeout\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_SHUTDOWN, "fabric_sessions_ended_total", "by=\"peer\",reason=\"shutdown\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_DUPLICATE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"duplicate\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_UNREACHABLE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"unreachable\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_NO_SERVICE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"no-service\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_REFUSED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"refused\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_IDLE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"idle\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_PEER_GONE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"peer-gone\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_UNSUPPORTED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"unsupported\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_RECORD, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-record\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_EXPIRED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-expired\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_NOT_YET, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-not-yet\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_TENANT, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-tenant\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_AUTHORITY, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-authority\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_NODE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-node\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_DELEGATION, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-delegation\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_PROOF, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-proof\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_SELF, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-self\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_POLICY, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-policy\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_TIMEOUT, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-timeout\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_AUTH_RATE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-rate\"", "Connections that ended, by whose word and reason") \
+	X(DP_STREAMS, "fabric_streams", "", "Streams that are open") \
+	X(DP_STREAMS_OPENED, "fabric_streams_opened_total", "", "Streams opened through this node") \
+	X(DP_STREAMS_CLOSED, "fabric_streams_ended_total", "how=\"close\"", "Streams that ended") \
+	X(DP_STREAMS_RESET, "fabric_streams_ended_total", "how=\"reset\"", "Streams that ended") \
+	X(DP_STREAMS_REFUSED, "fabric_streams_refused_total", "", "Streams that could not be opened") \
+	X(DP_PORT_OVERRUN, "fabric_port_overruns_total", "", "Channels to workers that were ended because they did not read") \
+	X(DP_DATAGRAMS_MALFORMED, "fabric_datagrams_malformed_total", "", "DATAGRAMs that hold no whole frames") \
+	X(DP_DROP_EARLY, "fabric_dropped_total", "reason=\"early\"", "DATA dropped") \
+	X(DP_DROP_UNKNOWN, "fabric_dropped_total", "reason=\"unknown-stream\"", "DATA dropped") \
+	X(DP_DROP_TOO_LONG, "fabric_dropped_total", "reason=\"path-mtu\"", "DATA dropped") \
+	X(DP_DROP_PORT_CONTROL, "fabric_dropped_total", "reason=\"port-full\",class=\"control\"", "DATA dropped") \
+	X(DP_DROP_PORT_DNS, "fabric_dropped_total", "reason=\"port-full\",class=\"dns\"", "DATA dropped") \
+	X(DP_DROP_PORT_INTERACTIVE, "fabric_dropped_total", "reason=\"port-full\",class=\"interactive\"", "DATA dropped") \
+	X(DP_DROP_PORT_RELIABLE, "fabric_dropped_total", "reason=\"port-full\",class=\"reliable\"", "DATA dropped") \
+	X(DP_DROP_PORT_BULK, "fabric_dropped_total", "reason=\"port-full\",class=\"bulk\"", "DATA dropped") \
+	X(DP_DROP_PORT_DROPPABLE, "fabric_dropped_total", "reason=\"port-full\",class=\"droppable\"", "DATA dropped") \
+	X(DP_DROP_CONTROL_CODEL, "fabric_dropped_total", "reason=\"codel\",class=\"control\"", "DATA dropped") \
+	X(DP_DROP_CONTROL_FULL, "fabric_dropped_total", "reason=\"full\",class=\"control\"", "DATA dropped") \
+	X(DP_DROP_CONTROL_POOL, "fabric_dropped_total", "reason=\"pool\",class=\"control\"", "DATA dropped") \
+	X(DP_DROP_CONTROL_TOO_LONG, "fabric_dropped_total", "reason=\"too-long\",class=\"control\"", "DATA dropped") \
+	X(DP_DROP_DNS_CODEL, "fabric_dropped_total", "reason=\"codel\",class=\"dns\"", "DATA dropped") \
+	X(DP_DROP_DNS_FULL, "fabric_dropped_total", "reason=\"full\",class=\"dns\"", "DATA dropped") \
+	X(DP_DROP_DNS_POOL, "fabric_dropped_total", "reason=\"pool\",class=\"dns\"", "DATA dropped") \
+	X(DP_DROP_DNS_TOO_LONG, "fabric_dropped_total", "reason=\"too-long\",class=\"dns\"", "DATA dropped") \
+	X(DP_DROP_INTERACTIVE_CODEL, "fabric_dropped_total", "reason=\"codel\",class=\"interactive\"", "DATA dropped") \
+	X(DP_DROP_INTERACTIVE_FULL, "fabric_dropped_total", "reason=\"full\",class=\"interactive\"", "DATA dropped") \
+	X(DP_DROP_INTERACTIVE_POOL, "fabric_dropped_total", "reason=\"pool\",class=\"interactive\"", "DATA dropped") \
+	X(DP_DROP_INTERACTIVE_TOO_LONG, "fabric_dropped_total", "reason=\"too-long\",class=\"interactive\"", "DATA dropped") \
+	X(DP_DROP_RELIABLE_CODEL, "fabric_dropped_total", "reason=\"codel\",class=\"reliable\"", "DATA dropped") \
+	X(DP_DROP_RELIABLE_FULL, "fabric_dropped_total", "reason=\"full\",class=\"reliable\"", "DATA dropped") \
+	X(DP_DROP_RELIABLE_POOL, "fabric_dropped_total", "reason=\"pool\",class=\"reliable\"", "DATA dropped") \
+	X(DP_DROP_RELIABLE_TOO_LONG, "fabric_dropped_total", "reason=\"too-long\",class=\"reliable\"", "DATA dropped") \
+	X(DP_DROP_BULK_CODEL, "fabric_dropped_total", "reason=\"codel\",class=\"bulk\"", "DATA dropped") \
+	X(DP_DROP_BULK_FULL, "fabric_dropped_total", "reason=\"full\",class=\"bulk\"", "DATA dropped") \
+	X(DP_DROP_BULK_POOL, "fabric_dropped_total", "reason=\"pool\",class=\"bulk\"", "DATA dropped") \
+	X(DP_DROP_BULK_TOO_LONG, "fabric_dropped_total", "reason=\"too-long\",class=\"bulk\"", "DATA dropped") \
+	X(DP_DROP_DROPPABLE_CODEL, "fabric_dropped_total", "reason=\"codel\",class=\"droppable\"", "DATA dropped") \
+	X(DP_DROP_DROPPABLE_FULL, "fabric_dropped_total", "reason=\"full\",class=\"droppable\"", "DATA dropped") \
+	X(DP_DROP_DROPPABLE_POOL, "fabric_dropped_total", "reason=\"pool\",class=\"droppable\"", "DATA dropped") \
+	X(DP_DROP_DROPPABLE_TOO_LONG, "fabric_dropped_total", "reason=\"too-long\",class=\"droppable\"", "DATA dropped") \
+	X(DP_POOL_PACKETS, "fabric_queued_packets", "", "Packets that wait in the class queues of all sessions") \
+	X(DP_POOL_BYTES, "fabric_queue_memory_bytes", "", "Memory that the class queues took from the system")

@@ -1,0 +1,286 @@
+#include "fabricd/dataplane/dp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fabricd/dataplane/cid.h"
+#include "fabricd/dataplane/limits.h"
+#include "fabricd/dataplane/peer.h"
+#include "fabricd/dataplane/quic.h"
+#include "fabricd/dataplane/tls.h"
+#include "proc/stats.h"
+
+#define RESETS_PER_SEC	200u
+#define REFUSALS_PER_SEC 200u
+#define STREAM_CREDIT	(1u << 20)
+
+uint64_t
+dp_begin(struct dataplane *dp)
+{
+	return dp->now_ns = clock_ns();
+}
+
+void
+dp_flush(struct dataplane *dp)
+{
+	struct conn *c;
+
+	dp->now_ns = clock_ns();
+	while ((c = TAILQ_FIRST(&dp->dirty)) != NULL) {
+		TAILQ_REMOVE(&dp->dirty, c, dirty_entry);
+		c->dirty = false;
+		conn_flush(c);
+	}
+	wports_flush(dp);
+	/* A port that broke reset its streams at their sessions. */
+	if (TAILQ_FIRST(&dp->dirty) != NULL)
+		dp_flush(dp);
+}
+
+static void
+second_arm(struct dataplane *dp)
+{
+	event_add(dp->second, &(struct timeval){ 1, 0 });
+}
+
+/* A peer's word holds as long as its records: the session ends with them. */
+static void
+expired_end(struct dataplane *dp)
+{
+	uint64_t wall = clock_wall();
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &dp->conns, all)
+		if (c->session.state == SESSION_UP && wall >= c->session.peer.not_after)
+			conn_end(c, REASON_AUTH_EXPIRED);
+}
+
+static void
+on_second(evutil_socket_t fd, short what, void *arg)
+{
+	struct dataplane *dp = arg;
+
+	(void)fd;
+	(void)what;
+	dp_begin(dp);
+	expired_end(dp);
+	wports_stats(dp);
+	show_counters(dp);
+	second_arm(dp);
+	dp_flush(dp);
+}
+
+void
+dp_delegate(struct dataplane *dp)
+{
+	struct procmsg m = { .type = PM_DELEGATE };
+
+	m.delegate.purpose = PURPOSE_SESSION;
+	memcpy(m.delegate.key, dp->self.key.public, SIGN_PUBLIC_LEN);
+	dp->ops->send(&m, dp->arg);
+}
+
+static void
+on_renew(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	dp_delegate(arg);
+}
+
+static void
+on_drain(evutil_socket_t fd, short what, void *arg)
+{
+	struct dataplane *dp = arg;
+
+	(void)fd;
+	(void)what;
+	dp->ops->drained(dp->arg);
+}
+
+static void
+self_init(struct session_self *self)
+{
+	crypto_random(&self->boot_id, sizeof(self->boot_id));
+	self->boot_id >>= 2;	/* fits a varint, whatever the frame uses */
+	self->versions[0] = FABRIC_VERSION_1;
+	self->nversions = 1;
+	self->limits.max_frame = FRAME_MAX_DEFAULT;
+	self->limits.max_streams = DP_STREAMS_MAX;
+	self->limits.max_credit = STREAM_CREDIT;
+	self->limits.max_datagram = FRAME_DATAGRAM_CEILING;
+}
+
+static int
+parts_make(struct dataplane *dp)
+{
+	uint64_t secret[3];
+
+	crypto_random(secret, sizeof(secret));
+	/* Until the supervisor gives those that outlive this process. */
+	crypto_random(dp->token_key, sizeof(dp->token_key));
+	crypto_random(dp->reset_key, sizeof(dp->reset_key));
+	switch_init(&dp->sw, peer_port, secret[0]);
+	if (sign_key_generate(&dp->self.key) == -1 || (dp->tls = tls_new(&dp->self.key)) == NULL)
+		return -1;
+	if ((dp->cids = cid_table_new(secret[1])) == NULL || (dp->prefixes = prefix_table_new(secret[2])) == NULL)
+		return -1;
+	dp->second = evtimer_new(dp->base, on_second, dp);
+	dp->renew = evtimer_new(dp->base, on_renew, dp);
+	dp->drain = evtimer_new(dp->base, on_drain, dp);
+	return dp->second == NULL || dp->renew == NULL || dp->drain == NULL ? -1 : 0;
+}
+
+struct dataplane *
+dp_new(struct event_base *base, const struct dp_ops *ops, void *arg)
+{
+	struct dataplane *dp;
+
+	if ((dp = calloc(1, sizeof(*dp))) == NULL)
+		return NULL;
+	dp->base = base;
+	dp->ops = ops;
+	dp->arg = arg;
+	TAILQ_INIT(&dp->conns);
+	TAILQ_INIT(&dp->dirty);
+	ratelimit_init(&dp->resets, NS_PER_SEC / RESETS_PER_SEC, RESETS_PER_SEC);
+	ratelimit_init(&dp->refusals, NS_PER_SEC / REFUSALS_PER_SEC, REFUSALS_PER_SEC);
+	sched_pool_init(&dp->pool, DP_DATAGRAM_MAX, DP_POOL_BYTES);
+	self_init(&dp->self);
+	wports_init(dp);
+	peers_init(dp);
+	if (parts_make(dp) == -1) {
+		dp_free(dp);
+		return NULL;
+	}
+	dp_begin(dp);
+	second_arm(dp);
+	return dp;
+}
+
+static void
+event_drop(struct event *ev)
+{
+	if (ev != NULL)
+		event_free(ev);
+}
+
+void
+dp_free(struct dataplane *dp)
+{
+	struct conn *c;
+
+	if (dp == NULL)
+		return;
+	dp->draining = true;	/* nothing is dialled any more */
+	while ((c = TAILQ_FIRST(&dp->conns)) != NULL)
+		conn_free(c);
+	for (size_t i = 0; i < WORKER_COUNT; i++)
+		wport_close(&dp->workers[i]);
+	for (size_t i = 0; i < dp->nsocks; i++)
+		udp_free(dp->socks[i]);
+	peers_free(dp);
+	cid_table_free(dp->cids);
+	prefix_table_free(dp->prefixes);
+	tls_free(dp->tls);
+	event_drop(dp->second);
+	event_drop(dp->renew);
+	event_drop(dp->drain);
+	sched_pool_free(&dp->pool);
+	dp_conf_free(dp->conf);
+	dp_conf_free(dp->next_conf);
+	crypto_wipe(dp, sizeof(*dp));
+	free(dp);
+}
+
+void
+dp_port(struct dataplane *dp, enum worker_kind kind, int fd)
+{
+	dp_begin(dp);
+	wport_attach(dp, kind, fd);
+	dp_flush(dp);
+}
+
+static int
+delegation_take(struct dataplane *dp, const struct pm_delegation *d)
+{
+	struct session_self *self = &dp->self;
+	uint64_t wall = clock_wall(), wait;
+
+	if (d->purpose != PURPOSE_SESSION || d->membership.len > sizeof(self->membership) ||
+	    d->delegation.len > sizeof(self->delegation) || d->delegation.len == 0)
+		return -1;
+	memcpy(self->membership, d->membership.p, d->membership.len);
+	self->membership_len = d->membership.len;
+	memcpy(self->delegation, d->delegation.p, d->delegation.len);
+	self->delegation_len = d->delegation.len;
+	wait = d->renew_at > wall ? d->renew_at - wall : 1;
+	event_add(dp->renew, &(struct timeval){ (time_t)wait, 0 });
+	peers_redial(dp);
+	return 0;
+}
+
+/* The machine's addresses changed: whoever is up is asked whether it still hears us, whoever is not is dialled. */
+static void
+net_changed(struct dataplane *dp)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &dp->conns, all) {
+		memset(&c->local, 0, sizeof(c->local));
+		if (c->session.state == SESSION_UP)
+			session_probe(&c->session, dp->now_ns);
+		conn_dirty(c);
+	}
+	peers_redial(dp);
+}
+
+int
+dp_message(struct dataplane *dp, const struct procmsg *m)
+{
+	int rv = 0;
+
+	dp_begin(dp);
+	switch (m->type) {
+	case PM_SECRET:
+		memcpy(dp->token_key, m->secret.token_key, sizeof(dp->token_key));
+		memcpy(dp->reset_key, m->secret.reset_key, sizeof(dp->reset_key));
+		break;
+	case PM_DELEGATION:
+		rv = delegation_take(dp, &m->delegation);
+		break;
+	case PM_NET_CHANGED:
+		net_changed(dp);
+		break;
+	default:
+		rv = -1;
+	}
+	dp_flush(dp);
+	return rv;
+}
+
+void
+dp_request(struct dataplane *dp, const struct pm_request *r)
+{
+	dp_begin(dp);
+	show_request(dp, r);
+}
+
+void
+dp_drain(struct dataplane *dp, unsigned ms)
+{
+	struct conn *c;
+
+	dp_begin(dp);
+	dp->draining = true;
+	TAILQ_FOREACH(c, &dp->conns, all)
+		conn_end(c, REASON_SHUTDOWN);
+	event_add(dp->drain, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
+	dp_flush(dp);
+	if (dp->nconns == 0)
+		event_add(dp->drain, &(struct timeval){ 0, 0 });
+}

@@ -1,0 +1,369 @@
+#include "fabricd/dataplane/peer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fabricd/dataplane/quic.h"
+#include "proc/stats.h"
+
+#define BACKOFF_MIN_NS	(200 * NS_PER_MS)
+#define BACKOFF_MAX_NS	(15 * NS_PER_SEC)
+#define RACE_NS		(300 * NS_PER_MS)	/* until the next address is tried beside the first */
+#define YOUNG_NS	(10 * NS_PER_SEC)	/* a session no older than this may be one of two dialled at once */
+
+static size_t
+slot(const uint8_t *node_id)
+{
+	return (size_t)(node_id[0] | node_id[1] << 8) % PEER_HASH;	/* a hash already */
+}
+
+void
+peers_init(struct dataplane *dp)
+{
+	if ((dp->peers = calloc(PEER_HASH, sizeof(*dp->peers))) == NULL)
+		fatal("peers");
+}
+
+struct peer *
+peer_find(struct dataplane *dp, const uint8_t *node_id)
+{
+	struct peer *p;
+
+	LIST_FOREACH(p, &dp->peers[slot(node_id)], entry)
+		if (memcmp(p->node_id, node_id, NODE_ID_LEN) == 0)
+			return p;
+	return NULL;
+}
+
+static void	on_timer(evutil_socket_t, short, void *);
+
+struct peer *
+peer_get(struct dataplane *dp, const uint8_t *node_id)
+{
+	struct peer *p = peer_find(dp, node_id);
+
+	if (p != NULL || dp->npeers >= DP_PEERS_MAX)
+		return p;
+	if ((p = calloc(1, sizeof(*p))) == NULL)
+		return NULL;
+	p->dp = dp;
+	memcpy(p->node_id, node_id, NODE_ID_LEN);
+	if ((p->timer = evtimer_new(dp->base, on_timer, p)) == NULL) {
+		free(p);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&dp->peers[slot(node_id)], p, entry);
+	dp->npeers++;
+	return p;
+}
+
+/* Forgets a peer that nothing needs any more. */
+static void
+peer_drop(struct peer *p)
+{
+	if (p->target || p->up != NULL || p->nconns > 0)
+		return;
+	LIST_REMOVE(p, entry);
+	p->dp->npeers--;
+	event_free(p->timer);
+	free(p);
+}
+
+void
+peers_free(struct dataplane *dp)
+{
+	for (size_t i = 0; dp->peers != NULL && i < PEER_HASH; i++) {
+		struct peer *p;
+
+		while ((p = LIST_FIRST(&dp->peers[i])) != NULL) {
+			LIST_REMOVE(p, entry);
+			event_free(p->timer);
+			free(p);
+		}
+	}
+	free(dp->peers);
+	dp->peers = NULL;
+}
+
+static void
+timer_set(struct peer *p, uint64_t ns)
+{
+	struct timeval tv = { .tv_sec = (time_t)(ns / NS_PER_SEC), .tv_usec = (suseconds_t)(ns % NS_PER_SEC / NS_PER_US) };
+
+	evtimer_add(p->timer, &tv);
+}
+
+/* A quarter more or less, so that nodes that lost the same peer do not come back in step. */
+static uint64_t
+jitter(uint64_t ns)
+{
+	uint32_t r;
+
+	crypto_random(&r, sizeof(r));
+	return ns - ns / 4 + ns / 2 * (r >> 8) / (1u << 24);
+}
+
+static void
+backoff(struct peer *p)
+{
+	p->backoff_ns = p->backoff_ns == 0 ? BACKOFF_MIN_NS : p->backoff_ns * 2;
+	if (p->backoff_ns > BACKOFF_MAX_NS)
+		p->backoff_ns = BACKOFF_MAX_NS;
+	p->next_addr = 0;
+	timer_set(p, jitter(p->backoff_ns));
+}
+
+static bool
+may_dial(const struct peer *p)
+{
+	return p->dial && p->up == NULL && !p->dp->draining && p->dp->conf != NULL && p->dp->self.delegation_len > 0;
+}
+
+/* The next address of this round; when none is left, the round has failed as soon as its dials have. */
+static void
+dial_next(struct peer *p)
+{
+	while (p->next_addr < p->naddrs) {
+		if (quic_dial(p->dp, p, &p->addrs[p->next_addr++]) == NULL)
+			continue;
+		if (p->next_addr < p->naddrs)
+			timer_set(p, RACE_NS);
+		return;
+	}
+	if (p->ndials == 0 && p->naddrs > 0)
+		backoff(p);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct peer *p = arg;
+	struct dataplane *dp = p->dp;
+
+	(void)fd;
+	(void)what;
+	dp_begin(dp);
+	if (may_dial(p)) {
+		if (p->ndials == 0)
+			p->next_addr = 0;
+		dial_next(p);
+	}
+	dp_flush(dp);
+}
+
+void
+peer_target(struct dataplane *dp, const struct pm_target *t)
+{
+	struct peer *p;
+
+	if (memcmp(t->node_id, dp->self.node_id, NODE_ID_LEN) == 0 || (p = peer_get(dp, t->node_id)) == NULL)
+		return;
+	p->target = true;
+	p->dial = t->dial;
+	p->naddrs = p->next_addr = 0;	/* they follow */
+}
+
+void
+peer_target_addr(struct dataplane *dp, const struct pm_target_addr *t)
+{
+	struct peer *p = peer_find(dp, t->node_id);
+
+	if (p == NULL || p->naddrs == PEER_ADDRS_MAX)
+		return;
+	for (size_t i = 0; i < p->naddrs; i++)
+		if (memcmp(&p->addrs[i], &t->addr, sizeof(t->addr)) == 0)
+			return;
+	p->addrs[p->naddrs++] = t->addr;
+	if (may_dial(p) && p->ndials == 0 && (p->backoff_ns == 0 || !evtimer_pending(p->timer, NULL)))
+		timer_set(p, 0);	/* when its other addresses have come as well */
+}
+
+void
+peer_target_del(struct dataplane *dp, const uint8_t *node_id)
+{
+	struct peer *p = peer_find(dp, node_id);
+	struct conn *c;
+
+	if (p == NULL)
+		return;
+	p->target = p->dial = false;
+	evtimer_del(p->timer);
+	TAILQ_FOREACH(c, &dp->conns, all)
+		if (c->peer == p && c->dialling)
+			conn_end(c, REASON_SHUTDOWN);
+	peer_drop(p);
+}
+
+void
+peers_targets_forget(struct dataplane *dp)
+{
+	for (size_t i = 0; i < PEER_HASH; i++) {
+		struct peer *p, *next;
+
+		for (p = LIST_FIRST(&dp->peers[i]); p != NULL; p = next) {
+			next = LIST_NEXT(p, entry);
+			if (p->up == NULL && p->nconns == 0)
+				continue;	/* keeps dialling until routed has spoken */
+			peer_drop(p);
+		}
+	}
+}
+
+/* Two connections of the same pair: whether the newer one has to go. */
+static bool
+loses(const struct conn *old, const struct conn *new)
+{
+	const struct session *o = &old->session, *n = &new->session;
+	const uint8_t *us = n->self->node_id, *them = n->peer.node_id;
+	bool ours_wins = memcmp(us, them, NODE_ID_LEN) < 0;
+
+	if (o->peer_boot_id != n->peer_boot_id || o->initiator == n->initiator)
+		return false;	/* the peer began again, and knows nothing of the old one */
+	if (new->dp->now_ns - o->up_ns > YOUNG_NS)
+		return false;	/* nobody dials who has a session: it lost the old one before we did */
+	/* Both dialled at once: the one whose initiator has the lower id stays, which both ends find alike. */
+	return n->initiator != ours_wins;
+}
+
+uint64_t
+peer_accept(struct dataplane *dp, const struct conn *c)
+{
+	const uint8_t *id = c->session.peer.node_id;
+	struct peer *p = peer_find(dp, id);
+
+	if (dp->draining || dp->conf == NULL)
+		return REASON_SHUTDOWN;
+	if (dp->conf->session.peers_only && dp_conf_peer(dp, id) == NULL)
+		return REASON_AUTH_POLICY;
+	if (p != NULL && p->up != NULL)
+		return loses(p->up, c) ? REASON_DUPLICATE : REASON_NONE;
+	return dp->nup < dp->conf->session.max_sessions ? REASON_NONE : REASON_LIMIT;
+}
+
+/* Our other dials to a peer that is up now; one that is proven already is left to the rule for two at once. */
+static void
+dials_cancel(struct peer *p, const struct conn *but)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &p->dp->conns, all)
+		if (c != but && c->peer == p && c->dialling && !c->session.peer_known)
+			conn_end(c, REASON_DUPLICATE);
+}
+
+bool
+peer_up(struct dataplane *dp, struct conn *c)
+{
+	struct peer *p = peer_get(dp, c->session.peer.node_id);
+	struct conn *old;
+
+	if (p == NULL)
+		return false;
+	if ((old = p->up) != NULL && loses(old, c))
+		return false;
+	if (c->dialling) {
+		c->dialling = false;
+		p->ndials--;
+	}
+	if (c->peer == NULL) {
+		c->peer = p;
+		p->nconns++;
+	}
+	if (old != NULL) {
+		STAT_INC(DP_SESSIONS_REPLACED);
+		hop_down(old, REASON_DUPLICATE);
+		conn_end(old, REASON_DUPLICATE);
+	} else {
+		dp->nup++;
+	}
+	p->up = c;
+	evtimer_del(p->timer);
+	dials_cancel(p, c);
+	return true;
+}
+
+static void
+dial_gone(struct peer *p, const struct conn *c)
+{
+	struct procmsg m = { .type = PM_DIAL_FAILED };
+
+	p->ndials--;
+	p->last_reason = c->reason;
+	STAT_INC(DP_DIALS_FAILED);
+	memcpy(m.dial_failed.node_id, p->node_id, NODE_ID_LEN);
+	m.dial_failed.addr = c->dialled;
+	m.dial_failed.reason = c->reason;
+	wport_send(p->dp, WORKER_ROUTED, &m);
+	if (!may_dial(p))
+		return;
+	if (p->next_addr < p->naddrs)
+		dial_next(p);
+	else if (p->ndials == 0)
+		backoff(p);
+}
+
+static void
+session_gone(struct peer *p, const struct conn *c)
+{
+	uint64_t lived = p->dp->now_ns - c->session.up_ns;
+
+	p->up = NULL;
+	p->dp->nup--;
+	p->last_reason = c->reason;
+	if (lived >= YOUNG_NS)
+		p->backoff_ns = 0;
+	if (!may_dial(p))
+		return;
+	/* A peer that said goodbye needs a moment to come back; one that merely vanished may be there already. */
+	if (p->backoff_ns != 0 || c->reason == REASON_SHUTDOWN) {
+		backoff(p);
+		return;
+	}
+	if (lived < YOUNG_NS)
+		p->backoff_ns = BACKOFF_MIN_NS / 2;	/* at once, but not again and again */
+	timer_set(p, 0);
+}
+
+void
+peer_conn_gone(struct dataplane *dp, struct conn *c)
+{
+	struct peer *p = c->peer;
+
+	(void)dp;
+	if (p == NULL)
+		return;
+	p->nconns--;
+	if (c->dialling)
+		dial_gone(p, c);
+	else if (p->up == c)
+		session_gone(p, c);
+	peer_drop(p);
+}
+
+void
+peers_redial(struct dataplane *dp)
+{
+	for (size_t i = 0; i < PEER_HASH; i++) {
+		struct peer *p;
+
+		LIST_FOREACH(p, &dp->peers[i], entry) {
+			if (!may_dial(p))
+				continue;
+			p->backoff_ns = 0;
+			timer_set(p, 0);
+		}
+	}
+}
+
+struct port *
+peer_port(struct fswitch *sw, const uint8_t *node_id)
+{
+	struct dataplane *dp = (struct dataplane *)(void *)((char *)sw - offsetof(struct dataplane, sw));
+	struct peer *p = peer_find(dp, node_id);
+
+	return p != NULL && p->up != NULL && p->up->port_on && !p->up->closing ? &p->up->port : NULL;
+}

@@ -1,0 +1,50 @@
+/* The nodes this one holds sessions to or wants to: who is up, who is dialled, and when again. */
+#ifndef DATAPLANE_PEER_H
+#define DATAPLANE_PEER_H
+
+#include "fabricd/dataplane/dp.h"
+
+#define PEER_ADDRS_MAX	8u
+#define PEER_HASH	1024u
+
+struct peer {
+	struct dataplane *dp;
+	uint8_t		 node_id[NODE_ID_LEN];
+	bool		 target;	/* routed wants a session */
+	bool		 dial;		/* and we are to dial */
+	struct pm_addr	 addrs[PEER_ADDRS_MAX];
+	size_t		 naddrs, next_addr;	/* next_addr: of this round */
+	struct conn	*up;		/* the session, or NULL */
+	size_t		 ndials;	/* of ours under way */
+	size_t		 nconns;	/* connections that point here */
+	uint64_t	 backoff_ns;
+	uint64_t	 last_reason;	/* why the last dial or session ended */
+	struct event	*timer;		/* the next address, or the next round */
+	LIST_ENTRY(peer) entry;
+};
+
+struct peer *peer_find(struct dataplane *, const uint8_t *node_id);
+struct peer *peer_get(struct dataplane *, const uint8_t *node_id);	/* makes it; NULL when there are too many */
+void	peers_init(struct dataplane *);
+void	peers_free(struct dataplane *);
+
+/* routed's word. */
+void	peer_target(struct dataplane *, const struct pm_target *);
+void	peer_target_addr(struct dataplane *, const struct pm_target_addr *);
+void	peer_target_del(struct dataplane *, const uint8_t *node_id);
+/* routed is new: it will name its targets again; what it does not name is no target any more. */
+void	peers_targets_forget(struct dataplane *);
+
+/* May this proven connection become the session to its peer? REASON_NONE, or why not. */
+uint64_t peer_accept(struct dataplane *, const struct conn *);
+/* It is up: it replaces the one before, or has to go (false) as the loser of two that were dialled at once. */
+bool	peer_up(struct dataplane *, struct conn *);
+/* A connection ended, up or not. */
+void	peer_conn_gone(struct dataplane *, struct conn *);
+/* Addresses or routes of this machine changed: dial at once whoever is not up. */
+void	peers_redial(struct dataplane *);
+
+/* For the switch. */
+struct port *peer_port(struct fswitch *, const uint8_t *node_id);
+
+#endif

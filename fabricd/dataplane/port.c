@@ -1,0 +1,299 @@
+/* The channels to the workers of this node: each a port of the switch, and the way of PM_* between workers. */
+#include <string.h>
+
+#include "base/log.h"
+#include "fabricd/dataplane/dp.h"
+#include "fabricd/dataplane/peer.h"
+#include "fabricd/dataplane/quic.h"
+#include "proc/stats.h"
+
+#define MTU_SETTLED_NS	(5ull * 1000 * 1000 * 1000)	/* path MTU discovery gives up a probe well before */
+
+#define DATA_BACKLOG_MAX (256u * 1024)	/* beyond this a channel has room for control frames only */
+
+#define WPORT_OF(ptr) ((struct wport *)(void *)((char *)(ptr) - offsetof(struct wport, port)))
+
+static int
+port_control(struct port *p, const struct frame *f)
+{
+	struct wport *w = WPORT_OF(p);
+
+	if (w->ipc == NULL || w->broken)
+		return -1;
+	w->dirty = true;
+	if (ipc_send(w->ipc, f) == 0)
+		return 0;
+	/* Without its control frames a worker is out of step: it gets a new channel instead. */
+	STAT_INC(DP_PORT_OVERRUN);
+	w->broken = true;
+	return -1;
+}
+
+static bool
+port_data(struct port *p, const struct stream_end *out, unsigned class, const struct frame_data *d)
+{
+	struct wport *w = WPORT_OF(p);
+	uint8_t hdr[FRAME_HEADER_MAX + 24], *to;
+	size_t hdr_len = frame_data_rewrite(hdr, d, out->id);
+
+	if (hdr_len == 0 || w->ipc == NULL || w->broken || ipc_backlog(w->ipc) > DATA_BACKLOG_MAX ||
+	    (to = ipc_reserve(w->ipc, hdr_len + d->payload_len)) == NULL) {
+		stats->counter[STAT_DP_DROP_PORT_CONTROL + class]++;
+		return false;
+	}
+	memcpy(to, hdr, hdr_len);
+	memcpy(to + hdr_len, d->payload, d->payload_len);
+	ipc_commit(w->ipc, hdr_len + d->payload_len);
+	w->dirty = true;
+	return true;
+}
+
+static const struct port_ops port_ops = { .control = port_control, .data = port_data };
+
+static void
+stream_limits(struct wport *w)
+{
+	port_attach(&w->port, &w->dp->sw, &port_ops, PORT_WORKER, false, DP_WORKER_STREAMS_MAX, DP_WORKER_STREAMS_MAX);
+	memcpy(w->port.node_id, w->dp->self.node_id, NODE_ID_LEN);
+}
+
+/* Who may say what: targets are routed's, services the adapters'. */
+static int
+on_message(struct wport *w, const struct procmsg *m)
+{
+	bool routed = w->kind == WORKER_ROUTED;
+
+	switch (m->type) {
+	case PM_BIND:
+		return routed ? -1 : switch_bind(&w->port, m->bind.service);
+	case PM_TARGET:
+		if (routed)
+			peer_target(w->dp, &m->target);
+		return routed ? 0 : -1;
+	case PM_TARGET_ADDR:
+		if (routed)
+			peer_target_addr(w->dp, &m->target_addr);
+		return routed ? 0 : -1;
+	case PM_TARGET_DEL:
+		if (routed)
+			peer_target_del(w->dp, m->target_del.node_id);
+		return routed ? 0 : -1;
+	default:
+		return -1;
+	}
+}
+
+static int
+on_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
+{
+	struct wport *w = arg;
+	struct procmsg m;
+
+	(void)ipc;
+	(void)fd;	/* none of these types carries one */
+	if (frame_type_is_data(f->type)) {
+		switch_data(&w->port, &f->data);
+		return 0;
+	}
+	if (f->type >= FT_PROC_FIRST && f->type <= FT_PROC_LAST)
+		return procmsg_decode(&m, f) == 0 ? on_message(w, &m) : -1;
+	if (w->kind == WORKER_ROUTED)
+		return -1;
+	return switch_control(&w->port, f) == REASON_NONE ? 0 : -1;
+}
+
+static void
+on_batch_end(struct ipc *ipc, void *arg)
+{
+	struct wport *w = arg;
+
+	(void)ipc;
+	dp_flush(w->dp);
+}
+
+static void
+on_closed(struct ipc *ipc, const char *why, void *arg)
+{
+	struct wport *w = arg;
+
+	(void)ipc;
+	log_info("port closed worker=%s why=\"%s\"", worker_name(w->kind), why);
+	w->broken = true;
+	dp_flush(w->dp);
+}
+
+static const struct ipc_ops ipc_ops = { .frame = on_frame, .batch_end = on_batch_end, .closed = on_closed };
+
+void
+wports_init(struct dataplane *dp)
+{
+	for (unsigned i = 0; i < WORKER_COUNT; i++) {
+		dp->workers[i].dp = dp;
+		dp->workers[i].kind = (enum worker_kind)i;
+	}
+}
+
+void
+wport_close(struct wport *w)
+{
+	if (w->ipc == NULL)
+		return;
+	ipc_free(w->ipc);
+	w->ipc = NULL;
+	w->dirty = w->broken = false;
+	port_detach(&w->port);
+}
+
+static void
+peers_tell(struct dataplane *dp, enum worker_kind kind)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &dp->conns, all)
+		if (c->told_up)
+			wport_peer_up(dp, kind, c);
+}
+
+void
+wport_attach(struct dataplane *dp, enum worker_kind kind, int fd)
+{
+	struct wport *w = &dp->workers[kind];
+
+	wport_close(w);
+	if ((w->ipc = ipc_new(dp->base, fd, &ipc_ops, w)) == NULL) {
+		log_warn("port worker=%s", worker_name(kind));
+		return;
+	}
+	stream_limits(w);
+	if (kind == WORKER_ROUTED)
+		peers_targets_forget(dp);
+	peers_tell(dp, kind);
+	log_debug("port open worker=%s", worker_name(kind));
+}
+
+void
+wports_flush(struct dataplane *dp)
+{
+	for (unsigned i = 0; i < WORKER_COUNT; i++) {
+		struct wport *w = &dp->workers[i];
+
+		if (w->broken)
+			wport_close(w);
+		else if (w->dirty) {
+			w->dirty = false;
+			ipc_flush(w->ipc);
+		}
+	}
+}
+
+void
+wport_send(struct dataplane *dp, enum worker_kind kind, const struct procmsg *m)
+{
+	struct wport *w = &dp->workers[kind];
+
+	if (w->ipc == NULL || w->broken)
+		return;
+	w->dirty = true;
+	if (procmsg_send(w->ipc, m, -1) == -1)
+		w->broken = true;
+}
+
+/* family, len, addr: back to back. */
+static size_t
+prefixes_put(uint8_t *buf, const struct peer_identity *id)
+{
+	uint8_t *p = buf;
+
+	for (size_t i = 0; i < id->nprefixes; i++) {
+		size_t n = id->prefixes[i].family == 4 ? 4 : 16;
+
+		*p++ = id->prefixes[i].family;
+		*p++ = id->prefixes[i].len;
+		memcpy(p, id->prefixes[i].addr, n);
+		p += n;
+	}
+	return (size_t)(p - buf);
+}
+
+void
+wport_peer_up(struct dataplane *dp, enum worker_kind kind, struct conn *c)
+{
+	struct procmsg m = { .type = PM_PEER_UP };
+	const struct peer_identity *id = &c->session.peer;
+	uint8_t prefixes[RECORD_ADDRS_MAX * 18];
+
+	memcpy(m.peer_up.node_id, id->node_id, NODE_ID_LEN);
+	memcpy(m.peer_up.name, id->name, sizeof(m.peer_up.name));
+	memcpy(m.peer_up.tenant, id->tenant, sizeof(m.peer_up.tenant));
+	m.peer_up.roles = id->roles;
+	m.peer_up.tier = id->tier;
+	m.peer_up.not_after = id->not_after;
+	m.peer_up.prefixes.p = prefixes;
+	m.peer_up.prefixes.len = prefixes_put(prefixes, id);
+	conn_remote(c, &m.peer_up.addr);
+	m.peer_up.datagram_max = c->datagram_max;
+	m.peer_up.initiator = c->session.initiator;
+	m.peer_up.membership.p = c->session.membership;
+	m.peer_up.membership.len = c->session.membership_len;
+	wport_send(dp, kind, &m);
+}
+
+static const enum worker_kind told[] = { WORKER_ROUTED, WORKER_VPND, WORKER_SVCHOSTD };
+#define NTOLD (sizeof(told) / sizeof(told[0]))
+
+void
+wports_peer_up(struct dataplane *dp, struct conn *c)
+{
+	for (size_t i = 0; i < NTOLD; i++)
+		wport_peer_up(dp, told[i], c);
+}
+
+void
+wports_peer_down(struct dataplane *dp, const uint8_t *node_id, uint64_t reason)
+{
+	struct procmsg m = { .type = PM_PEER_DOWN };
+
+	memcpy(m.peer_down.node_id, node_id, NODE_ID_LEN);
+	m.peer_down.reason = reason;
+	for (size_t i = 0; i < NTOLD; i++)
+		wport_send(dp, told[i], &m);
+}
+
+static void
+stat_fill(struct pm_peer_stat *st, const struct conn *c)
+{
+	ngtcp2_conn_info info;
+
+	conn_info(c, &info);
+	memset(st, 0, sizeof(*st));
+	memcpy(st->node_id, c->session.peer.node_id, NODE_ID_LEN);
+	st->rtt_us = (uint32_t)(info.smoothed_rtt / 1000);
+	st->rttvar_us = (uint32_t)(info.rttvar / 1000);
+	st->sent = info.pkt_sent;
+	st->lost = info.pkt_lost;
+	st->bytes_in = c->bytes_in;
+	st->bytes_out = c->bytes_out;
+	st->datagram_max = c->datagram_max;
+	st->mtu_settled = c->dp->now_ns - c->mtu_ns >= MTU_SETTLED_NS;
+	st->idle_ms = (c->dp->now_ns - c->session.heard_ns) / 1000000;
+}
+
+/* Each second: routed measures by it; vpnd hears when what fits a datagram changed or has settled. */
+void
+wports_stats(struct dataplane *dp)
+{
+	struct procmsg m = { .type = PM_PEER_STAT };
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &dp->conns, all) {
+		if (!c->told_up)
+			continue;
+		stat_fill(&m.peer_stat, c);
+		wport_send(dp, WORKER_ROUTED, &m);
+		if (c->datagram_told == c->datagram_max && c->settled_told == m.peer_stat.mtu_settled)
+			continue;
+		c->datagram_told = c->datagram_max;
+		c->settled_told = m.peer_stat.mtu_settled;
+		wport_send(dp, WORKER_VPND, &m);
+	}
+}

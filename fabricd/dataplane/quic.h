@@ -1,0 +1,111 @@
+/*
+ * One QUIC connection that carries one fabric session: ngtcp2 with wolfSSL, the control stream, and DATAGRAMs
+ * for unreliable DATA.
+ */
+#ifndef DATAPLANE_QUIC_H
+#define DATAPLANE_QUIC_H
+
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include <wolfssl/options.h>
+#include <wolfssl/ssl.h>
+
+#include "fabricd/dataplane/cid.h"
+#include "fabricd/dataplane/dp.h"
+#include "fabricd/dataplane/udp.h"
+
+#define QUIC_CID_LEN		CID_OWN_LEN
+#define QUIC_STAGE_MAX		16u	/* frames packed in one DATAGRAM */
+#define CONTROL_CHUNK		4096u
+#define CONTROL_QUEUE_MAX	(256u * 1024)	/* bytes of the control stream that the peer has not acknowledged */
+#define CONTROL_WINDOW		(64u * 1024)	/* bytes of it that a peer may send ahead */
+
+/* Bytes of the control stream stay where they are until they are acknowledged: ngtcp2 points into them. */
+struct control_chunk {
+	TAILQ_ENTRY(control_chunk) entry;
+	uint64_t offset;	/* of data[0] in the stream */
+	size_t	 len;
+	uint8_t	 data[CONTROL_CHUNK];
+};
+
+struct control_out {
+	TAILQ_HEAD(control_chunks, control_chunk) chunks;
+	uint64_t acked, sent, end;	/* stream offsets */
+};
+
+struct conn {
+	struct dataplane *dp;
+	ngtcp2_conn	*q;
+	WOLFSSL		*ssl;
+	ngtcp2_crypto_conn_ref ref;
+	struct udp_sock	*sock;
+	struct udp_local local;		/* the own address that the peer reaches us at */
+	struct event	*timer;
+	uint64_t	 timer_ns;	/* what it is set to; 0: not set */
+	TAILQ_ENTRY(conn) all, dirty_entry;
+	bool		 dirty;
+	bool		 half_open;	/* counted as such */
+	bool		 handshake_done;
+	bool		 closing;	/* to be ended at dp_flush() */
+	bool		 silent;	/* nothing more is to be sent */
+	bool		 blocked;	/* the control stream has no window */
+	bool		 port_on;	/* attached to the switch */
+	bool		 told_up;	/* PM_PEER_UP went out */
+	bool		 dialling;	/* counted in peer->ndials */
+	int		 liberr;	/* ngtcp2's, when that ends it */
+	uint64_t	 reason;	/* why it ends */
+	bool		 by_peer;	/* the peer's doing */
+	int64_t		 control_id;	/* -1: not open yet */
+	struct control_out out;
+	struct session	 session;
+	struct port	 port;
+	struct peer	*peer;		/* who was dialled, or whose session it is or was */
+	struct pm_addr	 dialled;
+	struct sched	*sched;		/* once it is up */
+	struct sched_pkt *stage[QUIC_STAGE_MAX];	/* frames of the DATAGRAM being sent */
+	size_t		 nstage, stage_len;
+	uint32_t	 datagram_max, datagram_told;
+	bool		 settled_told;
+	uint64_t	 mtu_ns;	/* when datagram_max last changed */
+	uint64_t	 since_wall;
+	uint64_t	 bytes_in, bytes_out, datagrams_in, datagrams_out;
+	uint64_t	 packets_in;	/* authentic ones, at the last look */
+	uint64_t	 key_packets;	/* packets sent at the last key update */
+	struct cid_list	 cids;		/* its entries in dp->cids */
+};
+
+/* A datagram came in at `sock`. */
+void	quic_input(struct dataplane *, struct udp_sock *, const struct udp_meta *, const uint8_t *pkt, size_t len);
+
+/* Dials; the connection reports to `peer`. NULL when no socket fits or memory is short. */
+struct conn *quic_dial(struct dataplane *, struct peer *, const struct pm_addr *);
+
+/* Ends it at the next dp_flush(), with a GOAWAY when a session is there to say it on. */
+void	conn_end(struct conn *, uint64_t reason);
+
+/* Wants dp_flush() to write it. */
+void	conn_dirty(struct conn *);
+
+/* Writes what its window takes, sets its timer; frees it when it is to end. */
+void	conn_flush(struct conn *);
+
+void	conn_free(struct conn *);
+
+/* Bytes of frames that one DATAGRAM holds now, 0 when the peer takes none. */
+uint32_t conn_datagram_max(const struct conn *);
+
+void	conn_remote(const struct conn *, struct pm_addr *);
+void	conn_info(const struct conn *, ngtcp2_conn_info *);
+
+/* hop.c: takes it out of the switch and tells the workers that the session is over; the connection goes on. */
+void	hop_down(struct conn *, uint64_t reason);
+
+/* stream.c: the control stream's bytes that wait for their acknowledgement */
+void	control_init(struct control_out *);
+void	control_free(struct control_out *);
+int	control_put(struct control_out *, const uint8_t *p, size_t len);
+size_t	control_unsent(const struct control_out *, ngtcp2_vec *vec, size_t n);	/* entries of vec that were filled */
+void	control_acked(struct control_out *, uint64_t offset);
+
+#endif

@@ -1,0 +1,353 @@
+#include "fabricd/dataplane/switch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TABLE_MIN 16u
+
+void
+switch_init(struct fswitch *sw, struct port *(*session)(struct fswitch *, const uint8_t *), uint64_t secret)
+{
+	memset(sw, 0, sizeof(*sw));
+	LIST_INIT(&sw->ports);
+	sw->secret = secret | 1;
+	sw->session = session;
+}
+
+void
+port_attach(struct port *p, struct fswitch *sw, const struct port_ops *ops, enum port_kind kind, bool initiator,
+    size_t max_peer, size_t max_us)
+{
+	p->sw = sw;
+	p->ops = ops;
+	p->kind = kind;
+	stream_ids_init(&p->ids, initiator);
+	p->table = NULL;
+	p->table_len = p->nstreams = 0;
+	p->last = NULL;
+	p->opened_by_peer = p->opened_by_us = 0;
+	p->max_peer = max_peer;
+	p->max_us = max_us;
+	LIST_INSERT_HEAD(&sw->ports, p, entry);
+}
+
+static size_t
+slot(const struct port *p, uint64_t id)
+{
+	/* Multiplicative: a peer chooses its ids, and must not be able to put them all into one chain. */
+	return (size_t)((id * p->sw->secret) >> 32) & (p->table_len - 1);
+}
+
+static struct stream_end *
+find(struct port *p, uint64_t id)
+{
+	struct stream_end *e = p->last;
+
+	if (e != NULL && e->id == id)
+		return e;
+	if (p->table == NULL)
+		return NULL;
+	for (e = p->table[slot(p, id)]; e != NULL; e = e->next)
+		if (e->id == id)
+			return p->last = e;
+	return NULL;
+}
+
+static int
+table_grow(struct port *p)
+{
+	size_t old_len = p->table_len, len = old_len == 0 ? TABLE_MIN : old_len * 2;
+	struct stream_end **old = p->table, **table = calloc(len, sizeof(*table));
+
+	if (table == NULL)
+		return -1;
+	p->table = table;
+	p->table_len = len;
+	for (size_t i = 0; i < old_len; i++) {
+		struct stream_end *e, *next;
+
+		for (e = old[i]; e != NULL; e = next) {
+			next = e->next;
+			e->next = table[slot(p, e->id)];
+			table[slot(p, e->id)] = e;
+		}
+	}
+	free(old);
+	return 0;
+}
+
+static int
+end_insert(struct stream_end *e, struct port *p, uint64_t id, uint8_t side)
+{
+	if (p->nstreams >= p->table_len && table_grow(p) == -1)
+		return -1;
+	e->port = p;
+	e->id = id;
+	e->side = side;
+	e->next = p->table[slot(p, id)];
+	p->table[slot(p, id)] = e;
+	p->nstreams++;
+	if (stream_id_is_own(&p->ids, id))
+		p->opened_by_us++;
+	else
+		p->opened_by_peer++;
+	return 0;
+}
+
+static void
+end_remove(struct stream_end *e)
+{
+	struct port *p = e->port;
+	struct stream_end **at = &p->table[slot(p, e->id)];
+
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
+	if (p->last == e)
+		p->last = NULL;
+	p->nstreams--;
+	if (stream_id_is_own(&p->ids, e->id))
+		p->opened_by_us--;
+	else
+		p->opened_by_peer--;
+}
+
+static void
+stream_free(struct stream *st)
+{
+	struct fswitch *sw = st->end[0].port->sw;
+
+	end_remove(&st->end[0]);
+	end_remove(&st->end[1]);
+	sw->nstreams--;
+	free(st);
+}
+
+static void
+reset_send(struct port *p, uint64_t id, uint64_t reason)
+{
+	struct frame f = { .type = FT_RESET_STREAM };
+
+	f.reset.stream_id = id;
+	f.reset.reason = reason;
+	p->ops->control(p, &f);
+}
+
+static struct port *
+service_port(struct fswitch *sw, struct frame_bytes name)
+{
+	for (size_t i = 0; i < sw->nservices; i++)
+		if (strlen(sw->services[i].name) == name.len && memcmp(sw->services[i].name, name.p, name.len) == 0)
+			return sw->services[i].port;
+	return NULL;
+}
+
+/* Where a stream that wants to open has to go, or NULL and why not. */
+static struct port *
+open_target(struct port *from, const struct frame_open_stream *o, uint64_t *reason)
+{
+	struct port *to;
+
+	*reason = REASON_UNSUPPORTED;
+	if (o->route_id != 0 || !(o->flags & OPEN_UNRELIABLE))
+		return NULL;
+	*reason = REASON_LIMIT;
+	if (from->opened_by_peer >= from->max_peer)
+		return NULL;
+	if (from->kind == PORT_WORKER) {
+		*reason = REASON_UNREACHABLE;
+		to = o->dest == NULL ? NULL : from->sw->session(from->sw, o->dest);
+	} else {
+		*reason = REASON_NO_SERVICE;
+		to = service_port(from->sw, o->service);
+	}
+	if (to != NULL && to->opened_by_us >= to->max_us) {
+		*reason = REASON_LIMIT;
+		return NULL;
+	}
+	return to;
+}
+
+static int
+open_forward(struct stream *st, struct port *from, const struct frame *f)
+{
+	struct frame out = *f;
+
+	out.open.stream_id = st->end[1].id;
+	out.open.dest = NULL;
+	out.open.source = st->end[1].port->kind == PORT_WORKER ? from->node_id : NULL;
+	return st->end[1].port->ops->control(st->end[1].port, &out);
+}
+
+static struct stream *
+stream_new(struct port *from, struct port *to, const struct frame_open_stream *o)
+{
+	struct stream *st;
+	uint64_t id;
+
+	if ((st = calloc(1, sizeof(*st))) == NULL)
+		return NULL;
+	st->class = o->class;
+	memcpy(st->service, o->service.p, o->service.len);
+	if (end_insert(&st->end[0], from, o->stream_id, 0) == -1)
+		goto fail;
+	if ((id = stream_id_alloc(&to->ids)) == 0 || end_insert(&st->end[1], to, id, 1) == -1) {
+		end_remove(&st->end[0]);
+		goto fail;
+	}
+	from->sw->nstreams++;
+	return st;
+fail:
+	free(st);
+	return NULL;
+}
+
+static uint64_t
+on_open(struct port *from, const struct frame *f)
+{
+	const struct frame_open_stream *o = &f->open;
+	struct fswitch *sw = from->sw;
+	struct stream *st;
+	struct port *to;
+	uint64_t reason;
+
+	if (stream_id_accept(&from->ids, o->stream_id) != STREAM_ID_OK || o->stream_id > FRAME_DATAGRAM_STREAM_MAX)
+		return REASON_PROTOCOL;
+	if ((to = open_target(from, o, &reason)) == NULL) {
+		sw->counters.refused++;
+		reset_send(from, o->stream_id, reason);
+		return REASON_NONE;
+	}
+	if ((st = stream_new(from, to, o)) == NULL) {
+		reset_send(from, o->stream_id, REASON_INTERNAL);
+		return REASON_NONE;
+	}
+	sw->counters.opened++;
+	/* A port that cannot take the OPEN ends soon, and its end resets what was opened through it. */
+	open_forward(st, from, f);
+	return REASON_NONE;
+}
+
+/* CLOSE and RESET end a stream in both directions at once. */
+static uint64_t
+on_end(struct port *from, const struct frame *f, uint64_t id)
+{
+	struct stream_end *e = find(from, id), *other;
+	struct frame out = *f;
+	struct stream *st;
+
+	if (e == NULL)
+		return stream_id_was_used(&from->ids, id) ? REASON_NONE : REASON_PROTOCOL;
+	st = stream_of(e);
+	other = &st->end[1 - e->side];
+	if (f->type == FT_CLOSE_STREAM) {
+		from->sw->counters.closed++;
+		out.close.stream_id = other->id;
+	} else {
+		from->sw->counters.reset++;
+		out.reset.stream_id = other->id;
+	}
+	other->port->ops->control(other->port, &out);
+	stream_free(st);
+	return REASON_NONE;
+}
+
+uint64_t
+switch_control(struct port *from, const struct frame *f)
+{
+	switch (f->type) {
+	case FT_OPEN_STREAM:
+		return on_open(from, f);
+	case FT_CLOSE_STREAM:
+		return on_end(from, f, f->close.stream_id);
+	case FT_RESET_STREAM:
+		return on_end(from, f, f->reset.stream_id);
+	default:
+		return REASON_PROTOCOL;
+	}
+}
+
+void
+switch_data(struct port *from, const struct frame_data *d)
+{
+	struct stream_end *e = find(from, d->stream_id), *out;
+	struct stream *st;
+
+	if (e == NULL || !(d->flags & DATA_UNRELIABLE)) {
+		from->sw->counters.unknown_stream++;
+		return;
+	}
+	st = stream_of(e);
+	out = &st->end[1 - e->side];
+	e->packets++;
+	e->bytes += d->payload_len;
+	if (!out->port->ops->data(out->port, out, st->class, d))
+		e->dropped++;
+}
+
+int
+switch_bind(struct port *p, const char *service)
+{
+	struct fswitch *sw = p->sw;
+	size_t i;
+
+	for (i = 0; i < sw->nservices; i++)
+		if (strcmp(sw->services[i].name, service) == 0)
+			break;
+	if (i == SWITCH_SERVICES_MAX)
+		return -1;
+	if (i == sw->nservices)
+		sw->nservices++;
+	strncpy(sw->services[i].name, service, FRAME_SERVICE_MAX);
+	sw->services[i].name[FRAME_SERVICE_MAX] = '\0';
+	sw->services[i].port = p;
+	return 0;
+}
+
+static void
+services_drop(struct port *p)
+{
+	struct fswitch *sw = p->sw;
+
+	for (size_t i = 0; i < sw->nservices;) {
+		if (sw->services[i].port == p)
+			sw->services[i] = sw->services[--sw->nservices];
+		else
+			i++;
+	}
+}
+
+void
+port_detach(struct port *p)
+{
+	services_drop(p);
+	for (size_t i = 0; i < p->table_len; i++) {
+		struct stream_end *e;
+
+		while ((e = p->table[i]) != NULL) {
+			struct stream *st = stream_of(e);
+			struct stream_end *other = &st->end[1 - e->side];
+			struct port *to = other->port;
+			uint64_t id = other->id;
+
+			stream_free(st);
+			reset_send(to, id, REASON_PEER_GONE);
+		}
+	}
+	free(p->table);
+	p->table = NULL;
+	p->table_len = 0;
+	LIST_REMOVE(p, entry);
+}
+
+void
+switch_each(struct fswitch *sw, bool (*fn)(const struct stream *, void *), void *arg)
+{
+	struct port *p;
+
+	LIST_FOREACH(p, &sw->ports, entry)
+		for (size_t i = 0; i < p->table_len; i++)
+			for (struct stream_end *e = p->table[i]; e != NULL; e = e->next)
+				if (e->side == 0 && !fn(stream_of(e), arg))
+					return;
+}
