@@ -262,6 +262,8 @@ allow_by_argument(scmp_filter_ctx ctx)
 	allow_if(ctx, SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	for (const int *f = base_fcntls; *f != -1; f++)
 		allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)*f, 0));
+	/* a new log becomes stderr as well */
+	allow_if(ctx, SCMP_SYS(dup2), SCMP_A1(SCMP_CMP_EQ, STDERR_FILENO, 0));
 	/* abort() */
 	allow_if(ctx, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	/* fstat() of glibc: what is behind a descriptor */

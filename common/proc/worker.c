@@ -144,8 +144,12 @@ on_log(struct worker *w, const struct procmsg *m, int fd)
 		return -1;
 	}
 	log_setlevel((enum log_level)m->log.level);
-	if (fd != -1)
-		log_setfd(fd);
+	if (fd == -1)
+		return 0;
+	/* The supervisor made it our stderr too: the rotated file must not stay open there. */
+	if (dup2(fd, STDERR_FILENO) == -1)
+		log_warn("stderr");
+	log_setfd(fd);
 	return 0;
 }
 
