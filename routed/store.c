@@ -26,7 +26,7 @@ static const char *const sql[STATEMENT_COUNT] = {
 	[PUT_ADDR] = "INSERT INTO address VALUES (?,?,?,?,?,?,?,?)",
 	[DEL_PREFIXES] = "DELETE FROM prefix WHERE node_id = ?",
 	[PUT_PREFIX] = "INSERT OR IGNORE INTO prefix VALUES (?,?,?,?)",
-	[GET_PEERS] = "SELECT node_id, name, membership, first_seen, last_seen, down_reason, rtt_us, rtt_min_us,"
+	[GET_PEERS] = "SELECT node_id, membership, first_seen, last_seen, down_reason, rtt_us, rtt_min_us,"
 	    " loss_permille FROM peer WHERE membership IS NOT NULL",
 	[GET_ADDRS] = "SELECT node_id, family, addr, port, last_ok, last_failed, failures, reason FROM address",
 };
@@ -122,19 +122,20 @@ run(struct store *s, const char *text)
 	return sqlite3_exec(s->db, text, NULL, NULL, NULL);
 }
 
-/* The first column of the first row; -1 when there is none. */
-static int64_t
-pragma_int(struct store *s, const char *text)
+/* The first column of the first row: SQLITE_OK, or what is wrong. */
+static int
+get_int(struct store *s, const char *text, int64_t *v)
 {
 	sqlite3_stmt *st;
-	int64_t v = -1;
+	int rc = sqlite3_prepare_v2(s->db, text, -1, &st, NULL);
 
-	if (sqlite3_prepare_v2(s->db, text, -1, &st, NULL) != SQLITE_OK)
-		return -1;
-	if (sqlite3_step(st) == SQLITE_ROW)
-		v = sqlite3_column_int64(st, 0);
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*v = sqlite3_column_int64(st, 0);
 	sqlite3_finalize(st);
-	return v;
+	return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 }
 
 static bool
@@ -202,18 +203,18 @@ create_schema(struct store *s)
 static enum verdict
 check_schema(struct store *s)
 {
-	int64_t version = pragma_int(s, "PRAGMA user_version");
-	int64_t tables = pragma_int(s, "SELECT count(*) FROM sqlite_schema");
+	int64_t version, tables, app;
+	int rc;
 
-	if (version == -1 || tables == -1)
-		return verdict_of(sqlite3_errcode(s->db));
+	if ((rc = get_int(s, "PRAGMA user_version", &version)) != SQLITE_OK ||
+	    (rc = get_int(s, "PRAGMA application_id", &app)) != SQLITE_OK ||
+	    (rc = get_int(s, "SELECT count(*) FROM sqlite_schema", &tables)) != SQLITE_OK)
+		return verdict_of(rc);
 	if (version == 0 && tables == 0)
 		return create_schema(s);
 	if (version > STORE_SCHEMA)
 		return NEWER;
-	if (version < STORE_SCHEMA || pragma_int(s, "PRAGMA application_id") != STORE_APP_ID || !quick_check(s))
-		return CORRUPT;
-	return GOOD;
+	return version == STORE_SCHEMA && app == STORE_APP_ID && quick_check(s) ? GOOD : CORRUPT;
 }
 
 static enum verdict
@@ -297,25 +298,22 @@ column_uint(sqlite3_stmt *st, int col, uint64_t max)
 	return v < 0 ? 0 : (uint64_t)v > max ? max : (uint64_t)v;
 }
 
+/* Keeps a membership that the dataplane had verified. */
 static int
-load_membership(struct peer_member *m, const uint8_t *p, size_t len)
+load_membership(struct peer_member *m, const struct record *r)
 {
-	struct record r;
-
-	if (record_decode(&r, p, len) != RECORD_OK || r.kind != RECORD_MEMBERSHIP)
-		return -1;
-	m->record = malloc(len);
+	m->record = malloc(r->raw.len);
 	if (m->record == NULL)
 		return -1;
-	memcpy(m->record, p, len);
-	m->record_len = len;
-	memcpy(m->name, r.name, sizeof(m->name));
-	memcpy(m->tenant, r.tenant, sizeof(m->tenant));
-	m->roles = r.roles;
-	m->tier = r.tier;
-	m->not_after = r.not_after;
-	m->nprefixes = r.nprefixes;
-	memcpy(m->prefixes, r.prefixes, sizeof(m->prefixes));
+	memcpy(m->record, r->raw.p, r->raw.len);
+	m->record_len = r->raw.len;
+	memcpy(m->name, r->name, sizeof(m->name));
+	memcpy(m->tenant, r->tenant, sizeof(m->tenant));
+	m->roles = r->roles;
+	m->tier = r->tier;
+	m->not_after = r->not_after;
+	m->nprefixes = r->nprefixes;
+	memcpy(m->prefixes, r->prefixes, sizeof(m->prefixes));
 	return 0;
 }
 
@@ -324,23 +322,25 @@ load_peer(struct directory *d, sqlite3_stmt *st)
 {
 	size_t len, id_len;
 	const uint8_t *id = column_blob(st, 0, NODE_ID_LEN, NODE_ID_LEN, &id_len);
-	const uint8_t *rec = column_blob(st, 2, 1, FRAME_RECORD_MAX, &len);
+	const uint8_t *rec = column_blob(st, 1, 1, FRAME_RECORD_MAX, &len);
+	struct record r;
 	struct peer *p;
 
-	if (id == NULL || rec == NULL || directory_find(d, id) != NULL)
+	if (id == NULL || rec == NULL || record_decode(&r, rec, len) != RECORD_OK || r.kind != RECORD_MEMBERSHIP ||
+	    directory_find(d, id) != NULL)
 		return -1;
 	p = directory_add(d, id);
 	if (p == NULL)
 		return -1;
 	p->in_store = true;
-	if (load_membership(&p->member, rec, len) == -1)
+	if (load_membership(&p->member, &r) == -1)
 		return -1;
-	p->first_seen = column_uint(st, 3, RECORD_TIME_MAX);
-	p->last_seen = column_uint(st, 4, RECORD_TIME_MAX);
-	p->down_reason = column_uint(st, 5, VARINT_MAX);
-	p->quality.srtt_us = (uint32_t)column_uint(st, 6, UINT32_MAX);
-	p->quality.min_us = (uint32_t)column_uint(st, 7, UINT32_MAX);
-	p->quality.loss_permille = (uint32_t)column_uint(st, 8, 1000);
+	p->first_seen = column_uint(st, 2, RECORD_TIME_MAX);
+	p->last_seen = column_uint(st, 3, RECORD_TIME_MAX);
+	p->down_reason = column_uint(st, 4, VARINT_MAX);
+	p->quality.srtt_us = (uint32_t)column_uint(st, 5, UINT32_MAX);
+	p->quality.min_us = (uint32_t)column_uint(st, 6, UINT32_MAX);
+	p->quality.loss_permille = (uint32_t)column_uint(st, 7, 1000);
 	return 0;
 }
 

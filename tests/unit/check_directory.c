@@ -1,0 +1,642 @@
+/* routed: what it knows of peers, what it tells the dataplane, what it answers. */
+#include "fake_routed.h"
+
+/* --- configuration --- */
+
+static const struct {
+	const char *what, *error;
+	int kind;
+} refused[] = {
+	{ "no node", "node is missing", 0 },
+	{ "an address before its peer", "not configured", 1 },
+	{ "a prefix of nobody", "not configured", 2 },
+	{ "a peer twice", "the same node id", 3 },
+	{ "too many addresses", "more than 8 addresses", 4 },
+	{ "something else", "no use for", 5 },
+};
+
+START_TEST(conf_refused)
+{
+	struct procmsg items[16] = { refused[_i].kind == 0 ? fake_conf_peer(1, "a") : fake_conf_node() };
+	size_t n = 1;
+
+	if (refused[_i].kind == 1)
+		items[n++] = conf_addr(1, fake_addr(1, 1));
+	if (refused[_i].kind == 2)
+		items[n++] = conf_prefix(1, 1);
+	if (refused[_i].kind == 3) {
+		items[n++] = fake_conf_peer(1, "a");
+		items[n++] = fake_conf_peer(1, "b");
+	}
+	if (refused[_i].kind == 4) {
+		items[n++] = fake_conf_peer(1, "a");
+		for (uint8_t i = 0; i <= PEER_CONF_ADDRS_MAX; i++)
+			items[n++] = conf_addr(1, fake_addr(i, 1));
+	}
+	if (refused[_i].kind == 5)
+		items[n++] = (struct procmsg){ .type = PM_CONF_SERVICE };
+	ck_assert_msg(!fake_configure(&fk, items, n), "%s", refused[_i].what);
+	ck_assert_msg(strstr(fk.worker.conf_error, refused[_i].error) != NULL, "%s", fk.worker.conf_error);
+	ck_assert_ptr_null(routed()->conf);
+}
+END_TEST
+
+START_TEST(a_node_may_be_in_its_own_list)
+{
+	const struct procmsg items[] = { fake_conf_node(), fake_conf_peer(0xee, "here"), conf_addr(0xee, fake_addr(9, 1)),
+	    fake_conf_peer(1, "home-1") };
+
+	ck_assert(fake_configure(&fk, items, 4));
+	ck_assert_ptr_null(peer(0xee));
+	ck_assert_ptr_nonnull(peer(1));
+}
+END_TEST
+
+/* --- targets --- */
+
+START_TEST(targets_at_each_port)
+{
+	for (int round = 0; round < 3; round++) {
+		if (round != 1)
+			new_port();
+		else
+			configure_two();
+		hear();
+		if (round == 0) {
+			ck_assert_uint_eq(messages, 0);
+			continue;
+		}
+		ck_assert(told[1].known && told[1].dial);
+		ck_assert(has_addr(1, fake_addr(1, 4433)) && has_addr(1, fake_addr(2, 4433)));
+		ck_assert(told[2].known && !told[2].dial);
+		ck_assert_uint_eq(told[2].n, 0);
+	}
+}
+END_TEST
+
+START_TEST(same_configuration_says_nothing)
+{
+	new_port();
+	configure_two();
+	hear();
+	configure_two();
+	hear();
+	ck_assert_uint_eq(messages, 0);
+}
+END_TEST
+
+START_TEST(only_differences_are_told)
+{
+	const struct procmsg items[] = { fake_conf_node(), fake_conf_peer(1, "home-1"), conf_addr(1, fake_addr(1, 4433)),
+	    conf_addr(1, fake_addr(2, 4433)), conf_addr(1, fake_addr(3, 4433)), fake_conf_peer(3, "entry-1"),
+	    conf_addr(3, fake_addr(4, 4433)) };
+
+	configure_two();
+	new_port();
+	ck_assert(fake_configure(&fk, items, 7));
+	hear();
+	ck_assert_uint_eq(messages, 4);	/* one address, one gone, one new with its address */
+	ck_assert_uint_eq(told[1].n, 3);
+	ck_assert(!told[2].known);
+	ck_assert(told[3].dial && has_addr(3, fake_addr(4, 4433)));
+}
+END_TEST
+
+START_TEST(address_taken_away)
+{
+	const struct procmsg items[] = { fake_conf_node(), fake_conf_peer(1, "home-1"), conf_addr(1, fake_addr(2, 4433)) };
+
+	configure_two();
+	new_port();
+	ck_assert(fake_configure(&fk, items, 3));
+	hear();
+	ck_assert(told[1].dial);
+	ck_assert_uint_eq(told[1].n, 1);
+	ck_assert(has_addr(1, fake_addr(2, 4433)));
+}
+END_TEST
+
+/* A configured peer that came to us is dialled where it was, until that fails too often; then again when it is back. */
+START_TEST(learned_address_is_a_target)
+{
+	struct pm_addr learned = fake_addr(77, 5000);
+	struct procmsg up = fake_peer_up(2, "phone-a", learned), down = peer_down(2, REASON_TIMEOUT);
+	struct procmsg failed = dial_failed(2, learned, REASON_TIMEOUT);
+
+	configure_two();
+	new_port();
+	fake_tell(&fk, &up);
+	hear();
+	ck_assert(told[2].dial && has_addr(2, learned));
+	fake_tell(&fk, &down);
+	for (int i = 0; i < LEARNED_FAILURES_MAX; i++) {
+		ck_assert(told[2].dial);
+		fake_tell(&fk, &failed);
+		hear();
+	}
+	ck_assert(told[2].known && !told[2].dial);
+	ck_assert_uint_eq(told[2].n, 0);
+	fake_tell(&fk, &up);
+	hear();
+	ck_assert(told[2].dial && has_addr(2, learned));
+}
+END_TEST
+
+START_TEST(configured_address_is_dialled_for_ever)
+{
+	struct procmsg failed = dial_failed(1, fake_addr(1, 4433), REASON_TIMEOUT);
+
+	configure_two();
+	new_port();
+	for (int i = 0; i < 3 * LEARNED_FAILURES_MAX; i++)
+		fake_tell(&fk, &failed);
+	hear();
+	ck_assert_uint_eq(messages, 0);
+	ck_assert(has_addr(1, fake_addr(1, 4433)));
+}
+END_TEST
+
+START_TEST(a_stranger_is_no_target)
+{
+	struct procmsg up = fake_peer_up(9, "stranger", fake_addr(9, 9));
+
+	configure_two();
+	new_port();
+	fake_tell(&fk, &up);
+	hear();
+	ck_assert_uint_eq(messages, 0);
+	ck_assert_ptr_nonnull(peer(9));
+}
+END_TEST
+
+/* What does not fail first, then what is configured, then what worked last. */
+START_TEST(order_of_addresses)
+{
+	struct peer *p;
+	struct pm_addr out[PEER_ADDRS_MAX];
+	const struct peer_addr learned[] = {
+		{ .addr = fake_addr(10, 1), .learned = true, .last_ok = 100 },
+		{ .addr = fake_addr(11, 1), .learned = true, .last_ok = 300 },
+		{ .addr = fake_addr(12, 1), .learned = true, .last_ok = 200 },
+		{ .addr = fake_addr(13, 1), .learned = true, .last_ok = 900, .failures = 1 },
+		{ .addr = fake_addr(14, 1), .learned = true, .last_ok = 900, .failures = LEARNED_FAILURES_MAX },
+	};
+	static const uint8_t want[] = { 2, 11, 12, 10, 1, 13 };
+	struct procmsg failed = dial_failed(1, fake_addr(1, 4433), REASON_TIMEOUT);
+
+	configure_two();
+	new_port();
+	p = peer(1);
+	for (size_t i = 0; i < 5; i++)
+		ck_assert_int_eq(peer_addr_load(p, &learned[i]), 0);
+	fake_tell(&fk, &failed);
+	ck_assert_uint_eq(peer_dial_addrs(p, out), sizeof(want));
+	for (size_t i = 0; i < sizeof(want); i++)
+		ck_assert_uint_eq(out[i].addr[3], want[i]);
+}
+END_TEST
+
+/* More learned addresses than there is room: the oldest goes, configured ones never. */
+START_TEST(addresses_are_bounded)
+{
+	struct peer *p;
+
+	configure_two();
+	p = peer(1);
+	for (unsigned i = 0; i < 3 * PEER_ADDRS_MAX; i++) {
+		struct peer_addr a = { .addr = fake_addr((uint8_t)(100 + i), 1), .learned = true, .last_ok = 1000 + i };
+
+		ck_assert_int_eq(peer_addr_load(p, &a), 0);
+	}
+	ck_assert_uint_eq(p->naddrs, PEER_ADDRS_MAX);
+	ck_assert(p->addrs[0].configured && p->addrs[1].configured);
+	ck_assert_uint_eq(p->addrs[PEER_ADDRS_MAX - 1].last_ok, 1000 + 3 * PEER_ADDRS_MAX - 1);
+}
+END_TEST
+
+/* The dataplane does not read: nothing is lost, and nothing said twice, when it does again. */
+START_TEST(a_full_channel_is_waited_for)
+{
+	static struct procmsg items[1 + 2 * DIRECTORY_PEERS_MAX];
+	size_t n = 0, told_n = 0, ntargets = 0, naddrs = 0;
+	struct procmsg m;
+
+	items[n++] = fake_conf_node();
+	for (unsigned i = 0; i < DIRECTORY_PEERS_MAX; i++) {
+		items[n] = fake_conf_peer((uint8_t)i, "p");
+		items[n].conf_peer.node_id[5] = (uint8_t)(1 + (i >> 8));
+		n++;
+		items[n] = conf_addr((uint8_t)i, fake_addr((uint8_t)i, 1));
+		items[n].conf_peer_addr.node_id[5] = (uint8_t)(1 + (i >> 8));
+		n++;
+	}
+	fake_port(&fk);
+	ipc_pause(fk.dataplane.ipc);
+	ck_assert(fake_configure(&fk, items, n));
+	/* Many small messages fill the socket, so that the rest has to wait. */
+	for (int i = 0; i < 50; i++)
+		targets_sync(routed()->dir, routed()->dataplane);
+	ipc_resume(fk.dataplane.ipc);
+	while (fake_message(&fk, &fk.dataplane, &m, 100)) {
+		ntargets += m.type == PM_TARGET;
+		naddrs += m.type == PM_TARGET_ADDR;
+		told_n++;
+	}
+	ck_assert_uint_eq(ntargets, DIRECTORY_PEERS_MAX);
+	ck_assert_uint_eq(naddrs, DIRECTORY_PEERS_MAX);
+	ck_assert_uint_eq(told_n, 2 * DIRECTORY_PEERS_MAX);
+}
+END_TEST
+
+/* --- state from proof --- */
+
+static const struct {
+	const char *what;
+	bool port, up, stat;
+	uint64_t idle_ms;
+	uint64_t later_ms;
+	enum peer_state state;
+} states[] = {
+	{ "nothing", false, false, false, 0, 0, PEER_STATE_DOWN },
+	{ "being dialled", true, false, false, 0, 0, PEER_STATE_CONNECTING },
+	{ "said to be up, not proven", true, true, false, 0, 0, PEER_STATE_CONNECTING },
+	{ "proven now", true, true, true, 0, 0, PEER_STATE_UP },
+	{ "proven lately", true, true, true, DEAD_MS_DEFAULT - 1, 0, PEER_STATE_UP },
+	{ "proven too long ago", true, true, true, DEAD_MS_DEFAULT, 0, PEER_STATE_DOWN },
+	{ "reports have ceased, still recent", true, true, true, 100, DEAD_MS_DEFAULT - 101, PEER_STATE_UP },
+	{ "reports have ceased", true, true, true, 100, DEAD_MS_DEFAULT - 100, PEER_STATE_DOWN },
+	{ "idle for ever", true, true, true, UINT32_MAX * 1000ull, 0, PEER_STATE_DOWN },
+};
+
+START_TEST(state_is_proof)
+{
+	struct directory *d = routed()->dir;
+	struct procmsg up = fake_peer_up(1, "home-1", fake_addr(1, 4433));
+	struct procmsg stat = fake_peer_stat(1, 1000, 10, 0, states[_i].idle_ms);
+	uint64_t now = (uint64_t)UINT32_MAX * NS_PER_SEC;
+
+	configure_two();
+	if (states[_i].port)
+		new_port();
+	if (states[_i].up)
+		ck_assert_int_eq(directory_peer_up(d, &up.peer_up, now, 5000000000), 0);
+	if (states[_i].stat)
+		directory_peer_stat(d, &stat.peer_stat, now, 5000000000);
+	ck_assert_msg(peer_state(d, peer(1), now + states[_i].later_ms * NS_PER_MS) == states[_i].state, "%s: %s",
+	    states[_i].what, peer_state_name(peer_state(d, peer(1), now + states[_i].later_ms * NS_PER_MS)));
+}
+END_TEST
+
+START_TEST(dead_after_what_is_configured)
+{
+	const struct procmsg items[] = { fake_conf_node(), { .type = PM_CONF_SESSION, .conf_session.dead_ms = 500 } };
+	struct procmsg up = fake_peer_up(1, "home-1", fake_addr(1, 4433)), stat = fake_peer_stat(1, 1, 1, 0, 499);
+
+	ck_assert(fake_configure(&fk, items, 2));
+	new_port();
+	fake_tell(&fk, &up);
+	fake_tell(&fk, &stat);
+	ck_assert_int_eq(peer_state(routed()->dir, peer(1), peer(1)->session.proof_ns + 499 * NS_PER_MS), PEER_STATE_UP);
+	ck_assert_int_eq(peer_state(routed()->dir, peer(1), peer(1)->session.proof_ns + 500 * NS_PER_MS), PEER_STATE_DOWN);
+}
+END_TEST
+
+START_TEST(no_dataplane_no_proof)
+{
+	bring_up();
+	ipc_free(fk.dataplane.ipc);
+	fk.dataplane.ipc = NULL;
+	fake_run(&fk);
+	ck_assert_int_eq(peer_state(routed()->dir, peer(1), clock_ns()), PEER_STATE_DOWN);
+	/* Nor does a new one prove anything. */
+	new_port();
+	ck_assert_int_eq(peer_state(routed()->dir, peer(1), clock_ns()), PEER_STATE_CONNECTING);
+}
+END_TEST
+
+START_TEST(a_stray_report_proves_nothing)
+{
+	struct procmsg down = peer_down(1, REASON_TIMEOUT), stat = fake_peer_stat(1, 1000, 100, 0, 0);
+
+	bring_up();
+	fake_tell(&fk, &down);
+	fake_tell(&fk, &stat);
+	ck_assert_int_eq(peer_state(routed()->dir, peer(1), clock_ns()), PEER_STATE_CONNECTING);
+	ck_assert_str_eq(reason_name(peer(1)->down_reason), "timeout");
+}
+END_TEST
+
+/* --- measurement --- */
+
+static const struct {
+	const char *what;
+	struct { uint64_t sent, lost; } report[5];
+	size_t n;
+	uint32_t permille;
+} losses[] = {
+	{ "nothing sent", { { 0, 0 }, { 0, 0 } }, 2, 0 },
+	{ "the first report is only a base", { { 1000, 500 } }, 1, 0 },
+	{ "none lost", { { 0, 0 }, { 1000, 0 }, { 2000, 0 } }, 3, 0 },
+	{ "a tenth", { { 0, 0 }, { 1000, 100 }, { 2000, 200 } }, 3, 100 },
+	{ "all", { { 0, 0 }, { 10, 10 } }, 2, 1000 },
+	{ "more than all", { { 0, 0 }, { 10, 50 } }, 2, 1000 },
+	{ "counters begin again", { { 5000, 0 }, { 10, 5 }, { 1010, 105 } }, 3, 100 },
+	{ "a pause changes nothing", { { 0, 0 }, { 1000, 100 }, { 1000, 100 }, { 1000, 100 } }, 4, 100 },
+};
+
+START_TEST(loss_is_measured)
+{
+	bring_up();
+	memset(&peer(1)->session.stat_seen, 0, sizeof(bool));
+	for (size_t i = 0; i < losses[_i].n; i++) {
+		struct procmsg m = fake_peer_stat(1, 1000, losses[_i].report[i].sent, losses[_i].report[i].lost, 0);
+
+		fake_tell(&fk, &m);
+	}
+	ck_assert_msg(peer(1)->quality.loss_permille == losses[_i].permille, "%s: %u", losses[_i].what,
+	    peer(1)->quality.loss_permille);
+}
+END_TEST
+
+START_TEST(rtt_is_smoothed)
+{
+	static const uint32_t rtts[] = { 9000, 0, 500, 1000 };	/* 0: not measured */
+	static const uint32_t want[] = { 2000, 2000, 1813, 1712 };
+
+	bring_up();
+	ck_assert_uint_eq(peer(1)->quality.srtt_us, 1000);
+	for (size_t i = 0; i < 4; i++) {
+		struct procmsg m = fake_peer_stat(1, rtts[i], 100, 0, 0);
+
+		fake_tell(&fk, &m);
+		ck_assert_uint_eq(peer(1)->quality.srtt_us, want[i]);
+	}
+	ck_assert_uint_eq(peer(1)->quality.min_us, 500);
+}
+END_TEST
+
+/* --- bounds --- */
+
+START_TEST(directory_is_bounded)
+{
+	struct directory *d = routed()->dir;
+	uint8_t id[NODE_ID_LEN] = { 0 };
+	struct procmsg up = fake_peer_up(1, "home-1", fake_addr(1, 4433));
+
+	configure_two();
+	fake_port(&fk);
+	fake_tell(&fk, &up);
+	for (unsigned i = 0; d->npeers < DIRECTORY_PEERS_MAX; i++) {
+		memcpy(id + 3, &i, sizeof(i));
+		directory_add(d, id)->last_seen = 1000 + i;
+	}
+	memset(id, 0, sizeof(id));
+	ck_assert_ptr_nonnull(directory_find(d, id));	/* the oldest */
+	memset(id, 0xfe, sizeof(id));
+	ck_assert_ptr_nonnull(directory_add(d, id));
+	memset(id, 0, sizeof(id));
+	ck_assert_ptr_null(directory_find(d, id));
+	ck_assert_uint_eq(d->npeers, DIRECTORY_PEERS_MAX);
+	ck_assert_ptr_nonnull(peer(1));
+	ck_assert_ptr_nonnull(peer(2));
+	/* All connected: there is no room. */
+	for (size_t i = 0; i < d->npeers; i++)
+		d->peers[i]->session.up = true;
+	memset(id, 0xfd, sizeof(id));
+	ck_assert_ptr_null(directory_add(d, id));
+	ck_assert_uint_eq(stats->counter[STAT_ROUTED_PEERS_REFUSED], 1);
+	for (size_t i = 1; i < d->npeers; i++)
+		ck_assert_int_lt(memcmp(d->peers[i - 1]->node_id, d->peers[i]->node_id, NODE_ID_LEN), 0);
+}
+END_TEST
+
+START_TEST(old_ones_are_forgotten)
+{
+	struct directory *d = routed()->dir;
+	struct procmsg up = fake_peer_up(9, "guest", fake_addr(9, 9)), down = peer_down(9, REASON_SHUTDOWN);
+
+	configure_two();
+	ck_assert_int_eq(directory_peer_up(d, &up.peer_up, 1, 1000), 0);
+	directory_expire(d, 1000 + 2 * PEER_FORGET_S);
+	ck_assert_ptr_nonnull(peer(9));		/* it is connected */
+	ck_assert_uint_eq(peer(9)->naddrs, 0);	/* its address is too old */
+	directory_peer_down(d, &down.peer_down);
+	directory_expire(d, 1000 + PEER_FORGET_S);
+	ck_assert_ptr_nonnull(peer(9));
+	directory_expire(d, 1000 + PEER_FORGET_S + 1);
+	ck_assert_ptr_null(peer(9));
+	ck_assert_ptr_nonnull(peer(1));		/* it is configured */
+}
+END_TEST
+
+static const struct { const char *what; uint8_t bytes[24]; size_t len; int n; } packed[] = {
+	{ "none", { 0 }, 0, 0 },
+	{ "one", { 4, 24, 10, 0, 0, 0 }, 6, 1 },
+	{ "both families", { 4, 24, 10, 0, 0, 0, 6, 64, 0xfd }, 24, 2 },
+	{ "family 5", { 5, 24, 10, 0, 0, 0 }, 6, -1 },
+	{ "33 bits", { 4, 33, 10, 0, 0, 0 }, 6, -1 },
+	{ "129 bits", { 6, 129, 10 }, 18, -1 },
+	{ "cut short", { 4, 24, 10, 0, 0 }, 5, -1 },
+	{ "one byte", { 4 }, 1, -1 },
+	{ "too many", { 4, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0 }, 18, -1 },
+};
+
+START_TEST(prefixes_are_checked)
+{
+	struct record_prefix out[2];
+
+	ck_assert_msg(prefixes_unpack(out, 2, packed[_i].bytes, packed[_i].len) == packed[_i].n, "%s", packed[_i].what);
+}
+END_TEST
+
+/* --- the dataplane's mistakes --- */
+
+static const struct { const char *what; enum procmsg_type type; uint64_t frame; } broken[] = {
+	{ "a message of ours", PM_TARGET_DEL, 0 },
+	{ "the supervisor's", PM_CONF_COMMIT, 0 },
+	{ "a stream", 0, FT_CLOSE_STREAM },
+};
+
+START_TEST(broken_dataplane)
+{
+	struct procmsg m = { .type = broken[_i].type };
+	struct frame f = { .type = FT_CLOSE_STREAM, .close.stream_id = 1 };
+
+	bring_up();
+	if (broken[_i].frame != 0)
+		fake_send(&fk, &f);
+	else
+		fake_tell(&fk, &m);
+	fake_run(&fk);
+	ck_assert_msg(fk.dataplane.closed, "%s", broken[_i].what);
+	ck_assert_int_eq(peer_state(routed()->dir, peer(1), clock_ns()), PEER_STATE_DOWN);
+	new_port();
+	ck_assert(told[1].dial);
+}
+END_TEST
+
+/* --- answers --- */
+
+static struct pm_row
+expect_row(void)
+{
+	struct procmsg m;
+
+	ck_assert(fake_message(&fk, &fk.supervisor, &m, 1000));
+	ck_assert_int_eq(m.type, PM_ROW);
+	ck_assert_uint_eq(m.row.id, 7);
+	return m.row;
+}
+
+static struct pm_done
+expect_done(void)
+{
+	struct procmsg m;
+
+	ck_assert(fake_message(&fk, &fk.supervisor, &m, 1000));
+	ck_assert_int_eq(m.type, PM_DONE);
+	return m.done;
+}
+
+START_TEST(status_rows)
+{
+	struct procmsg guest = fake_peer_up(9, "guest", fake_addr(9, 9)), gone = peer_down(9, REASON_SHUTDOWN);
+	struct pm_row row;
+
+	bring_up();
+	fake_tell(&fk, &guest);
+	for (int round = 0; round < 2; round++) {
+		fake_request(&fk, "status", "", 0);
+		if (round == 0) {	/* a guest counts while it is here */
+			row = expect_row();
+			ck_assert_str_eq(row_text(&row.row, "name"), "guest");
+			ck_assert_str_eq(row_text(&row.row, "state"), "connecting");
+			ck_assert_str_eq(row_text(&row.row, "reason"), "unproven");
+		}
+		row = expect_row();
+		ck_assert_str_eq(row_text(&row.row, "name"), "home-1");
+		ck_assert_str_eq(row_text(&row.row, "state"), "up");
+		ck_assert_str_eq(row_text(&row.row, "carrier"), "quic");
+		ck_assert_str_eq(row_text(&row.row, "prefixes"), "10.0.7.0/24");
+		ck_assert_str_eq(row_text(&row.row, "reason"), "");
+		ck_assert_uint_eq(row_num(&row.row, "rtt_us"), 1000);
+		ck_assert_uint_lt(row_num(&row.row, "age_ms"), 5000);
+		ck_assert_uint_eq(strlen(row_text(&row.row, "id")), 2 * NODE_ID_LEN);
+		row = expect_row();
+		ck_assert_str_eq(row_text(&row.row, "name"), "phone-a");
+		ck_assert_str_eq(row_text(&row.row, "state"), "down");
+		ck_assert_str_eq(row_text(&row.row, "carrier"), "");
+		ck_assert_str_eq(row_text(&row.row, "reason"), "no-address");
+		ck_assert_int_eq(expect_done().status, 0);
+		fake_tell(&fk, &gone);
+	}
+}
+END_TEST
+
+START_TEST(status_says_why)
+{
+	struct procmsg down = peer_down(1, REASON_TIMEOUT), failed = dial_failed(1, fake_addr(2, 4433), REASON_AUTH_TENANT);
+	struct pm_row row;
+
+	bring_up();
+	fake_tell(&fk, &down);
+	fake_request(&fk, "status", "", 0);
+	row = expect_row();
+	ck_assert_str_eq(row_text(&row.row, "state"), "connecting");
+	ck_assert_str_eq(row_text(&row.row, "reason"), "timeout");
+	expect_row();
+	expect_done();
+	fake_tell(&fk, &failed);
+	fake_request(&fk, "status", "", 0);
+	row = expect_row();
+	ck_assert_str_eq(row_text(&row.row, "reason"), "auth-tenant");
+	expect_row();
+	expect_done();
+	ipc_free(fk.dataplane.ipc);
+	fk.dataplane.ipc = NULL;
+	fake_run(&fk);
+	fake_request(&fk, "status", "", 0);
+	row = expect_row();
+	ck_assert_str_eq(row_text(&row.row, "reason"), "no-dataplane");
+}
+END_TEST
+
+START_TEST(peers_rows)
+{
+	struct pm_row row;
+
+	bring_up();
+	fake_request(&fk, "peers", "", 0);
+	row = expect_row();
+	ck_assert_str_eq(row_text(&row.row, "name"), "home-1");
+	ck_assert_str_eq(row_text(&row.row, "source"), "config,session");
+	ck_assert_str_eq(row_text(&row.row, "addresses"), "192.0.2.1:4433,192.0.2.2:4433");
+	ck_assert_str_eq(row_text(&row.row, "tenant"), "home");
+	row = expect_row();
+	ck_assert_str_eq(row_text(&row.row, "source"), "config");
+	ck_assert_int_eq(expect_done().status, 0);
+	fake_request(&fk, "dance", "", 0);
+	ck_assert_int_eq(expect_done().status, 1);
+}
+END_TEST
+
+/* More rows than the channel takes while the supervisor does not read: they come when it reads, each once. */
+START_TEST(long_answer_waits)
+{
+	struct procmsg m;
+	size_t rows = 0;
+
+	for (unsigned i = 0; i < DIRECTORY_PEERS_MAX; i++) {
+		uint8_t id[NODE_ID_LEN] = { 0 };
+
+		memcpy(id, &i, sizeof(i));
+		ck_assert_ptr_nonnull(directory_add(routed()->dir, id));
+	}
+	ipc_pause(fk.supervisor.ipc);
+	fake_request(&fk, "peers", "", 0);
+	fake_run(&fk);
+	ck_assert_uint_eq(fk.supervisor.ngot, 0);
+	ipc_resume(fk.supervisor.ipc);
+	while (fake_message(&fk, &fk.supervisor, &m, 1000) && m.type == PM_ROW)
+		rows++;
+	ck_assert_int_eq(m.type, PM_DONE);
+	ck_assert_uint_eq(rows, DIRECTORY_PEERS_MAX);
+}
+END_TEST
+
+static void
+add_tests(TCase *tc)
+{
+	tcase_add_loop_test(tc, conf_refused, 0, N(refused));
+	tcase_add_test(tc, a_node_may_be_in_its_own_list);
+	tcase_add_test(tc, targets_at_each_port);
+	tcase_add_test(tc, same_configuration_says_nothing);
+	tcase_add_test(tc, only_differences_are_told);
+	tcase_add_test(tc, address_taken_away);
+	tcase_add_test(tc, learned_address_is_a_target);
+	tcase_add_test(tc, configured_address_is_dialled_for_ever);
+	tcase_add_test(tc, a_stranger_is_no_target);
+	tcase_add_test(tc, order_of_addresses);
+	tcase_add_test(tc, addresses_are_bounded);
+	tcase_add_test(tc, a_full_channel_is_waited_for);
+	tcase_add_loop_test(tc, state_is_proof, 0, N(states));
+	tcase_add_test(tc, dead_after_what_is_configured);
+	tcase_add_test(tc, no_dataplane_no_proof);
+	tcase_add_test(tc, a_stray_report_proves_nothing);
+	tcase_add_loop_test(tc, loss_is_measured, 0, N(losses));
+	tcase_add_test(tc, rtt_is_smoothed);
+	tcase_add_test(tc, directory_is_bounded);
+	tcase_add_test(tc, old_ones_are_forgotten);
+	tcase_add_loop_test(tc, prefixes_are_checked, 0, N(packed));
+	tcase_add_loop_test(tc, broken_dataplane, 0, N(broken));
+	tcase_add_test(tc, status_rows);
+	tcase_add_test(tc, status_says_why);
+	tcase_add_test(tc, peers_rows);
+	tcase_add_test(tc, long_answer_waits);
+}
+
+int
+main(void)
+{
+	return run_suite("directory", add_tests);
+}
