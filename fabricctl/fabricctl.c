@@ -54,15 +54,20 @@ keep_row(const struct frame_bytes *row, void *arg)
 	rows_add(arg, row);
 }
 
+/* As fabricd -nv prints it, indented by tabs. */
 static void
 print_config(const struct rows *r)
 {
 	char buf[VALUE_MAX];
 	struct row_field f;
 
-	for (size_t i = 0; i < r->n; i++)
-		if (row_find(&r->list[i], "line", &f))
-			puts(table_value(buf, &f));
+	for (size_t i = 0; i < r->n; i++) {
+		if (!row_find(&r->list[i], "line", &f))
+			continue;
+		for (; f.str.len > 0 && *f.str.p == '\t'; f.str.p++, f.str.len--)
+			putchar('\t');
+		puts(table_value(buf, &f));
+	}
 }
 
 static int

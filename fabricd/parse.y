@@ -16,6 +16,8 @@
 static struct confset set;
 static struct lexer *lexer;
 static struct lex_token last;		/* the token that yyerror() speaks of */
+static struct lex_token first;		/* of the line */
+static unsigned in_line;		/* tokens of the line */
 static bool may_include, at_end;
 
 static int	yylex(void);
@@ -149,7 +151,11 @@ keyword(const char *word)
 static int
 yylex(void)
 {
+	if (last.kind == LEX_NEWLINE)
+		in_line = 0;
 	last = yylval = lex_next(lexer);
+	if (in_line++ == 0)
+		first = last;
 	switch (last.kind) {
 	case LEX_WORD:
 		return keyword(last.text);
@@ -178,6 +184,9 @@ static void
 yyerror(const char *unused)
 {
 	(void)unused;
+	/* A line may begin with any word, a macro's name, so the second one seems wrong, but is not. */
+	if (in_line == 2 && first.kind == LEX_WORD && keyword(first.text) == STRING)
+		last = first;
 	if (last.kind == LEX_ERROR)
 		confset_fail(&set, &last, "%s", last.text);
 	else if (last.kind == LEX_END)
@@ -221,6 +230,8 @@ parse(const char *name, const char *text, size_t len, char err[CONF_ERR_MAX])
 
 	err[0] = '\0';
 	at_end = false;
+	in_line = 0;
+	last.kind = LEX_NEWLINE;
 	if (confset_init(&set, name, err) == -1 || (lexer = lex_new(name, text, len)) == NULL)
 		confset_fail(&set, NULL, "out of memory");
 	else if (yyparse() == 0 && confset_finish(&set, &last) == 0)
