@@ -76,7 +76,7 @@ add_addr(struct routed_conf *conf, const struct pm_conf_peer_addr *m, char *err)
 	if (p == NULL)
 		return bad(err, "an address for a peer that is not configured");
 	for (size_t i = 0; i < p->naddrs; i++)
-		if (pm_addr_equal(&p->addrs[i], &m->addr))
+		if (peer_addr_equal(&p->addrs[i], &m->addr))
 			return 0;
 	if (p->naddrs == PEER_CONF_ADDRS_MAX)
 		return bad(err, "peer %s: more than %d addresses", p->name, PEER_CONF_ADDRS_MAX);

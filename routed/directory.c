@@ -170,7 +170,7 @@ touch(struct peer *p)
 }
 
 bool
-pm_addr_equal(const struct pm_addr *a, const struct pm_addr *b)
+peer_addr_equal(const struct pm_addr *a, const struct pm_addr *b)
 {
 	return a->family == b->family && a->port == b->port &&
 	    memcmp(a->addr, b->addr, a->family == 4 ? 4 : 16) == 0;
@@ -180,7 +180,7 @@ static struct peer_addr *
 addr_find(struct peer *p, const struct pm_addr *addr)
 {
 	for (size_t i = 0; i < p->naddrs; i++)
-		if (pm_addr_equal(&p->addrs[i].addr, addr))
+		if (peer_addr_equal(&p->addrs[i].addr, addr))
 			return &p->addrs[i];
 	return NULL;
 }
@@ -441,11 +441,17 @@ measure_loss(struct peer *p, uint64_t sent, uint64_t lost)
 	s->stat_seen = true;
 }
 
+/* The time `ms` before now; never 0, which means that there is none. */
+static uint64_t
+ago(uint64_t now_ns, uint64_t ms)
+{
+	return ms < now_ns / NS_PER_MS ? now_ns - ms * NS_PER_MS : 1;
+}
+
 void
 directory_peer_stat(struct directory *d, const struct pm_peer_stat *m, uint64_t now_ns, uint64_t wall)
 {
 	struct peer *p = directory_find(d, m->node_id);
-	uint64_t idle_ns = m->idle_ms < UINT32_MAX ? m->idle_ms * NS_PER_MS : UINT32_MAX * NS_PER_MS;
 	struct peer_addr *a;
 
 	if (p == NULL || !p->session.up)
@@ -455,8 +461,9 @@ directory_peer_stat(struct directory *d, const struct pm_peer_stat *m, uint64_t 
 	p->session.bytes_in = m->bytes_in;
 	p->session.bytes_out = m->bytes_out;
 	p->session.datagram_max = m->datagram_max;
-	p->session.proof_ns = now_ns > idle_ns ? now_ns - idle_ns : 1;
-	p->last_seen = wall - idle_ns / NS_PER_SEC;
+	p->session.proof_ns = ago(now_ns, m->idle_ms);
+	p->session.since_ns = ago(now_ns, m->up_ms);
+	p->last_seen = wall - (now_ns - p->session.proof_ns) / NS_PER_SEC;
 	a = addr_find(p, &p->session.addr);
 	if (a != NULL)
 		a->last_ok = p->last_seen;
@@ -515,7 +522,7 @@ addr_better(const struct peer_addr *a, const struct peer_addr *b)
 }
 
 size_t
-peer_dial_addrs(const struct peer *p, struct pm_addr out[PEER_ADDRS_MAX])
+peer_dial_addrs(const struct peer *p, struct pm_addr out[PEER_DIAL_ADDRS_MAX])
 {
 	const struct peer_addr *order[PEER_ADDRS_MAX];
 	size_t n = 0;
@@ -531,6 +538,8 @@ peer_dial_addrs(const struct peer *p, struct pm_addr out[PEER_ADDRS_MAX])
 		order[j] = a;
 		n++;
 	}
+	if (n > PEER_DIAL_ADDRS_MAX)
+		n = PEER_DIAL_ADDRS_MAX;
 	for (size_t i = 0; i < n; i++)
 		out[i] = order[i]->addr;
 	return n;

@@ -13,6 +13,7 @@
 #define DIRECTORY_PEERS_MAX	4096	/* nodes at most; the least recently seen that is neither configured nor connected goes */
 #define PEER_ADDRS_MAX		16	/* addresses a peer */
 #define PEER_CONF_ADDRS_MAX	8	/* of these from the configuration */
+#define PEER_DIAL_ADDRS_MAX	8	/* of these given to the dataplane at a time */
 #define PEER_PREFIXES_MAX	32	/* configured prefixes a peer */
 #define LEARNED_FAILURES_MAX	5	/* a learned address that failed so often in a row is not dialled any more */
 #define LEARNED_KEEP_S		(30u * 86400)	/* nor one that did not work for so long */
@@ -83,7 +84,7 @@ struct peer {
 	/* what the dataplane was told; targets.c */
 	bool		 told, told_dial;
 	uint8_t		 ntold;
-	struct pm_addr	 told_addrs[PEER_ADDRS_MAX];
+	struct pm_addr	 told_addrs[PEER_DIAL_ADDRS_MAX];
 };
 
 struct directory {
@@ -123,13 +124,16 @@ void	directory_all_down(struct directory *, uint64_t reason);
 /* Drops nodes that were not seen for PEER_FORGET_S and learned addresses that are too old. */
 void	directory_expire(struct directory *, uint64_t wall);
 
-/* The addresses to dial, best first: what worked last, then the configured, then learned ones. Returns how many. */
-size_t	peer_dial_addrs(const struct peer *, struct pm_addr out[PEER_ADDRS_MAX]);
+/*
+ * The addresses to dial, best first: what does not fail now before what does; of these the configured, then what
+ * worked last. Returns how many.
+ */
+size_t	peer_dial_addrs(const struct peer *, struct pm_addr out[PEER_DIAL_ADDRS_MAX]);
 
 enum peer_state	peer_state(const struct directory *, const struct peer *, uint64_t now_ns);
 const char	*peer_state_name(enum peer_state);
 const char	*peer_name(const struct peer *);	/* configured, else proven, else "" */
-bool		 pm_addr_equal(const struct pm_addr *, const struct pm_addr *);
+bool		 peer_addr_equal(const struct pm_addr *, const struct pm_addr *);
 
 /* Puts an address of the stored directory in. -1: no room. */
 int	peer_addr_load(struct peer *, const struct peer_addr *);

@@ -5,6 +5,7 @@
 #include "proc/ipc.h"
 #include "proc/stats.h"
 
+/* The dataplane then has no address of it until they follow. */
 static int
 send_target(struct peer *p, bool dial, struct ipc *ipc)
 {
@@ -15,6 +16,7 @@ send_target(struct peer *p, bool dial, struct ipc *ipc)
 		return -1;
 	p->told = true;
 	p->told_dial = dial;
+	p->ntold = 0;
 	STAT_INC(ROUTED_TARGETS_SENT);
 	return 0;
 }
@@ -37,7 +39,7 @@ static bool
 contains(const struct pm_addr *list, size_t n, const struct pm_addr *addr)
 {
 	for (size_t i = 0; i < n; i++)
-		if (pm_addr_equal(&list[i], addr))
+		if (peer_addr_equal(&list[i], addr))
 			return true;
 	return false;
 }
@@ -54,7 +56,7 @@ send_addr(struct peer *p, const struct pm_addr *addr, struct ipc *ipc)
 	return 0;
 }
 
-/* Whether an address that the dataplane has should not be there any more. */
+/* Whether the dataplane has an address that it should not have any more. */
 static bool
 has_stale(const struct peer *p, const struct pm_addr *want, size_t n)
 {
@@ -68,14 +70,12 @@ has_stale(const struct peer *p, const struct pm_addr *want, size_t n)
 static int
 sync_peer(struct peer *p, struct ipc *ipc)
 {
-	struct pm_addr want[PEER_ADDRS_MAX];
+	struct pm_addr want[PEER_DIAL_ADDRS_MAX];
 	size_t n = p->configured ? peer_dial_addrs(p, want) : 0;
 
-	if (p->told && (!p->configured || has_stale(p, want, n)) && send_del(p, ipc) == -1)
-		return -1;
 	if (!p->configured)
-		return 0;
-	if ((!p->told || p->told_dial != (n > 0)) && send_target(p, n > 0, ipc) == -1)
+		return p->told ? send_del(p, ipc) : 0;
+	if ((!p->told || p->told_dial != (n > 0) || has_stale(p, want, n)) && send_target(p, n > 0, ipc) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (!contains(p->told_addrs, p->ntold, &want[i]) && send_addr(p, &want[i], ipc) == -1)

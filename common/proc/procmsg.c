@@ -151,7 +151,8 @@ static const struct desc descs[] = {
 	    U62(4, peer_stat.sent), U62(5, peer_stat.lost), U62(6, peer_stat.bytes_in),
 	    U62(7, peer_stat.bytes_out),
 	    UINT(8, peer_stat.datagram_max, 0, FRAME_DATAGRAM_CEILING),
-	    BOOL(9, peer_stat.mtu_settled), U62(10, peer_stat.idle_ms)), FD_NONE },
+	    BOOL(9, peer_stat.mtu_settled), U62(10, peer_stat.idle_ms),
+	    U62(11, peer_stat.up_ms)), FD_NONE },
 	TYPE(PM_DIAL_FAILED) = { "DIAL_FAILED", FIELDS(
 	    BYTES(1, dial_failed.node_id), ADDR(2, dial_failed.addr),
 	    U62(3, dial_failed.reason)), FD_NONE },

@@ -165,6 +165,7 @@ struct pm_peer_stat {
 	uint32_t datagram_max;
 	bool	 mtu_settled;		/* path MTU discovery has ended: datagram_max will not soon grow */
 	uint64_t idle_ms;		/* since something was received */
+	uint64_t up_ms;			/* since the session came up; 0: just now */
 };
 struct pm_dial_failed { uint8_t node_id[NODE_ID_LEN]; struct pm_addr addr; uint64_t reason; };
 

@@ -1,6 +1,8 @@
 /* routed: what it knows of peers, what it tells the dataplane, what it answers. */
 #include "fake_routed.h"
 
+#include "wire/varint.h"
+
 /* --- configuration --- */
 
 static const struct {
@@ -110,6 +112,7 @@ START_TEST(address_taken_away)
 	new_port();
 	ck_assert(fake_configure(&fk, items, 3));
 	hear();
+	ck_assert_uint_eq(messages, 3);	/* the other peer goes; this one keeps its session */
 	ck_assert(told[1].dial);
 	ck_assert_uint_eq(told[1].n, 1);
 	ck_assert(has_addr(1, fake_addr(2, 4433)));
@@ -173,7 +176,7 @@ END_TEST
 START_TEST(order_of_addresses)
 {
 	struct peer *p;
-	struct pm_addr out[PEER_ADDRS_MAX];
+	struct pm_addr out[PEER_DIAL_ADDRS_MAX];
 	const struct peer_addr learned[] = {
 		{ .addr = fake_addr(10, 1), .learned = true, .last_ok = 100 },
 		{ .addr = fake_addr(11, 1), .learned = true, .last_ok = 300 },
@@ -199,6 +202,7 @@ END_TEST
 /* More learned addresses than there is room: the oldest goes, configured ones never. */
 START_TEST(addresses_are_bounded)
 {
+	struct pm_addr out[PEER_DIAL_ADDRS_MAX];
 	struct peer *p;
 
 	configure_two();
@@ -210,6 +214,7 @@ START_TEST(addresses_are_bounded)
 	}
 	ck_assert_uint_eq(p->naddrs, PEER_ADDRS_MAX);
 	ck_assert(p->addrs[0].configured && p->addrs[1].configured);
+	ck_assert_uint_eq(peer_dial_addrs(p, out), PEER_DIAL_ADDRS_MAX);
 	ck_assert_uint_eq(p->addrs[PEER_ADDRS_MAX - 1].last_ok, 1000 + 3 * PEER_ADDRS_MAX - 1);
 }
 END_TEST
@@ -323,6 +328,23 @@ START_TEST(a_stray_report_proves_nothing)
 	fake_tell(&fk, &stat);
 	ck_assert_int_eq(peer_state(routed()->dir, peer(1), clock_ns()), PEER_STATE_CONNECTING);
 	ck_assert_str_eq(reason_name(peer(1)->down_reason), "timeout");
+}
+END_TEST
+
+/* A session that was there before this routed: how long it has been up is the dataplane's to say. */
+START_TEST(older_than_routed)
+{
+	struct procmsg stat = fake_peer_stat(1, 1000, 100, 0, 0);
+	uint64_t now = clock_ns();
+
+	bring_up();
+	stat.peer_stat.up_ms = 5000;
+	fake_tell(&fk, &stat);
+	ck_assert_uint_ge(now + NS_PER_SEC - peer(1)->session.since_ns, 5 * NS_PER_SEC);
+	ck_assert_uint_le(now - peer(1)->session.since_ns, 5 * NS_PER_SEC);
+	stat.peer_stat.up_ms = VARINT_MAX;
+	fake_tell(&fk, &stat);
+	ck_assert_uint_eq(peer(1)->session.since_ns, 1);
 }
 END_TEST
 
@@ -623,6 +645,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, dead_after_what_is_configured);
 	tcase_add_test(tc, no_dataplane_no_proof);
 	tcase_add_test(tc, a_stray_report_proves_nothing);
+	tcase_add_test(tc, older_than_routed);
 	tcase_add_loop_test(tc, loss_is_measured, 0, N(losses));
 	tcase_add_test(tc, rtt_is_smoothed);
 	tcase_add_test(tc, directory_is_bounded);

@@ -50,7 +50,7 @@ START_TEST(directory_outlives_routed)
 	ck_assert_str_eq(after->member.tenant, "home");
 	ck_assert_uint_eq(after->member.tier, 3);
 	ck_assert_uint_eq(after->naddrs, 1);	/* where it was; what was only configured comes from the configuration */
-	ck_assert(pm_addr_equal(&after->addrs[0].addr, &before.addrs[0].addr));
+	ck_assert(peer_addr_equal(&after->addrs[0].addr, &before.addrs[0].addr));
 	ck_assert(after->addrs[0].learned && !after->addrs[0].configured);
 	ck_assert_uint_eq(after->addrs[0].failures, 1);
 	ck_assert_uint_eq(after->addrs[0].last_ok, before.addrs[0].last_ok);

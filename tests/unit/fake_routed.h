@@ -115,6 +115,7 @@ hear(void)
 		if (m.type == PM_TARGET) {
 			told[m.target.node_id[0]].known = true;
 			told[m.target.node_id[0]].dial = m.target.dial;
+			told[m.target.node_id[0]].n = 0;
 		} else if (m.type == PM_TARGET_ADDR) {
 			uint8_t n = m.target_addr.node_id[0];
 
@@ -143,7 +144,7 @@ has_addr(uint8_t n, struct pm_addr addr)
 	unsigned found = 0;
 
 	for (size_t i = 0; i < told[n].n; i++)
-		found += pm_addr_equal(&told[n].addrs[i], &addr);
+		found += peer_addr_equal(&told[n].addrs[i], &addr);
 	ck_assert_uint_le(found, 1);
 	return found == 1;
 }
