@@ -112,11 +112,10 @@ add_all(struct confsend *cs, const struct setup *s, unsigned what, uint64_t vers
 	if (what & CONFIG_PEERS)
 		TAILQ_FOREACH(p, &c->peers, entry)
 			add_peer(cs, p, what);
-	if (what & CONFIG_SESSION) {
+	if (what & CONFIG_SESSION)
 		add(cs, PM_CONF_SESSION, -1)->conf_session = c->session;
-		for (unsigned i = 0; i < c->nlisten; i++)
-			add_socket(cs, SOCKET_FABRIC_UDP, &s->listen_addr[i], s->listen_fd[i]);
-	}
+	for (unsigned i = 0; what & CONFIG_LISTEN && i < c->nlisten; i++)
+		add_socket(cs, SOCKET_FABRIC_UDP, &s->listen_addr[i], s->listen_fd[i]);
 	if (what & CONFIG_VPN)
 		add_vpn(cs, s);
 	for (unsigned i = 0; what & CONFIG_SERVICES && i < c->nservices; i++)

@@ -33,12 +33,12 @@ const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 	[WORKER_DATAPLANE] = {
 		.executable = "dataplane", .chroot = CHROOT_EMPTY,
 		.channels = BIT(WORKER_ROUTED) | BIT(WORKER_VPND) | BIT(WORKER_SVCHOSTD),
-		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_SESSION,
+		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_PEERS | CONFIG_SESSION | CONFIG_LISTEN,
 	},
 	[WORKER_ROUTED] = {
 		.executable = "routed", .chroot = CHROOT_STATE,
 		.channels = BIT(WORKER_DATAPLANE),
-		.says = ADAPTER_SAYS(0), .config = CONFIG_PEERS | CONFIG_ADDRS | CONFIG_PREFIXES,
+		.says = ADAPTER_SAYS(0), .config = CONFIG_PEERS | CONFIG_ADDRS | CONFIG_PREFIXES | CONFIG_SESSION,
 	},
 	[WORKER_VPND] = {
 		.executable = "vpnd", .chroot = CHROOT_EMPTY,

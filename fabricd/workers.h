@@ -43,7 +43,8 @@ struct worker_kind_desc {
 #define CONFIG_PEERS	0x01u
 #define CONFIG_ADDRS	0x02u
 #define CONFIG_PREFIXES	0x04u
-#define CONFIG_SESSION	0x08u	/* and the UDP sockets */
+#define CONFIG_SESSION	0x08u
+#define CONFIG_LISTEN	0x80u	/* the UDP sockets */
 #define CONFIG_VPN	0x10u
 #define CONFIG_SERVICES	0x20u
 #define CONFIG_METRICS	0x40u
