@@ -158,7 +158,6 @@ recv_datagram_cb(ngtcp2_conn *q, uint32_t flags, const uint8_t *data, size_t len
 
 	(void)q;
 	(void)flags;
-	c->datagrams_in++;
 	if (hop_datagram(c, data, len) == -1)
 		session_fail(&c->session, REASON_PROTOCOL);
 	return 0;
@@ -460,7 +459,6 @@ conn_input(struct conn *c, struct udp_sock *us, const struct udp_meta *meta, con
 	if (c->closing)
 		return;
 	c->sock = us;
-	c->bytes_in += len;
 	if ((rv = ngtcp2_conn_read_pkt(c->q, &path, &pi, pkt, len, c->dp->now_ns)) != 0)
 		conn_error(c, rv);
 	else

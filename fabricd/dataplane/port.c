@@ -198,6 +198,26 @@ wport_send(struct dataplane *dp, enum worker_kind kind, const struct procmsg *m)
 		w->broken = true;
 }
 
+static void
+stat_fill(struct pm_peer_stat *st, const struct conn *c)
+{
+	ngtcp2_conn_info info;
+
+	conn_info(c, &info);
+	memset(st, 0, sizeof(*st));
+	memcpy(st->node_id, c->session.peer.node_id, NODE_ID_LEN);
+	st->rtt_us = (uint32_t)(info.smoothed_rtt / 1000);
+	st->rttvar_us = (uint32_t)(info.rttvar / 1000);
+	st->sent = info.pkt_sent;
+	st->lost = info.pkt_lost;
+	st->bytes_in = info.bytes_recv;
+	st->bytes_out = info.bytes_sent;
+	st->datagram_max = c->datagram_max;
+	st->mtu_settled = c->dp->now_ns - c->mtu_ns >= MTU_SETTLED_NS;
+	st->idle_ms = (c->dp->now_ns - c->session.heard_ns) / 1000000;
+	st->up_ms = (c->dp->now_ns - c->session.up_ns) / 1000000;
+}
+
 /* family, len, addr: back to back. */
 static size_t
 prefixes_put(uint8_t *buf, const struct peer_identity *id)
@@ -236,6 +256,12 @@ wport_peer_up(struct dataplane *dp, enum worker_kind kind, struct conn *c)
 	m.peer_up.membership.p = c->session.membership;
 	m.peer_up.membership.len = c->session.membership_len;
 	wport_send(dp, kind, &m);
+	if (kind != WORKER_ROUTED)
+		return;
+	/* Of a session that was up before routed was, only this tells how old it and its last proof are. */
+	m.type = PM_PEER_STAT;
+	stat_fill(&m.peer_stat, c);
+	wport_send(dp, kind, &m);
 }
 
 static const enum worker_kind told[] = { WORKER_ROUTED, WORKER_VPND, WORKER_SVCHOSTD };
@@ -257,25 +283,6 @@ wports_peer_down(struct dataplane *dp, const uint8_t *node_id, uint64_t reason)
 	m.peer_down.reason = reason;
 	for (size_t i = 0; i < NTOLD; i++)
 		wport_send(dp, told[i], &m);
-}
-
-static void
-stat_fill(struct pm_peer_stat *st, const struct conn *c)
-{
-	ngtcp2_conn_info info;
-
-	conn_info(c, &info);
-	memset(st, 0, sizeof(*st));
-	memcpy(st->node_id, c->session.peer.node_id, NODE_ID_LEN);
-	st->rtt_us = (uint32_t)(info.smoothed_rtt / 1000);
-	st->rttvar_us = (uint32_t)(info.rttvar / 1000);
-	st->sent = info.pkt_sent;
-	st->lost = info.pkt_lost;
-	st->bytes_in = c->bytes_in;
-	st->bytes_out = c->bytes_out;
-	st->datagram_max = c->datagram_max;
-	st->mtu_settled = c->dp->now_ns - c->mtu_ns >= MTU_SETTLED_NS;
-	st->idle_ms = (c->dp->now_ns - c->session.heard_ns) / 1000000;
 }
 
 /* Each second: routed measures by it; vpnd hears when what fits a datagram changed or has settled. */

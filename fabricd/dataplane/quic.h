@@ -69,7 +69,6 @@ struct conn {
 	bool		 settled_told;
 	uint64_t	 mtu_ns;	/* when datagram_max last changed */
 	uint64_t	 since_wall;
-	uint64_t	 bytes_in, bytes_out, datagrams_in, datagrams_out;
 	uint64_t	 packets_in;	/* authentic ones, at the last look */
 	uint64_t	 key_packets;	/* packets sent at the last key update */
 	struct cid_list	 cids;		/* its entries in dp->cids */

@@ -53,8 +53,8 @@ session_row(struct dataplane *dp, uint64_t id, const struct conn *c)
 	row_uint(&row, "rtt_us", info.smoothed_rtt / 1000);
 	row_uint(&row, "lost", info.pkt_lost);
 	row_uint(&row, "sent", info.pkt_sent);
-	row_uint(&row, "bytes_in", c->bytes_in);
-	row_uint(&row, "bytes_out", c->bytes_out);
+	row_uint(&row, "bytes_in", info.bytes_recv);
+	row_uint(&row, "bytes_out", info.bytes_sent);
 	row_uint(&row, "since_s", clock_wall() - c->since_wall);
 	row_uint(&row, "age_ms", (dp->now_ns - s->heard_ns) / NS_PER_MS);
 	row_uint(&row, "datagram_max", c->datagram_max);

@@ -9,10 +9,19 @@
 #define CONTROL_VECS	8u
 #define KEY_PACKETS	(1ull << 22)	/* packets under one key: well below what ngtcp2 and AES-GCM bear */
 #define BLOCKED_NS	NS_PER_MS
-#define BATCHES_MAX	64u		/* a round: others get their turn */
+#define ROUNDS_MAX	64u		/* of a send quantum each: others get their turn */
 
-/* Packets of one batch lie here on their way to the socket; one connection writes at a time. */
-static uint8_t batch[UDP_BATCH_MAX];
+/* Packets lie here on their way to the socket; one connection writes at a time. */
+static uint8_t batch_buf[2 * UDP_BATCH_MAX];
+
+/* What one sendmsg takes: packets of one size to one place. */
+struct batch {
+	uint8_t	*start;		/* in batch_buf */
+	size_t	 len, count;
+	size_t	 segment;
+	uint8_t	 ecn;
+	ngtcp2_path_storage path;
+};
 
 /* Takes frames from the scheduler until a DATAGRAM is full. False when there is nothing to send. */
 static bool
@@ -44,8 +53,6 @@ stage_fill(struct conn *c, uint64_t now)
 static void
 stage_sent(struct conn *c, size_t n, size_t len)
 {
-	c->bytes_out += len;
-	c->datagrams_out++;
 	for (size_t i = 0; i < n; i++)
 		sched_pkt_free(&c->dp->pool, c->stage[i]);
 	for (size_t i = n; i < c->nstage; i++)
@@ -100,12 +107,10 @@ control_write(struct conn *c, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *d
 	return n;
 }
 
-/* One packet, for ngtcp2_conn_write_aggregate_pkt2(). */
+/* One packet: its length, 0 when none may be sent now, or an error. */
 static ngtcp2_ssize
-packet_write(ngtcp2_conn *q, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *dest, size_t size, ngtcp2_tstamp ts,
-    void *arg)
+packet_write(struct conn *c, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *dest, size_t size, uint64_t ts)
 {
-	struct conn *c = arg;
 	ngtcp2_ssize n;
 
 	while (c->control_id != -1 && !c->blocked && c->out.sent < c->out.end) {
@@ -118,13 +123,40 @@ packet_write(ngtcp2_conn *q, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *de
 		if (n != NGTCP2_ERR_WRITE_MORE)
 			return n;
 	}
-	return ngtcp2_conn_writev_stream(q, path, pi, dest, size, NULL, NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, ts);
+	return ngtcp2_conn_writev_stream(c->q, path, pi, dest, size, NULL, NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, ts);
 }
 
 static void
-batch_send(struct conn *c, const ngtcp2_path *path, const ngtcp2_pkt_info *pi, size_t len, size_t segment)
+batch_send(struct conn *c, struct batch *b)
 {
-	udp_send(c->sock, path->remote.addr, path->remote.addrlen, &c->local, pi->ecn, batch, len, segment);
+	if (b->count > 0)
+		udp_send(c->sock, b->path.path.remote.addr, b->path.path.remote.addrlen, &c->local, b->ecn, b->start,
+		    b->len, b->segment);
+	b->start += b->len;
+	b->len = b->count = 0;
+}
+
+/*
+ * Adds the packet that lies behind the batch. The kernel cuts a batch in equal pieces of which the last may be shorter:
+ * a longer packet, or one for elsewhere, begins a new one. Inner packets of one size make packets of one size, so
+ * none has to be padded for this.
+ */
+static void
+batch_add(struct conn *c, struct batch *b, size_t n, const ngtcp2_path *path, uint8_t ecn)
+{
+	if (b->count > 0 && (n > b->segment || b->count == UDP_SEGMENTS_MAX || b->len + n > UDP_BATCH_MAX ||
+	    ecn != b->ecn || !ngtcp2_path_eq(path, &b->path.path)))
+		batch_send(c, b);
+	if (b->count == 0) {
+		b->segment = n;
+		b->ecn = ecn;
+		ngtcp2_path_storage_zero(&b->path);
+		ngtcp2_path_copy(&b->path.path, path);
+	}
+	b->len += n;
+	b->count++;
+	if (n < b->segment)
+		batch_send(c, b);
 }
 
 static void
@@ -149,33 +181,55 @@ key_watch(struct conn *c, uint64_t sent)
 	}
 }
 
+/* Writes until `quantum` bytes are on their way. 1 when there may be more, 0 when nothing more may be sent now, or -1. */
+static int
+quantum_write(struct conn *c, struct batch *b, size_t quantum, uint64_t ts)
+{
+	ngtcp2_path_storage ps;
+	ngtcp2_pkt_info pi;
+	size_t sent = 0, max = ngtcp2_conn_get_max_tx_udp_payload_size2(c->q);
+
+	while (sent < quantum) {
+		ngtcp2_ssize n;
+
+		if (c->sock->blocked)
+			return 0;
+		if (b->count == 0)
+			b->start = batch_buf;
+		if (b->start + b->len + max > batch_buf + sizeof(batch_buf)) {
+			batch_send(c, b);
+			continue;
+		}
+		ngtcp2_path_storage_zero(&ps);
+		n = packet_write(c, &ps.path, &pi, b->start + b->len, max, ts);
+		if (n <= 0) {
+			if (n < 0)
+				conn_error(c, (int)n);
+			return n < 0 ? -1 : 0;
+		}
+		sent += (size_t)n;
+		batch_add(c, b, (size_t)n, &ps.path, (uint8_t)pi.ecn);
+	}
+	return 1;
+}
+
 void
 conn_write(struct conn *c)
 {
+	struct batch b = { .start = batch_buf };
 	uint64_t ts = c->dp->now_ns;
-	ngtcp2_path_storage ps;
-	ngtcp2_pkt_info pi;
-	ngtcp2_ssize n;
+	int more;
 
 	if (c->session.state == SESSION_UP)
 		mtu_watch(c);
-	for (unsigned i = 0; i < BATCHES_MAX && !c->sock->blocked; i++) {
-		size_t segment = 0, mtu = ngtcp2_conn_get_path_max_tx_udp_payload_size2(c->q);
-		size_t packets = ngtcp2_conn_get_send_quantum2(c->q) / mtu;
-
-		if (packets > UDP_SEGMENTS_MAX)
-			packets = UDP_SEGMENTS_MAX;
-		ngtcp2_path_storage_zero(&ps);
-		n = ngtcp2_conn_write_aggregate_pkt2(c->q, &ps.path, &pi, batch, sizeof(batch), &segment, packet_write,
-		    packets == 0 ? 1 : packets, ts);
-		if (n < 0) {
-			conn_error(c, (int)n);
+	for (unsigned i = 0; i < ROUNDS_MAX && !c->sock->blocked; i++) {
+		more = quantum_write(c, &b, ngtcp2_conn_get_send_quantum2(c->q), ts);
+		batch_send(c, &b);
+		if (more == -1)
 			return;
-		}
-		if (n == 0)
-			break;
 		ngtcp2_conn_update_pkt_tx_time(c->q, ts);
-		batch_send(c, &ps.path, &pi, (size_t)n, segment);
+		if (more == 0)
+			return;
 	}
 }
 
@@ -195,9 +249,10 @@ conn_write_close(struct conn *c)
 	else
 		ngtcp2_ccerr_set_application_error(&e, c->reason, NULL, 0);
 	ngtcp2_path_storage_zero(&ps);
-	n = ngtcp2_conn_write_connection_close(c->q, &ps.path, &pi, batch, sizeof(batch), &e, c->dp->now_ns);
+	n = ngtcp2_conn_write_connection_close(c->q, &ps.path, &pi, batch_buf, 1200, &e, c->dp->now_ns);
 	if (n > 0 && !c->sock->blocked)
-		batch_send(c, &ps.path, &pi, (size_t)n, (size_t)n);
+		udp_send(c->sock, ps.path.remote.addr, ps.path.remote.addrlen, &c->local, pi.ecn, batch_buf, (size_t)n,
+		    (size_t)n);
 }
 
 void
