@@ -67,6 +67,7 @@ row_answer(struct ping *p, uint64_t seq, const uint64_t *rtt_us)
 	else
 		row_str(&w, "reason", reason_name(REASON_TIMEOUT));
 	worker_row(p->pinger->worker, p->request, &w);
+	ipc_flush(p->pinger->worker->ctl);	/* somebody watches */
 }
 
 static void

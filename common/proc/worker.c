@@ -65,10 +65,7 @@ worker_row(struct worker *w, uint64_t id, const struct row_writer *row)
 		log_warnx("row too long, request=%llu", (unsigned long long)id);
 		return -1;
 	}
-	if (procmsg_send(w->ctl, &m, -1) == -1)
-		return -1;
-	ipc_flush(w->ctl);
-	return 0;
+	return procmsg_send(w->ctl, &m, -1);
 }
 
 /* Text that is sent has to be printable, whatever it quotes. */

@@ -59,6 +59,7 @@ struct worker_ops {
  */
 int	worker_main(const struct worker_ops *, int argc, char **argv);
 
+/* Rows leave many a message: when it is full, with worker_done(), or at ipc_flush(w->ctl). -1: no room now. */
 int	worker_row(struct worker *, uint64_t id, const struct row_writer *);
 void	worker_done(struct worker *, uint64_t id, unsigned status, const char *text);
 void	worker_exit(struct worker *);
