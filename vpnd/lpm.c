@@ -184,7 +184,7 @@ insert(struct lpm *t, uint32_t *at, const struct key *key, unsigned len, uint32_
 int
 lpm_insert(struct lpm *t, const struct record_prefix *p, uint32_t value, uint32_t *holder)
 {
-	struct key k, m = key_mask(p->len);
+	struct key k, m;
 	int r;
 
 	if ((p->family != 4 && p->family != 6) || p->len > (p->family == 4 ? 32 : 128) || value == LPM_NONE) {
@@ -194,6 +194,7 @@ lpm_insert(struct lpm *t, const struct record_prefix *p, uint32_t value, uint32_
 	if (make_room(t) == -1)
 		return -1;
 	k = p->family == 4 ? key4(p->addr) : key6(p->addr);
+	m = key_mask(p->len);
 	k.hi &= m.hi;
 	k.lo &= m.lo;
 	r = insert(t, &t->root[p->family == 6], &k, p->len, value, holder);
