@@ -71,10 +71,10 @@ in_ b pkill -x iperf3
 
 # Spoofing: a sends with an address that is not its own; b must not get it, and a must count it.
 in_ a ip addr add 10.77.9.9/32 dev fab0
-before=$(counter a vpnd fabric_vpnd_drops_total)
+before=$(counter a vpnd fabric_vpn_drops_total)
 spoof() { ! in_ a ping -n -c 2 -i 0.1 -W 1 -I 10.77.9.9 10.77.0.2; }
 t 'a packet with a source that is not ours goes nowhere' spoof
-t 'and is counted' grows "$before" a vpnd fabric_vpnd_drops_total
+t 'and is counted' grows "$before" a vpnd fabric_vpn_drops_total
 in_ a ip addr del 10.77.9.9/32 dev fab0
 
 # A path of 1280 bytes: datagrams are smaller than an inner packet.
@@ -88,8 +88,8 @@ t 'a packet of 1280 bytes passes it' in_ c ping -n -q -c 3 -i 0.1 -W 2 -s 1252 1
 t 'a download passes it' download c http://10.77.0.2:8000/file
 
 # Workers killed under traffic.
-killed() { # NODE WORKER: loss in packets of 60 at 20 a second
-	local before
+killed() { # NODE WORKER MOST-LOST: it is back with a new pid, and of 60 packets at 20 a second so many were lost at most
+	local before lost
 	before=$(worker_pid "$1" "$2") || return 99
 	ip netns exec a ping -n -q -i 0.05 -c 60 -W 1 10.77.0.2 >"$W/ping" 2>&1 &
 	local p=$!
@@ -99,30 +99,29 @@ killed() { # NODE WORKER: loss in packets of 60 at 20 a second
 	lost=$(awk '/packets transmitted/ { print $1 - $4 }' "$W/ping")
 	local now
 	now=$(worker_pid "$1" "$2")
-	[ -n "$now" ] && [ "$now" != "$before" ]
+	echo "$lost lost, pid $before, now $now"
+	[ -n "$now" ] && [ "$now" != "$before" ] && [ "$lost" -le "$3" ]
 }
 for w in routed telemd svchostd; do
 	for n in a b; do
-		t "kill -9 $w on $n: it is back" killed $n $w
-		t "and cost no packet ($lost lost)" [ "$lost" -eq 0 ]
+		t "kill -9 $w on $n: it is back and cost no packet" killed $n $w 0
 	done
 done
 since() { ctl a show sessions --json | python3 -c 'import json, sys; print([r["since_s"] for r in json.load(sys.stdin)["rows"] if r["name"] == "b"][0])'; }
 sleep 1
-t 'kill -9 vpnd on b: it is back' killed b vpnd
-t 'a lost few packets by it' [ "$lost" -lt 30 ]
+t 'kill -9 vpnd on b: it is back within a second' killed b vpnd 20
 age=$(since)
 t 'and the session lived on' [ "${age:-0}" -ge 4 ]
-t 'kill -9 dataplane on b: it is back' killed b dataplane
+t 'kill -9 dataplane on b: it is back, and so are the sessions' killed b dataplane 40
 t 'and packets flow again' wait_for 10 up a 10.77.0.2
 
 # A peer that is gone: seen within the configured time, told to the sender, and found again.
-down() { ctl a status --json | grep -A12 '"name": *"b"' | grep -q '"state": *"up"' && return 1; return 0; }
+down() { ctl a status --json | grep -o '"name":"b"[^}]*' | grep -qv '"state":"up"'; }
 kill -STOP "$(worker_pid b dataplane)"
 t 'a silent peer is seen to be down within 15 s' wait_for 15 down
 kill -CONT "$(worker_pid b dataplane)"
 t 'and up again when it answers' wait_for 20 up a 10.77.0.2
 t 'fabricctl ping b' ctl a ping b -c 2
-t 'health says so' ctl a health
+t 'health says so' wait_for 5 ctl a health
 
 finish
