@@ -7,7 +7,7 @@
  *
  * With PROBE_LET_THROUGH set, or a second line "through" in that file, the filter lets the attempt's system
  * calls pass, so that one sees what stands behind it. `probe -x ATTEMPT' does it unconfined: exit status 0
- * when it succeeds, which shows that the attempt itself is sound.
+ * when it succeeds, which shows that the attempt itself is sound. `probe -a' prints the kernel's Landlock ABI.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,7 +222,7 @@ try_abstract(void)
 	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = "\0fabric-probe" };
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
-	return fd == -1 ? -1 : connect(fd, (struct sockaddr *)&sun, sizeof(sun));
+	return fd == -1 ? -1 : connect(fd, (struct sockaddr *)&sun, offsetof(struct sockaddr_un, sun_path) + 13);
 }
 
 #define CALLS(...) (const int[]){ __VA_ARGS__, -1 }
@@ -336,6 +337,15 @@ read_try_file(void)
 	fclose(f);
 }
 
+/* 0: none. */
+static long
+landlock_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+
+	return abi > 0 ? abi : 0;
+}
+
 static int
 kind_of(const char *path)
 {
@@ -360,6 +370,8 @@ main(int argc, char **argv)
 		a = attempt_of(argv[2]);
 		return a == NULL ? 2 : a->try() == -1;
 	}
+	if (argc == 2 && strcmp(argv[1], "-a") == 0)
+		return printf("%ld\n", landlock_abi()) < 0;
 	read_try_file();
 	if (name == NULL && let_through)
 		name = from_file;
