@@ -9,7 +9,8 @@
 #include "proc/stats.h"
 
 #define RETRY_TOKEN_NS	(10 * NGTCP2_SECONDS)	/* how long an address may take to answer */
-#define RESET_MIN	43u	/* RFC 9000, section 10.3: shorter packets get no reset, so that two ends cannot loop */
+#define RESET_MIN	(5 + NGTCP2_STATELESS_RESET_TOKENLEN)	/* RFC 9000, section 10.3 */
+#define RESET_MAX	43u	/* no observer takes it for a short packet of another kind */
 #define REPLY_MAX	1500u
 
 static void
@@ -80,20 +81,20 @@ stateless_reset(struct udp_sock *us, const struct udp_meta *meta, const uint8_t 
 {
 	struct dataplane *dp = us->dp;
 	ngtcp2_stateless_reset_token token;
-	uint8_t buf[REPLY_MAX], noise[RESET_MIN];
+	uint8_t buf[RESET_MAX], noise[RESET_MAX];
+	size_t reset_len = len - 1 < RESET_MAX ? len - 1 : RESET_MAX;	/* shorter than what it answers: no loop */
 	ngtcp2_cid cid = { .datalen = QUIC_CID_LEN };
 	ngtcp2_ssize n;
 
 	STAT_INC(DP_UNKNOWN_CID);
-	if (len < RESET_MIN || !ratelimit_take(&dp->resets, dp->now_ns))
+	if (reset_len < RESET_MIN || !ratelimit_take(&dp->resets, dp->now_ns))
 		return;
 	memcpy(cid.data, pkt + 1, QUIC_CID_LEN);
 	if (ngtcp2_crypto_generate_stateless_reset_token(token.data, dp->reset_key, sizeof(dp->reset_key), &cid) != 0)
 		return;
-	/* One byte shorter than what it answers. */
 	crypto_random(noise, sizeof(noise));
-	n = ngtcp2_pkt_write_stateless_reset2(buf, len - 1 < REPLY_MAX ? len - 1 : REPLY_MAX, &token, noise,
-	    RESET_MIN - 1 - NGTCP2_STATELESS_RESET_TOKENLEN);
+	n = ngtcp2_pkt_write_stateless_reset2(buf, sizeof(buf), &token, noise,
+	    reset_len - NGTCP2_STATELESS_RESET_TOKENLEN);
 	if (n <= 0)
 		return;
 	STAT_INC(DP_RESETS_SENT);
@@ -166,7 +167,10 @@ quic_input(struct dataplane *dp, struct udp_sock *us, const struct udp_meta *met
 	struct conn *c;
 
 	if (len > QUIC_CID_LEN && (pkt[0] & 0x80) == 0) {	/* a short header: nearly all */
-		if ((c = cid_find(dp->cids, pkt + 1, QUIC_CID_LEN)) != NULL)
+		if ((c = cid_find(dp->cids, pkt + 1, QUIC_CID_LEN)) == NULL && len >= RESET_MIN)
+			c = cid_find(dp->tokens, pkt + len - NGTCP2_STATELESS_RESET_TOKENLEN,
+			    NGTCP2_STATELESS_RESET_TOKENLEN);
+		if (c != NULL)
 			conn_input(c, us, meta, pkt, len);
 		else
 			stateless_reset(us, meta, pkt, len);

@@ -1,4 +1,4 @@
-/* Which connection a QUIC connection id belongs to. */
+/* Which connection a QUIC connection id, or a stateless reset token, belongs to. */
 #ifndef DATAPLANE_CID_H
 #define DATAPLANE_CID_H
 

@@ -50,6 +50,25 @@ remove_cid_cb(ngtcp2_conn *q, const ngtcp2_cid *cid, void *arg)
 	return 0;
 }
 
+/* The tokens by which the peer may end the connection when it has forgotten it: such a packet names no connection. */
+static int
+dcid_status_cb(ngtcp2_conn *q, ngtcp2_connection_id_status_type type, uint64_t seq, const ngtcp2_cid *cid,
+    const ngtcp2_stateless_reset_token *token, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)q;
+	(void)seq;
+	(void)cid;
+	if (token == NULL)
+		return 0;
+	if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE)
+		cid_add(c->dp->tokens, &c->tokens, c, token->data, sizeof(token->data));
+	else if (cid_find(c->dp->tokens, token->data, sizeof(token->data)) == c)
+		cid_remove(c->dp->tokens, token->data, sizeof(token->data));
+	return 0;
+}
+
 static bool
 alpn_agreed(WOLFSSL *ssl)
 {
@@ -192,6 +211,7 @@ callbacks_set(ngtcp2_callbacks *cb)
 	cb->rand = rand_cb;
 	cb->get_new_connection_id2 = new_cid_cb;
 	cb->remove_connection_id = remove_cid_cb;
+	cb->dcid_status2 = dcid_status_cb;
 	cb->handshake_completed = handshake_completed_cb;
 	cb->recv_stream_data = recv_stream_cb;
 	cb->stream_close = stream_close_cb;
@@ -271,6 +291,7 @@ conn_new(struct dataplane *dp, struct udp_sock *us, bool initiator, const uint8_
 	c->ref.user_data = c;
 	c->since_wall = clock_wall();
 	LIST_INIT(&c->cids);
+	LIST_INIT(&c->tokens);
 	control_init(&c->out);
 	session_init(&c->session, &dp->self, &hop_ops, c, initiator, expect, dp->now_ns);
 	TAILQ_INSERT_TAIL(&dp->conns, c, all);
@@ -496,6 +517,7 @@ conn_free(struct conn *c)
 	if (c->dirty)
 		TAILQ_REMOVE(&dp->dirty, c, dirty_entry);
 	cid_remove_all(dp->cids, &c->cids);
+	cid_remove_all(dp->tokens, &c->tokens);
 	for (size_t i = 0; i < c->nstage; i++)
 		sched_pkt_free(&dp->pool, c->stage[i]);
 	sched_free(c->sched);

@@ -118,7 +118,7 @@ self_init(struct session_self *self)
 static int
 parts_make(struct dataplane *dp)
 {
-	uint64_t secret[3];
+	uint64_t secret[4];
 
 	crypto_random(secret, sizeof(secret));
 	/* Until the supervisor gives those that outlive this process. */
@@ -127,7 +127,8 @@ parts_make(struct dataplane *dp)
 	switch_init(&dp->sw, peer_port, secret[0]);
 	if (sign_key_generate(&dp->self.key) == -1 || (dp->tls = tls_new(&dp->self.key)) == NULL)
 		return -1;
-	if ((dp->cids = cid_table_new(secret[1])) == NULL || (dp->prefixes = prefix_table_new(secret[2])) == NULL)
+	if ((dp->cids = cid_table_new(secret[1])) == NULL || (dp->tokens = cid_table_new(secret[2])) == NULL ||
+	    (dp->prefixes = prefix_table_new(secret[3])) == NULL)
 		return -1;
 	dp->second = evtimer_new(dp->base, on_second, dp);
 	dp->renew = evtimer_new(dp->base, on_renew, dp);
@@ -185,6 +186,7 @@ dp_free(struct dataplane *dp)
 		udp_free(dp->socks[i]);
 	peers_free(dp);
 	cid_table_free(dp->cids);
+	cid_table_free(dp->tokens);
 	prefix_table_free(dp->prefixes);
 	tls_free(dp->tls);
 	event_drop(dp->second);

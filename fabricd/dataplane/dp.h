@@ -90,7 +90,8 @@ struct dataplane {
 	struct wport	 workers[WORKER_COUNT];
 	struct udp_sock	*socks[DP_SOCKETS_MAX];
 	size_t		 nsocks;
-	struct cid_table *cids;
+	struct cid_table *cids;		/* own connection ids */
+	struct cid_table *tokens;	/* peers' stateless reset tokens */
 	struct conn_list conns;		/* all */
 	struct conn_list dirty;		/* want dp_flush() */
 	size_t		 nconns, nhalf_open, nup;

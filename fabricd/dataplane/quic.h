@@ -71,7 +71,7 @@ struct conn {
 	uint64_t	 since_wall;
 	uint64_t	 packets_in;	/* authentic ones, at the last look */
 	uint64_t	 key_packets;	/* packets sent at the last key update */
-	struct cid_list	 cids;		/* its entries in dp->cids */
+	struct cid_list	 cids, tokens;	/* its entries in dp->cids and dp->tokens */
 };
 
 /* A datagram came in at `sock`. */

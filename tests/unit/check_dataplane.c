@@ -86,16 +86,245 @@ START_TEST(streams_carry_both_ways)
 }
 END_TEST
 
+START_TEST(refusals_of_streams)
+{
+	start_both();
+	fake_open(&a.svc, 2, b.id, "nothing-there", CLASS_BULK);
+	ipc_flush(a.svc.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, a.svc.resets == 1));
+	ck_assert_uint_eq(a.svc.last_reset_id, 2);
+	ck_assert_uint_eq(a.svc.last_reset_reason, REASON_NO_SERVICE);
+	fake_open(&a.svc, 4, a.authority_trusted, "echo", CLASS_BULK);
+	ipc_flush(a.svc.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, a.svc.resets == 2));
+	ck_assert_uint_eq(a.svc.last_reset_reason, REASON_UNREACHABLE);
+	ck_assert_uint_eq(a.dp->sw.nstreams, 0);
+	ck_assert_uint_eq(b.dp->sw.nstreams, 0);
+}
+END_TEST
+
+START_TEST(close_ends_both_ends)
+{
+	struct frame f = { .type = FT_CLOSE_STREAM };
+
+	start_both();
+	fake_open(&a.svc, 2, b.id, "echo", CLASS_CONTROL);
+	ipc_flush(a.svc.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.svc.opens == 1));
+	f.close.stream_id = b.svc.last_open_id;
+	ipc_send(b.svc.ipc, &f);
+	ipc_flush(b.svc.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, a.svc.closes == 1));
+	ck_assert_uint_eq(a.dp->sw.nstreams, 0);
+	ck_assert_uint_eq(b.dp->sw.nstreams, 0);
+}
+END_TEST
+
+/* Kill -9 of one side: its next generation answers with a stateless reset, and the dialler is back at once. */
+START_TEST(killed_and_back)
+{
+	uint64_t resets = STAT(DP_RESETS_RECEIVED), began;
+
+	a.session.dead_ms = b.session.dead_ms = 30000;
+	a.session.keepalive_ms = b.session.keepalive_ms = 200;
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1));
+	node_kill(&b);
+	node_start(&b);
+	began = clock_ns();
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 2 && b.vpnd.up == 1));
+	ck_assert_uint_lt(clock_ns() - began, 3 * NS_PER_SEC);
+	ck_assert_uint_gt(STAT(DP_RESETS_RECEIVED), resets);
+	ck_assert_uint_eq(a.vpnd.down, 1);
+	ck_assert_uint_eq(a.vpnd.last_down_reason, REASON_PEER_GONE);
+	ck_assert_uint_eq(a.vpnd.resets, 1);
+	ck_assert_uint_eq(a.vpnd.last_reset_reason, REASON_PEER_GONE);
+	ck_assert_uint_eq(a.dp->sw.nstreams, 0);
+	ck_assert_uint_eq(a.dp->nup, 1);
+}
+END_TEST
+
+/* The dialling side dies: its next generation has another boot id and replaces what the peer still holds. */
+START_TEST(dialler_killed_and_back)
+{
+	a.session.dead_ms = b.session.dead_ms = 30000;
+	a.session.keepalive_ms = b.session.keepalive_ms = 20000;
+	start_both();
+	node_kill(&a);
+	node_start(&a);
+	node_target(&a, &b);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 1 && b.vpnd.up == 2));
+	ck_assert_uint_eq(b.vpnd.down, 1);
+	ck_assert_uint_eq(b.dp->nup, 1);
+	ck_assert(RUN_UNTIL(base, 2000, b.dp->nconns == 1));
+}
+END_TEST
+
+START_TEST(both_dial_at_once)
+{
+	for (int round = 0; round < 10; round++) {
+		struct conn *ca, *cb;
+
+		node_start(&a);
+		node_start(&b);
+		node_target(&a, &b);
+		node_target(&b, &a);
+		ck_assert(RUN_UNTIL(base, 5000, a.dp->nup == 1 && b.dp->nup == 1 &&
+		    a.dp->nconns == 1 && b.dp->nconns == 1 && a.vpnd.up == a.vpnd.down + 1 &&
+		    b.vpnd.up == b.vpnd.down + 1));
+		ca = node_session(&a, &b);
+		cb = node_session(&b, &a);
+		ck_assert_int_ne(ca->session.initiator, cb->session.initiator);
+		/* And it stays one: no side dials again. */
+		RUN_UNTIL(base, 300, false);
+		ck_assert_ptr_eq(node_session(&a, &b), ca);
+		ck_assert_ptr_eq(node_session(&b, &a), cb);
+		node_free(&a);
+		node_free(&b);
+	}
+}
+END_TEST
+
+START_TEST(silent_peer_is_dead)
+{
+	a.session.dead_ms = 800;
+	a.session.keepalive_ms = 200;
+	start_both();
+	event_del(b.dp->socks[0]->read);	/* it hears nothing any more, and so says nothing */
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.down == 1));
+	ck_assert_uint_eq(a.vpnd.last_down_reason, REASON_TIMEOUT);
+	event_add(b.dp->socks[0]->read, NULL);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 2));
+}
+END_TEST
+
+START_TEST(worker_gone_resets_streams)
+{
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1));
+	fake_port_free(&b.vpnd);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.resets == 1));
+	ck_assert_uint_eq(a.vpnd.last_reset_reason, REASON_PEER_GONE);
+	/* The service is gone with it, until the next generation binds it. */
+	fake_open(&a.vpnd, 4, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.resets == 2));
+	ck_assert_uint_eq(a.vpnd.last_reset_reason, REASON_NO_SERVICE);
+	fake_port_attach(&b, &b.vpnd, WORKER_VPND);
+	fake_bind(&b.vpnd, "vpn");
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.up == 1));	/* told again who is there */
+	fake_open(&a.vpnd, 6, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1));
+	ck_assert_uint_eq(a.vpnd.down, 0);
+}
+END_TEST
+
+START_TEST(drain_says_goodbye)
+{
+	start_both();
+	dp_drain(b.dp, 1000);
+	ck_assert(RUN_UNTIL(base, 2000, b.drained && a.vpnd.down == 1));
+	ck_assert_uint_eq(a.vpnd.last_down_reason, REASON_SHUTDOWN);
+	ck_assert_uint_eq(b.dp->nconns, 0);
+}
+END_TEST
+
+START_TEST(statistics_reach_routed)
+{
+	start_both();
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.last_stat.rtt_us > 0));
+	ck_assert_uint_gt(a.routed.last_stat.sent, 0);
+	ck_assert_uint_gt(a.routed.last_stat.bytes_in, 0);
+	ck_assert_uint_ge(a.routed.last_stat.datagram_max, 1100);
+	/* Loopback takes the largest probe there is. */
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.last_stat.datagram_max == 1440));
+}
+END_TEST
+
+START_TEST(requests_are_answered)
+{
+	struct pm_request r = { .id = 7 };
+
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1));
+	strcpy(r.command, "sessions");
+	dp_request(a.dp, &r);
+	ck_assert_uint_eq(a.rows, 1);
+	strcpy(r.command, "streams");
+	dp_request(a.dp, &r);
+	ck_assert_uint_eq(a.rows, 2);
+	strcpy(r.command, "no such");
+	dp_request(a.dp, &r);
+	ck_assert_uint_eq(a.dones, 3);
+}
+END_TEST
+
+/* A worker that does not read loses packets, which are counted, and nothing else: no memory, no session. */
+START_TEST(slow_worker)
+{
+	uint64_t before = STAT(DP_DROP_PORT_BULK);
+	static uint8_t payload[1300];
+	uint32_t seq = 0;
+
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1 && node_session(&a, &b)->datagram_max > 1400));
+	ipc_pause(b.vpnd.ipc);
+	for (unsigned i = 0; i < 200 && STAT(DP_DROP_PORT_BULK) == before; i++) {
+		for (unsigned j = 0; j < 100; j++)
+			fake_data(&a.vpnd, 2, seq++, payload, sizeof(payload));
+		ipc_flush(a.vpnd.ipc);
+		RUN_UNTIL(base, 20, false);
+	}
+	ck_assert_uint_gt(STAT(DP_DROP_PORT_BULK), before);
+	ipc_resume(b.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.data_frames > 100));
+	ck_assert_uint_eq(b.vpnd.down, 0);
+	ck_assert(!b.vpnd.closed);
+}
+END_TEST
+
+/* The same sockets again, other limits: sessions live on. */
+START_TEST(reload_keeps_sessions)
+{
+	start_both();
+	a.session.keepalive_ms = 300;
+	node_configure(&a, false);
+	RUN_UNTIL(base, 700, false);
+	ck_assert_uint_eq(a.vpnd.down, 0);
+	ck_assert_uint_eq(a.dp->self.keepalive_ns, 300 * NS_PER_MS);
+	/* Now only configured peers may be there, and b is not. */
+	a.session.peers_only = true;
+	node_configure(&a, false);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.down == 1 && b.vpnd.down == 1));
+	ck_assert_uint_eq(b.vpnd.last_down_reason, REASON_AUTH_POLICY);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
+	const TTest *const tests[] = {
+		session_comes_up, streams_carry_both_ways, refusals_of_streams, close_ends_both_ends,
+		killed_and_back, dialler_killed_and_back, both_dial_at_once, silent_peer_is_dead,
+		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
+		slow_worker, reload_keeps_sessions,
+	};
 	Suite *s = suite_create("dataplane");
 	TCase *tc = tcase_create("pair");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 30);
-	tcase_add_test(tc, session_comes_up);
-	tcase_add_test(tc, streams_carry_both_ways);
+	tcase_set_timeout(tc, 60);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tcase_add_test(tc, tests[i]);
 	suite_add_tcase(s, tc);
 	return s;
 }

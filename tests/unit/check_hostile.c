@@ -1,0 +1,661 @@
+/*
+ * Peers that do not keep the rules, against a whole dataplane over real QUIC. The hostile side is a dataplane as well,
+ * with wrong records or with a hook where its session hands frames to the carrier. Each ends with its own reason on
+ * both sides, a counter, and nothing left behind.
+ */
+#include <check.h>
+
+#include "dp_node.h"
+#include "fabricd/dataplane/conn.h"
+
+static struct event_base *base;
+static struct sign_key authority, other_authority;
+static struct node v, e;	/* the victim, the evil one */
+static struct session_ops evil_ops;
+static int (*evil_send)(struct conn *, uint64_t type, const uint8_t *, size_t);
+static uint64_t us_before[REASON_COUNT], peer_before[REASON_COUNT];
+static uint8_t recorded[FRAME_CONTROL_MAX];
+static size_t recorded_len;
+
+static void
+setup(void)
+{
+	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+	base = base_new();
+	ck_assert_int_eq(sign_key_generate(&authority), 0);
+	ck_assert_int_eq(sign_key_generate(&other_authority), 0);
+	node_init(&v, base, "victim", &authority);
+	node_init(&e, base, "evil", &authority);
+	evil_send = NULL;
+	recorded_len = 0;
+	for (unsigned r = 0; r < REASON_COUNT; r++) {
+		us_before[r] = stats->counter[STAT_DP_END_NONE + r];
+		peer_before[r] = stats->counter[STAT_DP_END_PEER_NONE + r];
+	}
+}
+
+/* Nothing of the hostile peer may be left at the victim. */
+static void
+teardown(void)
+{
+	if (v.dp != NULL) {
+		ck_assert(RUN_UNTIL(base, 5000, v.dp->nconns == 0));
+		ck_assert_uint_eq(v.dp->nhalf_open, 0);
+		ck_assert_uint_eq(v.dp->nup, 0);
+		ck_assert_uint_eq(v.dp->pool.in_use, 0);
+		ck_assert_uint_eq(v.dp->sw.nstreams, 0);
+	}
+	node_free(&v);
+	node_free(&e);
+	event_base_free(base);
+}
+
+static uint64_t
+by_us(unsigned reason)
+{
+	return stats->counter[STAT_DP_END_NONE + reason] - us_before[reason];
+}
+
+static uint64_t
+by_peer(unsigned reason)
+{
+	return stats->counter[STAT_DP_END_PEER_NONE + reason] - peer_before[reason];
+}
+
+static int
+evil_hook(struct session *s, const uint8_t *frame, size_t len, void *arg)
+{
+	(void)s;
+	return evil_send(arg, frame[0], frame, len);
+}
+
+static int
+plain_send(struct conn *c, const uint8_t *frame, size_t len)
+{
+	return hop_ops.send(&c->session, frame, len, c);
+}
+
+static struct conn *
+evil_conn(void)
+{
+	return TAILQ_FIRST(&e.dp->conns);
+}
+
+/* The evil one dials; its frames go through `hook`, if there is one, from the first. */
+static void
+attack(int (*hook)(struct conn *, uint64_t, const uint8_t *, size_t))
+{
+	node_start(&v);
+	node_start(&e);
+	node_target(&e, &v);
+	ck_assert(RUN_UNTIL(base, 2000, evil_conn() != NULL));
+	if (hook == NULL)
+		return;
+	evil_send = hook;
+	evil_ops = hop_ops;
+	evil_ops.send = evil_hook;
+	evil_conn()->session.ops = &evil_ops;
+}
+
+/* It comes to an end for `reason`, which both sides learn, and never was up. */
+static void
+refused_for(unsigned reason)
+{
+	ck_assert_msg(RUN_UNTIL(base, 5000, by_us(reason) >= 1 && by_peer(reason) >= 1), "reason %s: us %lu peer %lu",
+	    reason_name(reason), (unsigned long)by_us(reason), (unsigned long)by_peer(reason));
+	ck_assert_uint_eq(v.vpnd.up, 0);
+	node_kill(&e);
+}
+
+START_TEST(expired)
+{
+	e.not_before = clock_wall() - 7200;
+	e.not_after = clock_wall() - 1;
+	e.delegation_after = clock_wall() + 3600;
+	attack(NULL);
+	refused_for(REASON_AUTH_EXPIRED);
+}
+END_TEST
+
+START_TEST(expired_delegation)
+{
+	e.not_before = clock_wall() - 7200;
+	e.delegation_after = clock_wall() - 1;
+	attack(NULL);
+	refused_for(REASON_AUTH_EXPIRED);
+}
+END_TEST
+
+START_TEST(not_yet_valid)
+{
+	e.not_before = clock_wall() + 3600;
+	attack(NULL);
+	refused_for(REASON_AUTH_NOT_YET);
+}
+END_TEST
+
+START_TEST(wrong_tenant)
+{
+	e.tenant = "office";
+	attack(NULL);
+	refused_for(REASON_AUTH_TENANT);
+}
+END_TEST
+
+START_TEST(wrong_authority)
+{
+	e.authority = other_authority;
+	attack(NULL);
+	refused_for(REASON_AUTH_AUTHORITY);
+}
+END_TEST
+
+/* The far end is not who was dialled: the dialler ends it, and the other one is told. */
+START_TEST(wrong_node)
+{
+	struct procmsg m = { .type = PM_TARGET };
+
+	node_start(&v);
+	node_start(&e);
+	memset(m.target.node_id, 7, NODE_ID_LEN);
+	m.target.dial = true;
+	procmsg_send(e.routed.ipc, &m, -1);
+	m.type = PM_TARGET_ADDR;
+	memset(m.target_addr.node_id, 7, NODE_ID_LEN);
+	m.target_addr.addr = v.addr;
+	procmsg_send(e.routed.ipc, &m, -1);
+	ipc_flush(e.routed.ipc);
+	refused_for(REASON_AUTH_NODE);
+}
+END_TEST
+
+START_TEST(policy)
+{
+	v.session.peers_only = true;
+	attack(NULL);
+	refused_for(REASON_AUTH_POLICY);
+}
+END_TEST
+
+START_TEST(dials_itself)
+{
+	node_start(&v);
+	v.dp->self.node_id[0] ^= 1;	/* so that it dials itself at all */
+	node_target(&v, &v);
+	ck_assert(RUN_UNTIL(base, 2000, TAILQ_FIRST(&v.dp->conns) != NULL));
+	v.dp->self.node_id[0] ^= 1;
+	ck_assert(RUN_UNTIL(base, 5000, by_us(REASON_AUTH_SELF) >= 1));
+	v.dp->draining = true;
+}
+END_TEST
+
+static int
+record_auth(struct conn *c, uint64_t type, const uint8_t *frame, size_t len)
+{
+	if (type == FT_AUTH) {
+		memcpy(recorded, frame, len);
+		recorded_len = len;
+	}
+	return plain_send(c, frame, len);
+}
+
+static int
+replay_auth(struct conn *c, uint64_t type, const uint8_t *frame, size_t len)
+{
+	if (type == FT_AUTH && recorded_len > 0)
+		return plain_send(c, recorded, recorded_len);
+	return plain_send(c, frame, len);
+}
+
+static void
+hook_next(int (*hook)(struct conn *, uint64_t, const uint8_t *, size_t))
+{
+	ck_assert(RUN_UNTIL(base, 5000, evil_conn() == NULL));
+	ck_assert(RUN_UNTIL(base, 5000, evil_conn() != NULL));
+	evil_send = hook;
+	evil_conn()->session.ops = &evil_ops;
+}
+
+/* A good AUTH, word for word, on the node's own next connection: the exporter and the nonces differ. */
+START_TEST(replayed_auth)
+{
+	attack(record_auth);
+	ck_assert(RUN_UNTIL(base, 5000, v.vpnd.up == 1));
+	ck_assert_uint_gt(recorded_len, 0);
+	conn_end(evil_conn(), REASON_NONE);
+	dp_flush(e.dp);
+	hook_next(replay_auth);
+	ck_assert(RUN_UNTIL(base, 5000, by_us(REASON_AUTH_PROOF) == 1 && by_peer(REASON_AUTH_PROOF) == 1));
+	ck_assert_uint_eq(v.vpnd.up, 1);
+	node_kill(&e);
+}
+END_TEST
+
+/*
+ * A good AUTH of another node's, moved to one's own connection, with that node's id in HELLO: what one gets who
+ * makes a member dial him and hands its words on.
+ */
+START_TEST(moved_auth)
+{
+	static struct node good;
+
+	node_init(&good, base, "good", &authority);
+	node_start(&good);
+	node_start(&v);
+	evil_send = record_auth;
+	evil_ops = hop_ops;
+	evil_ops.send = evil_hook;
+	node_target(&good, &v);
+	ck_assert(RUN_UNTIL(base, 2000, TAILQ_FIRST(&good.dp->conns) != NULL));
+	TAILQ_FIRST(&good.dp->conns)->session.ops = &evil_ops;
+	ck_assert(RUN_UNTIL(base, 5000, v.vpnd.up == 1));
+	node_start(&e);
+	memcpy(e.dp->self.node_id, good.id, NODE_ID_LEN);
+	node_target(&e, &v);
+	ck_assert(RUN_UNTIL(base, 2000, evil_conn() != NULL));
+	evil_send = replay_auth;
+	evil_conn()->session.ops = &evil_ops;
+	ck_assert(RUN_UNTIL(base, 5000, by_us(REASON_AUTH_PROOF) >= 1 && by_peer(REASON_AUTH_PROOF) >= 1));
+	/* The good one's session does not suffer. */
+	ck_assert_uint_eq(v.vpnd.up, 1);
+	ck_assert_uint_eq(v.vpnd.down, 0);
+	ck_assert_ptr_nonnull(node_session(&v, &good));
+	node_kill(&e);
+	node_free(&good);
+}
+END_TEST
+
+/* Somebody in the middle takes the better version out of HELLO: both ends sign what they saw, and that differs. */
+static int
+downgrade(struct conn *c, uint64_t type, const uint8_t *frame, size_t len)
+{
+	struct frame_limits lim = { FRAME_PORT_STREAM, FRAME_CONTROL_MAX };
+	uint8_t buf[SESSION_HELLO_MAX];
+	struct frame f;
+
+	if (type != FT_HELLO)
+		return plain_send(c, frame, len);
+	ck_assert_int_eq(frame_decode(&f, frame, len, &lim), FRAME_OK);
+	ck_assert_uint_eq(f.hello.nversions, 2);
+	f.hello.versions[0] = f.hello.versions[1];
+	f.hello.nversions = 1;
+	len = frame_encode(buf, sizeof(buf), &f, FRAME_PORT_STREAM);
+	return plain_send(c, buf, len);
+}
+
+START_TEST(downgraded)
+{
+	node_start(&v);
+	node_start(&e);
+	for (int i = 0; i < 2; i++) {
+		struct session_self *self = i == 0 ? &v.dp->self : &e.dp->self;
+
+		self->versions[0] = 2;
+		self->versions[1] = 1;
+		self->nversions = 2;
+	}
+	node_target(&e, &v);
+	ck_assert(RUN_UNTIL(base, 2000, evil_conn() != NULL));
+	evil_send = downgrade;
+	evil_ops = hop_ops;
+	evil_ops.send = evil_hook;
+	evil_conn()->session.ops = &evil_ops;
+	refused_for(REASON_AUTH_PROOF);
+}
+END_TEST
+
+START_TEST(no_common_version)
+{
+	node_start(&v);
+	node_start(&e);
+	e.dp->self.versions[0] = 9;
+	node_target(&e, &v);
+	refused_for(REASON_VERSION);
+}
+END_TEST
+
+static int
+oversize(struct conn *c, uint64_t type, const uint8_t *frame, size_t len)
+{
+	uint8_t big[SESSION_HELLO_MAX + 64] = { FT_HELLO, 0x44, 0x20 };	/* a body of 1056 bytes */
+
+	if (type != FT_HELLO)
+		return plain_send(c, frame, len);
+	return plain_send(c, big, sizeof(big));
+}
+
+START_TEST(oversized_hello)
+{
+	attack(oversize);
+	refused_for(REASON_LIMIT);
+}
+END_TEST
+
+static int
+swallow(struct conn *c, uint64_t type, const uint8_t *frame, size_t len)
+{
+	(void)c;
+	(void)type;
+	(void)frame;
+	(void)len;
+	return 0;
+}
+
+START_TEST(silence)
+{
+	uint64_t before = STAT(DP_SILENT_HELLO);
+
+	e.session.auth_timeout_ms = 60000;
+	attack(swallow);
+	refused_for(REASON_AUTH_TIMEOUT);
+	ck_assert_uint_eq(STAT(DP_SILENT_HELLO), before + 1);
+}
+END_TEST
+
+static int
+swallow_auth(struct conn *c, uint64_t type, const uint8_t *frame, size_t len)
+{
+	return type == FT_AUTH ? 0 : plain_send(c, frame, len);
+}
+
+START_TEST(silence_after_hello)
+{
+	uint64_t before = STAT(DP_SILENT_AUTH);
+
+	e.session.auth_timeout_ms = 60000;
+	attack(swallow_auth);
+	refused_for(REASON_AUTH_TIMEOUT);
+	ck_assert_uint_eq(STAT(DP_SILENT_AUTH), before + 1);
+}
+END_TEST
+
+/* A byte of HELLO now and then: it is the time since the first packet that counts, not the time since the last. */
+static uint8_t loris_frame[SESSION_HELLO_MAX];
+static size_t loris_len, loris_sent;
+static struct event *loris_timer;
+
+static void
+loris_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = evil_conn();
+	struct timeval tv = { 0, 50000 };
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (c == NULL || loris_sent == loris_len)
+		return;
+	dp_begin(e.dp);
+	plain_send(c, loris_frame + loris_sent++, 1);
+	dp_flush(e.dp);
+	event_add(loris_timer, &tv);
+}
+
+static int
+loris(struct conn *c, uint64_t type, const uint8_t *frame, size_t len)
+{
+	struct timeval tv = { 0, 1000 };
+
+	(void)c;
+	if (type == FT_HELLO) {
+		memcpy(loris_frame, frame, len);
+		loris_len = len;
+		loris_sent = 0;
+		event_add(loris_timer, &tv);
+	}
+	return 0;
+}
+
+START_TEST(slow_loris)
+{
+	uint64_t before = STAT(DP_SILENT_HELLO);
+
+	loris_timer = evtimer_new(base, loris_tick, NULL);
+	e.session.auth_timeout_ms = 60000;
+	attack(loris);
+	refused_for(REASON_AUTH_TIMEOUT);
+	ck_assert_uint_eq(STAT(DP_SILENT_HELLO), before + 1);
+	ck_assert_uint_gt(loris_sent, 10);
+	event_free(loris_timer);
+}
+END_TEST
+
+static void
+up_then(int (*hook)(struct conn *, uint64_t, const uint8_t *, size_t))
+{
+	attack(hook);
+	ck_assert(RUN_UNTIL(base, 5000, v.vpnd.up == 1 && e.vpnd.up == 1));
+}
+
+static void
+down_for(unsigned reason)
+{
+	ck_assert_msg(RUN_UNTIL(base, 5000, by_us(reason) == 1 && by_peer(reason) == 1), "reason %s: us %lu peer %lu",
+	    reason_name(reason), (unsigned long)by_us(reason), (unsigned long)by_peer(reason));
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.down == 1));
+	ck_assert_uint_eq(v.vpnd.last_down_reason, reason);
+	node_kill(&e);
+}
+
+START_TEST(garbage_after_handshake)
+{
+	static const uint8_t garbage[] = { 0x3f, 0xff, 0xff, 0x12, 0x34, 0x00, 0x99 };
+
+	up_then(NULL);
+	dp_begin(e.dp);
+	plain_send(evil_conn(), garbage, sizeof(garbage));
+	dp_flush(e.dp);
+	down_for(REASON_PROTOCOL);
+}
+END_TEST
+
+START_TEST(garbage_datagram)
+{
+	struct conn *c;
+	struct sched_pkt *pkt;
+	uint64_t before = STAT(DP_DATAGRAMS_MALFORMED);
+
+	up_then(NULL);
+	c = evil_conn();
+	dp_begin(e.dp);
+	pkt = sched_alloc(c->sched, CLASS_BULK, 40);
+	ck_assert_ptr_nonnull(pkt);
+	memset(pkt->data, 0xa5, pkt->len);
+	sched_enqueue(c->sched, pkt, 1, e.dp->now_ns);
+	conn_dirty(c);
+	dp_flush(e.dp);
+	down_for(REASON_PROTOCOL);
+	ck_assert_uint_eq(STAT(DP_DATAGRAMS_MALFORMED), before + 1);
+}
+END_TEST
+
+START_TEST(process_frame_from_the_network)
+{
+	static const uint8_t target_del[] = { 0x50, 0x82, 0x00 };
+
+	up_then(NULL);
+	dp_begin(e.dp);
+	plain_send(evil_conn(), target_del, sizeof(target_del));
+	dp_flush(e.dp);
+	down_for(REASON_PROTOCOL);
+}
+END_TEST
+
+START_TEST(second_hello)
+{
+	up_then(NULL);
+	dp_begin(e.dp);
+	plain_send(evil_conn(), evil_conn()->session.hello[0], evil_conn()->session.hello_len[0]);
+	dp_flush(e.dp);
+	down_for(REASON_PROTOCOL);
+}
+END_TEST
+
+static void
+open_raw(struct conn *c, uint64_t id)
+{
+	struct frame f = { .type = FT_OPEN_STREAM };
+
+	f.open.stream_id = id;
+	f.open.class = CLASS_BULK;
+	f.open.flags = OPEN_UNRELIABLE;
+	f.open.service.p = (const uint8_t *)"vpn";
+	f.open.service.len = 3;
+	session_send(&c->session, &f);
+	c->port.ids.next = id + 2;	/* answers are for streams that it knows */
+}
+
+START_TEST(wrong_parity)
+{
+	up_then(NULL);
+	dp_begin(e.dp);
+	open_raw(evil_conn(), 1);	/* odd ids are the responder's */
+	dp_flush(e.dp);
+	down_for(REASON_PROTOCOL);
+}
+END_TEST
+
+START_TEST(stream_id_reused)
+{
+	up_then(NULL);
+	dp_begin(e.dp);
+	open_raw(evil_conn(), 4);
+	open_raw(evil_conn(), 4);
+	dp_flush(e.dp);
+	down_for(REASON_PROTOCOL);
+}
+END_TEST
+
+/* More streams than was said: each above the limit is refused by itself, the session lives. */
+START_TEST(too_many_streams)
+{
+	struct conn *c;
+
+	node_start(&v);
+	v.dp->self.limits.max_streams = 8;
+	node_start(&e);
+	node_target(&e, &v);
+	ck_assert(RUN_UNTIL(base, 5000, v.vpnd.up == 1 && e.vpnd.up == 1));
+	c = evil_conn();
+	dp_begin(e.dp);
+	for (uint64_t id = 2; id <= 2 * 12; id += 2)
+		open_raw(c, id);
+	dp_flush(e.dp);
+	ck_assert(RUN_UNTIL(base, 2000, v.dp->sw.counters.refused == 4));
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.opens == 8));
+	ck_assert_uint_eq(v.dp->sw.nstreams, 8);
+	ck_assert_ptr_nonnull(node_session(&v, &e));
+	node_kill(&e);
+	ck_assert(RUN_UNTIL(base, 4000, v.vpnd.down == 1));
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.resets == 8));
+}
+END_TEST
+
+/* Asks for PONGs without end and never reads: what waits for it is bounded. */
+START_TEST(ping_flood)
+{
+	struct frame f = { .type = FT_PING };
+	struct session *s;
+
+	up_then(NULL);
+	dp_begin(e.dp);
+	for (unsigned i = 0; i < 500; i++) {
+		f.ping.id = 1000 + i;
+		session_send(&evil_conn()->session, &f);
+	}
+	dp_flush(e.dp);
+	s = &node_session(&v, &e)->session;
+	ck_assert(RUN_UNTIL(base, 3000, s->pings_ignored > 400));
+	ck_assert_int_eq(s->state, SESSION_UP);
+	node_kill(&e);
+}
+END_TEST
+
+/* A prefix that failed often is not even answered with a handshake. */
+START_TEST(prefix_is_limited)
+{
+	uint64_t before = STAT(DP_ACCEPT_AUTH_RATE);
+
+	v.session.auth_fail_per_min = 2;
+	e.tenant = "office";
+	attack(NULL);
+	ck_assert(RUN_UNTIL(base, 8000, STAT(DP_ACCEPT_AUTH_RATE) > before));
+	ck_assert_uint_eq(by_us(REASON_AUTH_TENANT), 2);
+	ck_assert(RUN_UNTIL(base, 2000, e.routed.last_dial_reason == REASON_REFUSED));
+	node_kill(&e);
+}
+END_TEST
+
+/* With Retry, an address has to answer before anything is kept for it. */
+START_TEST(retry_above_threshold)
+{
+	uint64_t before = STAT(DP_RETRY_SENT);
+
+	v.session.retry_above = 0;
+	attack(NULL);
+	ck_assert(RUN_UNTIL(base, 5000, v.vpnd.up == 1));
+	ck_assert_uint_gt(STAT(DP_RETRY_SENT), before);	/* a ClientHello takes two packets */
+	ck_assert_uint_eq(v.dp->nconns, 1);
+	node_kill(&e);
+}
+END_TEST
+
+/* Noise on the socket costs nothing but counters. */
+START_TEST(noise)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	uint64_t before = STAT(DP_UDP_DATAGRAMS_IN);
+	struct pm_addr addr = { 0 };
+	uint8_t buf[1400];
+	int fd = node_socket(&addr);
+
+	node_start(&v);
+	to.sin_port = htons(v.addr.port);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (unsigned i = 0; i < 500; i++) {
+		size_t len = i == 0 ? 0 : 1 + (size_t)i * 7 % sizeof(buf);
+
+		crypto_random(buf, sizeof(buf));
+		sendto(fd, buf, len, 0, (struct sockaddr *)&to, sizeof(to));
+		if (i % 50 == 0)
+			event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	ck_assert(RUN_UNTIL(base, 2000, STAT(DP_UDP_DATAGRAMS_IN) >= before + 499));
+	ck_assert_uint_eq(v.dp->nconns, 0);
+	close(fd);
+}
+END_TEST
+
+static Suite *
+suite(void)
+{
+	const TTest *const tests[] = {
+		expired, expired_delegation, not_yet_valid, wrong_tenant, wrong_authority, wrong_node, policy, dials_itself,
+		replayed_auth, moved_auth, downgraded, no_common_version, oversized_hello, silence,
+		silence_after_hello, slow_loris, garbage_after_handshake, garbage_datagram,
+		process_frame_from_the_network, second_hello, wrong_parity, stream_id_reused, too_many_streams,
+		ping_flood, prefix_is_limited, retry_above_threshold, noise,
+	};
+	Suite *s = suite_create("hostile");
+	TCase *tc = tcase_create("peers");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tcase_add_test(tc, tests[i]);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+int
+main(void)
+{
+	SRunner *sr = srunner_create(suite());
+	int failed;
+
+	crypto_init();
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
