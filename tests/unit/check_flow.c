@@ -1,0 +1,132 @@
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vpnd/flow.h"
+#include "vpnd/lpm.h"
+
+#define SEC 1000000000ull
+#define MS 1000000ull
+
+START_TEST(life)
+{
+	struct flow f = { 0 };
+
+	ck_assert_int_eq(flow_state(&f, 0), FLOW_CLOSED);
+	flow_opened(&f, 2, 10 * SEC);
+	ck_assert_int_eq(flow_state(&f, 10 * SEC), FLOW_READY);
+	ck_assert(!flow_idle(&f, 69 * SEC));
+	ck_assert(flow_idle(&f, 70 * SEC));
+	f.used_ns = 50 * SEC;
+	ck_assert(!flow_idle(&f, 70 * SEC));
+	flow_forget(&f);
+	ck_assert_int_eq(flow_state(&f, 0), FLOW_CLOSED);
+	ck_assert(!flow_idle(&f, 1000 * SEC));
+}
+END_TEST
+
+/* Reset again and again: longer each time, to a limit; a stream that lived makes up for it. */
+START_TEST(backoff)
+{
+	struct flow f = { 0 };
+	uint64_t now = SEC, last = 0;
+
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t wait;
+
+		flow_opened(&f, 2 + 2 * i, now);
+		f.seq = 5;
+		now += MS;
+		flow_reset(&f, now);
+		ck_assert_int_eq(flow_state(&f, now), FLOW_WAIT);
+		wait = f.retry_ns - now;
+		ck_assert_uint_ge(wait, last);
+		ck_assert_uint_ge(wait, FLOW_BACKOFF_MIN_NS);
+		ck_assert_uint_le(wait, FLOW_BACKOFF_MAX_NS);
+		ck_assert_int_eq(flow_state(&f, now + wait - 1), FLOW_WAIT);
+		now += wait;
+		ck_assert_int_eq(flow_state(&f, now), FLOW_CLOSED);
+		last = wait;
+	}
+	ck_assert_uint_eq(last, FLOW_BACKOFF_MAX_NS);
+	flow_opened(&f, 100, now);
+	ck_assert_uint_eq(f.seq, 0);
+	now += FLOW_STABLE_NS;
+	flow_reset(&f, now);
+	ck_assert_uint_eq(f.retry_ns - now, FLOW_BACKOFF_MIN_NS);
+	flow_forget(&f);
+	ck_assert_int_eq(flow_state(&f, now), FLOW_CLOSED);
+}
+END_TEST
+
+START_TEST(table)
+{
+	static struct vpn_streams t;
+	struct flow f;
+
+	for (uint64_t id = 1; id <= 5000; id++) {
+		struct vpn_stream *s = vpn_stream_add(&t, id, (uint32_t)(id % 3), id % 2 ? NULL : &f);
+
+		ck_assert_ptr_nonnull(s);
+		ck_assert_ptr_eq(s, vpn_stream_find(&t, id));
+	}
+	ck_assert_ptr_null(vpn_stream_find(&t, 0));
+	ck_assert_ptr_null(vpn_stream_find(&t, 5001));
+	vpn_stream_remove(&t, 1025);	/* shares a bucket with 1 and 2049 */
+	vpn_stream_remove(&t, 1025);
+	ck_assert_ptr_null(vpn_stream_find(&t, 1025));
+	ck_assert_ptr_nonnull(vpn_stream_find(&t, 1));
+	ck_assert_ptr_nonnull(vpn_stream_find(&t, 2049));
+	vpn_stream_remove_peer(&t, 1);
+	for (uint64_t id = 1; id <= 5000; id++)
+		ck_assert((vpn_stream_find(&t, id) == NULL) == (id % 3 == 1 || id == 1025));
+	vpn_stream_remove_peer(&t, LPM_NONE);
+	ck_assert_uint_eq(t.count, 0);
+}
+END_TEST
+
+START_TEST(table_is_bounded)
+{
+	static struct vpn_streams t;
+
+	for (uint64_t id = 1; id <= STREAMS_MAX; id++)
+		ck_assert_ptr_nonnull(vpn_stream_add(&t, id, 0, NULL));
+	ck_assert_ptr_null(vpn_stream_add(&t, STREAMS_MAX + 1, 0, NULL));
+	ck_assert_int_eq(errno, ENOSPC);
+	vpn_stream_remove_peer(&t, 0);
+	ck_assert_uint_eq(t.count, 0);
+}
+END_TEST
+
+START_TEST(sequence)
+{
+	static const struct { uint32_t seq; int64_t gap; } steps[] = {
+		{ 0xfffffffe, 0 }, { 0xffffffff, 0 }, { 0, 0 }, { 5, 4 }, { 3, -1 }, { 5, -1 }, { 6, 0 }, { 1006, 999 },
+		{ 1006 + 0x70000000u, 0x6fffffff }, { 1007, -1 },
+	};
+	struct vpn_stream s = { 0 };
+
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+		ck_assert_msg(vpn_stream_seen(&s, steps[i].seq) == steps[i].gap, "step %zu", i);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("flow");
+	TCase *tc = tcase_create("flow");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_test(tc, life);
+	tcase_add_test(tc, backoff);
+	tcase_add_test(tc, table);
+	tcase_add_test(tc, table_is_bounded);
+	tcase_add_test(tc, sequence);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

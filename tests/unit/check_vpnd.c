@@ -1,0 +1,994 @@
+/*
+ * vpnd whole, but for its process: the TUN is one end of a socketpair, the dataplane the other end of a channel, and
+ * both are played here. Node 1 is vpnd's own; 2 and 3 are peers.
+ */
+#include <check.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "crypto/identity.h"
+#include "packets.h"
+#include "proc/worker.h"
+#include "vpnd/vpnd.h"
+
+#define DATAGRAM_MAX 1420u
+#define FRAMES_MAX 4096
+
+static struct worker w;
+static struct vpnd *v;
+static struct ipc *dp;		/* the dataplane's end */
+static int kernel;		/* the kernel's end of the TUN */
+static struct stats_page before;
+
+/* What the dataplane received. */
+static struct {
+	uint64_t type, id;
+	uint8_t	 class;
+	uint8_t	 dest0;
+	uint64_t reason, seq;
+	uint16_t off;
+	uint8_t	*payload;
+	size_t	 len;
+} frames[FRAMES_MAX];
+static unsigned nframes;
+
+static uint8_t buf[70000];
+
+static uint64_t
+counted(unsigned stat)
+{
+	return stats->counter[stat] - before.counter[stat];
+}
+#define COUNTED(sym) counted(STAT_##sym)
+
+static int
+on_dp_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
+{
+	ck_assert_uint_lt(nframes, FRAMES_MAX);
+	memset(&frames[nframes], 0, sizeof(frames[0]));
+	frames[nframes].type = f->type;
+	if (frame_type_is_data(f->type)) {
+		frames[nframes].id = f->data.stream_id;
+		frames[nframes].seq = f->data.seq;
+		frames[nframes].off = f->data.frag_offset;
+		frames[nframes].len = f->data.payload_len;
+		frames[nframes].payload = malloc(f->data.payload_len);
+		memcpy(frames[nframes].payload, f->data.payload, f->data.payload_len);
+	} else if (f->type == FT_OPEN_STREAM) {
+		frames[nframes].id = f->open.stream_id;
+		frames[nframes].class = f->open.class;
+		ck_assert_ptr_nonnull(f->open.dest);
+		frames[nframes].dest0 = f->open.dest[0];
+		ck_assert_uint_eq(f->open.flags, OPEN_UNRELIABLE);
+		ck_assert_mem_eq(f->open.service.p, "vpn", 3);
+	} else if (f->type == FT_RESET_STREAM) {
+		frames[nframes].id = f->reset.stream_id;
+		frames[nframes].reason = f->reset.reason;
+	} else if (f->type == FT_CLOSE_STREAM) {
+		frames[nframes].id = f->close.stream_id;
+		frames[nframes].reason = f->close.reason;
+	}
+	nframes++;
+	return 0;
+}
+
+static void
+on_dp_closed(struct ipc *ipc, const char *why, void *arg)
+{
+	ipc_free(dp);
+	dp = NULL;
+}
+
+static const struct ipc_ops dp_ops = { .frame = on_dp_frame, .closed = on_dp_closed };
+
+static void
+forget_frames(void)
+{
+	while (nframes > 0)
+		free(frames[--nframes].payload);
+}
+
+/* Lets both sides do what they have to do. */
+static void
+turn(void)
+{
+	for (unsigned i = 0; i < 20; i++)
+		event_base_loop(w.base, EVLOOP_NONBLOCK);
+}
+
+static void
+conf_item(struct procmsg m, int fd)
+{
+	ck_assert_int_eq(vpnd_ops.conf_item(&w, &m, fd), 0);
+}
+
+static struct procmsg
+peer_item(uint8_t id)
+{
+	struct procmsg m = { .type = PM_CONF_PEER };
+
+	memset(m.conf_peer.node_id, id, NODE_ID_LEN);
+	m.conf_peer.name[0] = (char)('0' + id);
+	return m;
+}
+
+static struct procmsg
+prefix_item(uint8_t id, struct record_prefix p)
+{
+	struct procmsg m = { .type = PM_CONF_PEER_PREFIX, .conf_peer_prefix.prefix = p };
+
+	memset(m.conf_peer_prefix.node_id, id, NODE_ID_LEN);
+	return m;
+}
+
+static const struct record_prefix net4 = { 4, 24, { 10, 77, 2 } }, host2 = { 4, 32, { 10, 77, 0, 2 } },
+    host3 = { 4, 32, { 10, 77, 0, 3 } };
+
+static void
+begin_conf(void)
+{
+	struct procmsg m = { .type = PM_CONF_NODE };
+
+	vpnd_ops.conf_begin(&w);
+	memset(m.conf_node.node_id, 1, NODE_ID_LEN);
+	m.conf_node.name[0] = '1';
+	conf_item(m, -1);
+}
+
+/* A pair that keeps packets' bounds, with room for large ones. */
+static void
+make_tun(int fds[2])
+{
+	int size = 1 << 20;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
+	for (unsigned i = 0; i < 2; i++)
+		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+}
+
+static void
+configure(void)
+{
+	struct procmsg m = { .type = PM_CONF_VPN };
+	uint8_t authority[SIGN_PUBLIC_LEN] = { 0 };
+	int tun[2];
+
+	begin_conf();
+	conf_item(peer_item(2), -1);
+	conf_item(peer_item(3), -1);
+	conf_item(prefix_item(2, host2), -1);
+	conf_item(prefix_item(2, net4), -1);
+	conf_item(prefix_item(3, host3), -1);
+	m.conf_vpn.mtu = 1380;
+	m.conf_vpn.addr4 = (struct record_prefix){ 4, 16, { 10, 77, 0, 1 } };
+	m.conf_vpn.addr6.family = 6;
+	m.conf_vpn.addr6.len = OVERLAY_PREFIX6_LEN;
+	node_overlay_addr6(m.conf_vpn.addr6.addr, authority, v->next->node.node_id);
+	conf_item(m, -1);
+	make_tun(tun);
+	kernel = tun[1];
+	m = (struct procmsg){ .type = PM_CONF_TUN, .conf_tun = { true, true } };
+	conf_item(m, tun[0]);
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), 0);
+	vpnd_ops.conf_commit(&w);
+}
+
+static void
+connect_dataplane(void)
+{
+	int fds[2];
+
+	ck_assert_int_eq(ipc_pair(fds), 0);
+	vpnd_ops.port(&w, WORKER_DATAPLANE, fds[1]);
+	dp = ipc_new(w.base, fds[0], &dp_ops, NULL);
+	turn();
+	ck_assert_uint_eq(nframes, 1);
+	ck_assert_uint_eq(frames[0].type, PM_BIND);
+	forget_frames();
+}
+
+static void
+peer_stat(uint8_t id, uint32_t datagram_max, bool settled)
+{
+	struct procmsg m = { .type = PM_PEER_STAT, .peer_stat = { .datagram_max = datagram_max, .mtu_settled = settled } };
+
+	memset(m.peer_stat.node_id, id, NODE_ID_LEN);
+	ck_assert_int_eq(procmsg_send(dp, &m, -1), 0);
+	ipc_flush(dp);
+	turn();
+}
+
+static void
+peer_up_with(uint8_t id, const uint8_t *prefixes, size_t n)
+{
+	struct procmsg m = { .type = PM_PEER_UP };
+
+	memset(m.peer_up.node_id, id, NODE_ID_LEN);
+	m.peer_up.name[0] = (char)('0' + id);
+	m.peer_up.tenant[0] = 't';
+	m.peer_up.not_after = 4000000000u;
+	m.peer_up.addr = (struct pm_addr){ 4, { 192, 0, 2, id }, 4600 };
+	m.peer_up.datagram_max = DATAGRAM_MAX;
+	m.peer_up.prefixes = (struct frame_bytes){ prefixes, n };
+	m.peer_up.membership = (struct frame_bytes){ buf, 1 };
+	ck_assert_int_eq(procmsg_send(dp, &m, -1), 0);
+	ipc_flush(dp);
+	turn();
+}
+
+static void
+peer_up(uint8_t id)
+{
+	peer_up_with(id, NULL, 0);
+}
+
+static void
+peer_down(uint8_t id)
+{
+	struct procmsg m = { .type = PM_PEER_DOWN, .peer_down.reason = REASON_TIMEOUT };
+
+	memset(m.peer_down.node_id, id, NODE_ID_LEN);
+	ck_assert_int_eq(procmsg_send(dp, &m, -1), 0);
+	ipc_flush(dp);
+	turn();
+}
+
+static void
+setup(void)
+{
+	log_setlevel(LOG_LEVEL_ERROR);
+	memcpy(&before, stats, sizeof(before));
+	w = (struct worker){ .ops = &vpnd_ops, .base = event_base_new(), .kind = WORKER_VPND, .generation = 1 };
+	vpnd_ops.start(&w);
+	v = w.state;
+	configure();
+	connect_dataplane();
+	peer_up(2);
+	peer_up(3);
+}
+
+static void
+teardown(void)
+{
+	forget_frames();
+	vpn_port_close(v);
+	ipc_free(dp);
+	close(kernel);
+}
+
+/* --- the kernel's side --- */
+
+static void
+write_super(const uint8_t *p, size_t len, struct vnet_hdr h)
+{
+	struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)(uintptr_t)p, len } };
+
+	ck_assert_int_eq(writev(kernel, iov, 2), (ssize_t)(sizeof(h) + len));
+	turn();
+}
+
+static void
+write_packet(const struct spec *s)
+{
+	write_super(buf, build(buf, s, false), (struct vnet_hdr){ 0 });
+}
+
+/* What vpnd wrote to the TUN next: its length, 0 when there is nothing. */
+static size_t
+read_tun(struct vnet_hdr *h, uint8_t *p)
+{
+	struct iovec iov[2] = { { h, sizeof(*h) }, { p, 65536 } };
+	ssize_t n = readv(kernel, iov, 2);
+
+	return n < 0 ? 0 : (size_t)n - sizeof(*h);
+}
+
+static bool
+tun_is_silent(void)
+{
+	static uint8_t p[65536];
+	struct vnet_hdr h;
+
+	return read_tun(&h, p) == 0;
+}
+
+/* The next thing on the TUN is an ICMP error of this kind. */
+static void
+expect_icmp(unsigned type, unsigned code, unsigned mtu)
+{
+	static uint8_t p[65536];
+	struct vnet_hdr h;
+	size_t len = read_tun(&h, p), l4;
+
+	ck_assert_uint_gt(len, 0);
+	l4 = ref_l4(p);
+	ck_assert_int_eq(ref_proto(p), p[0] >> 4 == 4 ? 1 : 58);
+	ck_assert_uint_eq(p[l4], type);
+	ck_assert_uint_eq(p[l4 + 1], code);
+	ck_assert_uint_eq(ref_get16(p + l4 + 6), mtu);
+}
+
+/* --- the dataplane's side --- */
+
+static void
+dp_open(uint64_t id, uint8_t source, const char *service)
+{
+	uint8_t node[NODE_ID_LEN];
+	struct frame f = { .type = FT_OPEN_STREAM, .open = { .stream_id = id, .class = CLASS_RELIABLE,
+	    .flags = OPEN_UNRELIABLE, .service = { (const uint8_t *)service, strlen(service) }, .source = node } };
+
+	memset(node, source, NODE_ID_LEN);
+	ck_assert_int_eq(ipc_send(dp, &f), 0);
+	ipc_flush(dp);
+	turn();
+}
+
+static void
+dp_end(uint64_t type, uint64_t id)
+{
+	struct frame f = { .type = type };
+
+	if (type == FT_RESET_STREAM) {
+		f.reset.stream_id = id;
+		f.reset.reason = REASON_PEER_GONE;
+	} else {
+		f.close.stream_id = id;
+	}
+	ck_assert_int_eq(ipc_send(dp, &f), 0);
+	ipc_flush(dp);
+	turn();
+}
+
+static void
+queue_unit(uint64_t id, uint32_t seq, uint8_t flags, const uint8_t *p, size_t len)
+{
+	static uint8_t unit[66000];
+	struct frame f = { .type = FT_DATA_U, .data = { .stream_id = id, .seq = seq, .flags = DATA_UNRELIABLE,
+	    .payload = unit, .payload_len = len + 1 } };
+
+	unit[0] = flags;
+	memcpy(unit + 1, p, len);
+	ck_assert_int_eq(ipc_send(dp, &f), 0);
+}
+
+static void
+dp_unit(uint64_t id, uint8_t flags, const uint8_t *p, size_t len)
+{
+	queue_unit(id, 0, flags, p, len);
+	ipc_flush(dp);
+	turn();
+}
+
+/* A packet as peer `host` would send it to us. */
+static size_t
+from_peer(uint8_t *p, struct spec s, uint8_t host, bool partial)
+{
+	size_t len;
+
+	s.host = host;
+	len = build(p, &s, partial);
+	if (s.version == 4) {
+		p[19] = 1;
+		ref_ip4_checksum(p);
+	} else {
+		uint8_t authority[SIGN_PUBLIC_LEN] = { 0 }, id[NODE_ID_LEN];
+
+		memset(id, host, sizeof(id));
+		node_overlay_addr6(p + 8, authority, id);
+		memset(id, 1, sizeof(id));
+		node_overlay_addr6(p + 24, authority, id);
+	}
+	if (partial)
+		ref_make_partial(p, len);
+	else
+		ref_make_full(p, len);
+	return len;
+}
+
+static const struct spec tcp4 = { .version = 4, .proto = 6, .payload = 1000, .tcp_flags = TF_ACK };
+static const struct spec ping4 = { .version = 4, .proto = 1, .payload = 56 };
+
+START_TEST(out_single)
+{
+	struct spec s = tcp4;
+
+	write_packet(&s);
+	ck_assert_uint_eq(nframes, 2);
+	ck_assert_uint_eq(frames[0].type, FT_OPEN_STREAM);
+	ck_assert_uint_eq(frames[0].class, CLASS_RELIABLE);
+	ck_assert_uint_eq(frames[0].dest0, 2);
+	ck_assert_uint_eq(frames[0].id % 2, 0);
+	ck_assert_uint_eq(frames[1].type, FT_DATA_U);
+	ck_assert_uint_eq(frames[1].id, frames[0].id);
+	ck_assert_uint_eq(frames[1].seq, 0);
+	ck_assert_uint_eq(frames[1].payload[0], 0);
+	ck_assert_mem_eq(frames[1].payload + 1, buf, 1040);
+	write_packet(&s);
+	ck_assert_uint_eq(nframes, 3);	/* the same stream */
+	ck_assert_uint_eq(frames[2].seq, 1);
+	s.tos = 0xb8;
+	write_packet(&s);
+	ck_assert_uint_eq(frames[3].type, FT_OPEN_STREAM);
+	ck_assert_uint_eq(frames[3].class, CLASS_INTERACTIVE);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_PACKETS), 3);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_BYTES), 3 * 1040);
+}
+END_TEST
+
+START_TEST(out_super)
+{
+	struct spec s = { .version = 4, .proto = 6, .payload = 60000, .tcp_flags = TF_ACK | TF_PSH };
+	size_t len = build(buf, &s, true), sum = 0;
+	struct vnet_hdr h = { .flags = VNET_F_NEEDS_CSUM, .gso_type = VNET_GSO_TCPV4, .gso_size = 1340, .csum_start = 20,
+	    .csum_offset = 16 };
+
+	write_super(buf, len, h);
+	ck_assert_uint_eq(nframes, 1 + 45);
+	for (unsigned i = 1; i < nframes; i++) {
+		ck_assert_uint_eq(frames[i].payload[0], UNIT_CSUM_PARTIAL);
+		ck_assert(ref_ip_ok(frames[i].payload + 1, frames[i].len - 1));
+		ck_assert(ref_partial_ok(frames[i].payload + 1, frames[i].len - 1));
+		ck_assert_uint_eq(frames[i].seq, i - 1);
+		sum += frames[i].len - 41;
+	}
+	ck_assert_uint_eq(sum, 60000);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_PACKETS), 45);
+	/* A path with smaller datagrams: TCP is cut smaller, and no fragment is needed. */
+	forget_frames();
+	peer_stat(2, 1228, false);
+	write_super(buf, len, h);
+	for (unsigned i = 0; i < nframes; i++) {
+		ck_assert_uint_eq(frames[i].type, FT_DATA_U);
+		ck_assert_uint_le(frames[i].len + FRAME_DATA_OVERHEAD + VPN_SEAL_LEN, 1228);
+	}
+	ck_assert_uint_eq(COUNTED(VPND_OUT_FRAGMENTS), 0);
+}
+END_TEST
+
+/* A checksum that stands elsewhere than in the packet's own transport header is completed here. */
+START_TEST(out_inner_checksum)
+{
+	struct spec s = { .version = 4, .proto = 17, .payload = 200 };
+	size_t len = build(buf, &s, false);
+	struct vnet_hdr h = { .flags = VNET_F_NEEDS_CSUM, .csum_start = 100, .csum_offset = 16 };
+
+	write_super(buf, len, h);
+	ck_assert_uint_eq(nframes, 2);
+	ck_assert_uint_eq(frames[1].payload[0], 0);
+	/* The field was part of the sum, as with a pseudo-header's in it. */
+	ck_assert_uint_eq(ref_get16(frames[1].payload + 1 + 116), ~ref_sum(0, buf + 100, len - 100) & 0xffff);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_CSUM), 1);
+	h.csum_start = 4000;
+	write_super(buf, len, h);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_MALFORMED), 1);
+	h = (struct vnet_hdr){ .flags = VNET_F_NEEDS_CSUM, .csum_start = 20, .csum_offset = 6 };
+	forget_frames();
+	write_super(buf, len, h);
+	ck_assert_uint_eq(frames[0].payload[0], UNIT_CSUM_PARTIAL);
+}
+END_TEST
+
+static const struct {
+	const char *what;
+	uint8_t src3, dst2, dst3;	/* 10.77.0.src3 -> 10.77.dst2.dst3 */
+	unsigned stat;
+	int type, code;
+} refusals[] = {
+	{ "a source that is not ours", 9, 0, 2, STAT_VPND_OUT_DROP_SOURCE, -1, 0 },
+	{ "a peer's address as source", 2, 0, 3, STAT_VPND_OUT_DROP_SOURCE, -1, 0 },
+	{ "no such peer", 1, 9, 9, STAT_VPND_OUT_DROP_NO_ROUTE, 3, 0 },
+	{ "ourselves", 1, 0, 1, STAT_VPND_OUT_DROP_NO_ROUTE, 3, 0 },
+};
+
+START_TEST(out_refused)
+{
+	struct spec s = tcp4;
+	size_t len;
+
+	s.host = refusals[_i].src3;
+	len = build(buf, &s, false);
+	buf[18] = refusals[_i].dst2;
+	buf[19] = refusals[_i].dst3;
+	write_super(buf, len, (struct vnet_hdr){ 0 });
+	ck_assert_uint_eq(nframes, 0);
+	ck_assert_msg(counted(refusals[_i].stat) == 1, "%s", refusals[_i].what);
+	if (refusals[_i].type == -1)
+		ck_assert(tun_is_silent());
+	else
+		expect_icmp((unsigned)refusals[_i].type, (unsigned)refusals[_i].code, 0);
+}
+END_TEST
+
+START_TEST(out_not_unicast)
+{
+	size_t len = build(buf, &ping4, false);
+
+	buf[16] = 224;
+	write_super(buf, len, (struct vnet_hdr){ 0 });
+	buf[16] = 255;
+	write_super(buf, len, (struct vnet_hdr){ 0 });
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_NOT_UNICAST), 2);
+	write_super(buf, 19, (struct vnet_hdr){ 0 });
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_MALFORMED), 1);
+	ck_assert_uint_eq(nframes, 0);
+	ck_assert(tun_is_silent());
+}
+END_TEST
+
+START_TEST(out_peer_down)
+{
+	write_packet(&tcp4);
+	peer_down(2);
+	forget_frames();
+	write_packet(&tcp4);
+	ck_assert_uint_eq(nframes, 0);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_PEER_DOWN), 1);
+	expect_icmp(3, 1, 0);
+	peer_up(2);
+	write_packet(&tcp4);
+	ck_assert_uint_eq(nframes, 2);	/* a new stream */
+	ck_assert_uint_eq(frames[0].type, FT_OPEN_STREAM);
+}
+END_TEST
+
+START_TEST(out_icmp_is_limited)
+{
+	peer_down(2);
+	for (unsigned i = 0; i < 200; i++)
+		write_packet(&tcp4);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_PEER_DOWN), 200);
+	ck_assert_uint_ge(COUNTED(VPND_ICMP_HOST), 50);
+	ck_assert_uint_ge(COUNTED(VPND_ICMP_LIMITED), 100);
+}
+END_TEST
+
+/* Three ways for a packet of 1400 bytes when 1220 bytes fit a datagram; see vpnd(8). */
+START_TEST(out_too_big)
+{
+	struct spec s = { .version = _i, .proto = 17, .payload = 1400 };
+	uint8_t authority[SIGN_PUBLIC_LEN] = { 0 }, id[NODE_ID_LEN];
+	size_t len = build(buf, &s, false), hdr = ref_l4(buf) + 8;
+	uint32_t max = 1329;	/* 1300 of them for a packet */
+
+	if (_i == 6) {
+		memset(id, 1, sizeof(id));
+		node_overlay_addr6(buf + 8, authority, id);
+		memset(id, 2, sizeof(id));
+		node_overlay_addr6(buf + 24, authority, id);
+		ref_make_full(buf, len);
+	}
+	peer_stat(2, max, false);
+	write_super(buf, len, (struct vnet_hdr){ 0 });
+	ck_assert_uint_eq(nframes, 3);
+	ck_assert_uint_eq(frames[1].type, FT_DATA_UF);
+	ck_assert_uint_eq(frames[2].type, FT_DATA_UFL);
+	ck_assert_uint_eq(frames[1].seq, frames[2].seq);
+	ck_assert_uint_eq(frames[1].len, 1280);
+	ck_assert_uint_eq(frames[2].off, 1280);
+	ck_assert_uint_eq(frames[1].len + frames[2].len, len + 1);
+	ck_assert_mem_eq(frames[1].payload + 1, buf, 1279);
+	ck_assert_mem_eq(frames[2].payload, buf + 1279, len - 1279);
+	forget_frames();
+	peer_stat(2, max, true);
+	write_super(buf, len, (struct vnet_hdr){ 0 });
+	ck_assert_uint_eq(nframes, 0);
+	expect_icmp(_i == 4 ? 3 : 2, _i == 4 ? 4 : 0, 1300);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_TOO_BIG), 1);
+	ck_assert_uint_eq(COUNTED(VPND_ICMP_TOO_BIG), 1);
+	/* Just what was promised does fit. */
+	s.payload = 1300 - hdr;
+	if (_i == 4)
+		write_packet(&s);
+	ck_assert_uint_eq(nframes, _i == 4 ? 1 : 0);
+	/* Less than IPv6's least: fragments, settled or not. */
+	forget_frames();
+	s.payload = 1400;
+	peer_stat(2, 1280 + 28, true);
+	write_super(buf, build(buf, &s, false), (struct vnet_hdr){ 0 });
+	ck_assert_uint_eq(nframes, _i == 4 ? 2 : 0);
+}
+END_TEST
+
+/* IPv4 that may be fragmented travels in fragments of ours. */
+START_TEST(out_big_without_df)
+{
+	struct spec s = { .version = 4, .proto = 17, .payload = 1390, .no_df = true };
+
+	peer_stat(2, DATAGRAM_MAX, true);
+	write_packet(&s);
+	ck_assert_uint_eq(nframes, 3);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_FRAGMENTED), 1);
+	ck_assert(tun_is_silent());
+	/* No room for any piece: dropped, not looped over. */
+	peer_stat(2, 100, true);
+	write_packet(&s);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_TOO_BIG), 1);
+}
+END_TEST
+
+START_TEST(out_reset)
+{
+	write_packet(&tcp4);
+	dp_end(FT_RESET_STREAM, frames[0].id);
+	forget_frames();
+	write_packet(&tcp4);
+	ck_assert_uint_eq(nframes, 0);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_STREAM), 1);
+	usleep(60000);
+	write_packet(&tcp4);
+	ck_assert_uint_eq(nframes, 2);
+	ck_assert_uint_eq(frames[0].type, FT_OPEN_STREAM);
+	dp_end(FT_RESET_STREAM, frames[0].id);
+	dp_end(FT_RESET_STREAM, frames[0].id);	/* both sides at once: no error */
+	ck_assert_ptr_nonnull(v->port);
+}
+END_TEST
+
+START_TEST(out_idle)
+{
+	write_packet(&tcp4);
+	v->now_ns += FLOW_IDLE_NS;
+	vpn_flows_expire(v);
+	turn();
+	ck_assert_uint_eq(nframes, 3);
+	ck_assert_uint_eq(frames[2].type, FT_CLOSE_STREAM);
+	ck_assert_uint_eq(frames[2].id, frames[0].id);
+	ck_assert_uint_eq(frames[2].reason, REASON_IDLE);
+	write_packet(&tcp4);
+	ck_assert_uint_eq(frames[3].type, FT_OPEN_STREAM);
+	ck_assert_uint_gt(frames[3].id, frames[0].id);
+}
+END_TEST
+
+/* A dataplane that does not read: nothing blocks, the urgent goes on longer, all is counted. */
+START_TEST(out_full)
+{
+	struct spec s = { .version = 4, .proto = 6, .payload = 60000, .tcp_flags = TF_ACK };
+	struct vnet_hdr h = { .flags = VNET_F_NEEDS_CSUM, .gso_type = VNET_GSO_TCPV4, .gso_size = 1340, .csum_start = 20,
+	    .csum_offset = 16 };
+	struct ip_packet ip;
+	uint64_t sent, urgent;
+	size_t len = build(buf, &s, true);
+
+	ipc_pause(dp);
+	for (unsigned i = 0; i < 100; i++)
+		vpn_out_packet(v, &h, buf, len);
+	sent = COUNTED(VPND_OUT_PACKETS);
+	ck_assert_uint_gt(COUNTED(VPND_OUT_DROP_QUEUE_RELIABLE), 1000);
+	ck_assert_uint_eq(sent + COUNTED(VPND_OUT_DROP_QUEUE_RELIABLE), 4500);
+	s = ping4;
+	len = build(buf, &s, false);
+	ck_assert_int_eq(ip_parse(&ip, buf, len), IP_OK);
+	for (unsigned i = 0; i < 50; i++)
+		vpn_out_packet(v, &(struct vnet_hdr){ 0 }, buf, len);
+	urgent = COUNTED(VPND_OUT_CLASS_INTERACTIVE);
+	ck_assert_uint_eq(urgent, 50);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_QUEUE_INTERACTIVE), 0);
+	ck_assert_uint_lt(ipc_backlog(v->port), 2u << 20);
+	ipc_resume(dp);
+	turn();
+	ck_assert_uint_eq(nframes, sent + 50 + 2);
+	ck_assert_uint_eq(ipc_backlog(v->port), 0);
+}
+END_TEST
+
+START_TEST(in_one)
+{
+	static uint8_t p[65536];
+	struct vnet_hdr h;
+	size_t len;
+
+	dp_open(1, 2, "vpn");
+	for (unsigned partial = 0; partial < 2; partial++) {
+		len = from_peer(buf, tcp4, 2, partial);
+		dp_unit(1, partial ? UNIT_CSUM_PARTIAL : 0, buf, len);
+		ck_assert_uint_eq(read_tun(&h, p), len);
+		ck_assert_mem_eq(p, buf, len);
+		ck_assert_uint_eq(h.flags, partial ? VNET_F_NEEDS_CSUM : 0);
+		ck_assert_uint_eq(h.csum_start, partial ? 20 : 0);
+	}
+	len = from_peer(buf, (struct spec){ .version = 6, .proto = 58, .payload = 8 }, 2, false);
+	dp_unit(1, 0, buf, len);
+	ck_assert_uint_eq(read_tun(&h, p), len);
+	ck_assert_uint_eq(COUNTED(VPND_IN_PACKETS), 3);
+	ck_assert_uint_eq(COUNTED(VPND_IN_WRITES), 3);
+}
+END_TEST
+
+START_TEST(in_coalesced)
+{
+	static uint8_t p[65536];
+	struct vnet_hdr h;
+	struct spec s = tcp4;
+
+	dp_open(1, 2, "vpn");
+	for (unsigned i = 0; i < 40; i++, s.seq += 1000, s.id++)
+		queue_unit(1, i, UNIT_CSUM_PARTIAL, buf, from_peer(buf, s, 2, true));
+	ipc_flush(dp);
+	turn();
+	ck_assert_uint_eq(read_tun(&h, p), 40040);
+	ck_assert_uint_eq(h.gso_type, VNET_GSO_TCPV4);
+	ck_assert_uint_eq(h.gso_size, 1000);
+	ck_assert(ref_partial_ok(p, 40040));
+	ck_assert(tun_is_silent());
+	ck_assert_uint_eq(COUNTED(VPND_IN_PACKETS), 40);
+	ck_assert_uint_eq(COUNTED(VPND_IN_WRITES), 1);
+	ck_assert_uint_eq(COUNTED(VPND_IN_MISSING), 0);
+}
+END_TEST
+
+static const struct {
+	const char *what;
+	uint8_t from;		/* whose stream */
+	uint8_t src[4], dst[4];
+	unsigned stat;
+} spoofs[] = {
+	{ "another peer's address", 2, { 10, 77, 0, 3 }, { 10, 77, 0, 1 }, STAT_VPND_IN_DROP_SOURCE },
+	{ "our own address", 2, { 10, 77, 0, 1 }, { 10, 77, 0, 1 }, STAT_VPND_IN_DROP_SOURCE },
+	{ "nobody's address", 2, { 10, 99, 0, 3 }, { 10, 77, 0, 1 }, STAT_VPND_IN_DROP_SOURCE },
+	{ "loopback", 2, { 127, 0, 0, 1 }, { 10, 77, 0, 1 }, STAT_VPND_IN_DROP_SOURCE },
+	{ "to somebody else", 2, { 10, 77, 0, 2 }, { 10, 77, 0, 3 }, STAT_VPND_IN_DROP_DESTINATION },
+	{ "to nobody", 2, { 10, 77, 0, 2 }, { 8, 8, 8, 8 }, STAT_VPND_IN_DROP_DESTINATION },
+	{ "to a group", 2, { 10, 77, 0, 2 }, { 224, 0, 0, 1 }, STAT_VPND_IN_DROP_DESTINATION },
+	{ "within its prefix", 2, { 10, 77, 2, 200 }, { 10, 77, 0, 1 }, STAT_VPND_IN_PACKETS },
+};
+
+START_TEST(in_spoofed)
+{
+	size_t len = build(buf, &ping4, false);
+
+	dp_open(1, spoofs[_i].from, "vpn");
+	memcpy(buf + 12, spoofs[_i].src, 4);
+	memcpy(buf + 16, spoofs[_i].dst, 4);
+	ref_ip4_checksum(buf);
+	dp_unit(1, 0, buf, len);
+	ck_assert_msg(counted(spoofs[_i].stat) == 1, "%s", spoofs[_i].what);
+	ck_assert_uint_eq(tun_is_silent(), spoofs[_i].stat != STAT_VPND_IN_PACKETS);
+}
+END_TEST
+
+START_TEST(in_malformed)
+{
+	size_t len = from_peer(buf, tcp4, 2, true);
+
+	dp_open(1, 2, "vpn");
+	dp_unit(1, 0, buf, 0);
+	dp_unit(1, 0, buf, 19);
+	dp_unit(1, 0, buf, len - 1);
+	dp_unit(1, 0x02, buf, len);	/* a flag that nobody knows */
+	dp_unit(1, 0xff, buf, len);
+	len = from_peer(buf, ping4, 2, false);
+	dp_unit(1, UNIT_CSUM_PARTIAL, buf, len);	/* of what? */
+	len = from_peer(buf, tcp4, 2, true);
+	ref_put16(buf + 6, 0x2000);
+	ref_ip4_checksum(buf);
+	dp_unit(1, UNIT_CSUM_PARTIAL, buf, len);	/* of a fragment */
+	ck_assert_uint_eq(COUNTED(VPND_IN_DROP_MALFORMED), 7);
+	ck_assert(tun_is_silent());
+	dp_unit(3, 0, buf, len);
+	ck_assert_uint_eq(COUNTED(VPND_IN_DROP_NO_STREAM), 1);
+}
+END_TEST
+
+START_TEST(in_fragments)
+{
+	static uint8_t unit[3000], p[65536];
+	struct vnet_hdr h;
+	struct spec s = tcp4;
+	size_t len;
+	struct frame f = { .type = FT_DATA_UFL, .data = { .stream_id = 1, .seq = 9, .frag_offset = 1024,
+	    .flags = DATA_UNRELIABLE | DATA_FRAGMENT | DATA_LAST, .payload = unit + 1024 } };
+
+	s.payload = 2000;
+	len = from_peer(unit + 1, s, 2, true) + 1;
+	unit[0] = UNIT_CSUM_PARTIAL;
+	dp_open(1, 2, "vpn");
+	f.data.payload_len = len - 1024;
+	ck_assert_int_eq(ipc_send(dp, &f), 0);
+	f = (struct frame){ .type = FT_DATA_UF, .data = { .stream_id = 1, .seq = 9, .payload = unit, .payload_len = 1024,
+	    .flags = DATA_UNRELIABLE | DATA_FRAGMENT } };
+	ck_assert_int_eq(ipc_send(dp, &f), 0);
+	ck_assert_int_eq(ipc_send(dp, &f), 0);	/* too late: begins another that never ends */
+	ipc_flush(dp);
+	turn();
+	ck_assert_uint_eq(read_tun(&h, p), len - 1);
+	ck_assert_mem_eq(p, unit + 1, len - 1);
+	ck_assert_uint_eq(COUNTED(VPND_IN_FRAGMENTED), 1);
+	ck_assert_uint_eq(COUNTED(VPND_IN_FRAGMENTS), 3);
+	peer_down(2);
+	ck_assert_uint_eq(COUNTED(VPND_IN_DROP_FRAGMENT), 1);
+}
+END_TEST
+
+START_TEST(in_streams)
+{
+	dp_open(1, 2, "echo");
+	ck_assert_uint_eq(frames[0].type, FT_RESET_STREAM);
+	ck_assert_uint_eq(frames[0].reason, REASON_NO_SERVICE);
+	dp_open(3, 9, "vpn");
+	ck_assert_uint_eq(frames[1].reason, REASON_PEER_GONE);
+	forget_frames();
+	for (uint64_t i = 0; i < VPN_STREAMS_PEER_MAX; i++)
+		dp_open(5 + 2 * i, 2, "vpn");
+	ck_assert_uint_eq(nframes, 0);
+	dp_open(5 + 2 * VPN_STREAMS_PEER_MAX, 2, "vpn");
+	ck_assert_uint_eq(frames[0].reason, REASON_LIMIT);
+	dp_end(FT_CLOSE_STREAM, 5);
+	dp_open(7 + 2 * VPN_STREAMS_PEER_MAX, 2, "vpn");
+	ck_assert_uint_eq(nframes, 1);
+	ck_assert_uint_eq(v->streams.count, VPN_STREAMS_PEER_MAX);
+	peer_down(2);
+	ck_assert_uint_eq(v->streams.count, 0);
+}
+END_TEST
+
+/* What no dataplane of ours would send ends the channel. */
+START_TEST(in_protocol)
+{
+	struct frame f = { .type = FT_PING };
+
+	switch (_i) {
+	case 0:
+		ipc_send(dp, &f);
+		break;
+	case 1:
+		dp_open(2, 2, "vpn");	/* an id of ours */
+		break;
+	case 2:
+		dp_open(3, 2, "vpn");
+		dp_open(3, 2, "vpn");
+		break;
+	case 3:
+		f = (struct frame){ .type = FT_RESET_STREAM, .reset = { .stream_id = 77 } };
+		ipc_send(dp, &f);
+		break;
+	}
+	if (dp != NULL)
+		ipc_flush(dp);
+	turn();
+	ck_assert_ptr_null(v->port);
+	ck_assert_ptr_null(dp);
+	write_packet(&tcp4);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_NO_DATAPLANE), 1);
+	connect_dataplane();
+	peer_up(2);
+	write_packet(&tcp4);
+	ck_assert_uint_eq(nframes, 2);
+}
+END_TEST
+
+/* Who claims what: the configuration, then the overlay's own addresses, then proof, the first to prove it. */
+START_TEST(prefix_conflicts)
+{
+	static const uint8_t of2[] = { 4, 32, 10, 77, 0, 2 }, free_net[] = { 4, 16, 10, 50, 0, 0 };
+	struct ip_packet ip = { .version = 4 };
+	uint8_t addr[4] = { 10, 77, 0, 2 }, other[4] = { 10, 50, 1, 1 };
+	uint32_t i2, i3, i4;
+
+	vpn_peer_find(v, v->conf->peers[0].node_id, &i2);
+	vpn_peer_find(v, v->conf->peers[1].node_id, &i3);
+	peer_up_with(3, of2, sizeof(of2));	/* configured as 2's */
+	ck_assert_uint_eq(vpn_route(v, &ip, addr), i2);
+	ck_assert_uint_ge(COUNTED(VPND_PREFIX_CONFLICTS), 1);
+	peer_up_with(3, free_net, sizeof(free_net));
+	ck_assert_uint_eq(vpn_route(v, &ip, other), i3);
+	peer_up_with(4, free_net, sizeof(free_net));	/* not configured at all: any member may come */
+	ck_assert_uint_eq(vpn_route(v, &ip, other), i3);
+	i4 = v->npeers - 1;
+	peer_down(3);
+	ck_assert_uint_eq(vpn_route(v, &ip, other), i4);
+	peer_up_with(3, free_net, sizeof(free_net));
+	ck_assert_uint_eq(vpn_route(v, &ip, other), i4);
+	peer_down(4);
+	ck_assert_uint_eq(vpn_route(v, &ip, other), i3);
+	ck_assert_ptr_null(v->peers[i4]);
+}
+END_TEST
+
+START_TEST(configuration)
+{
+	struct procmsg m;
+
+	begin_conf();
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), 0);
+	vpnd_ops.conf_abort(&w);
+	vpnd_ops.conf_begin(&w);
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), -1);	/* no node */
+	begin_conf();
+	conf_item(prefix_item(2, host2), -1);
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), -1);	/* no such peer */
+	begin_conf();
+	conf_item(peer_item(2), -1);
+	conf_item(peer_item(3), -1);
+	conf_item(prefix_item(2, net4), -1);
+	conf_item(prefix_item(2, net4), -1);
+	conf_item(prefix_item(1, host2), -1);
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), 0);
+	conf_item(prefix_item(3, net4), -1);
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), -1);	/* two owners */
+	begin_conf();
+	m = (struct procmsg){ .type = PM_CONF_VPN, .conf_vpn = { .mtu = 1279, .addr6 = { .family = 6 } } };
+	conf_item(m, -1);
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), -1);
+	m.conf_vpn.mtu = 1280;
+	conf_item(m, -1);
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), 0);
+	m = (struct procmsg){ .type = PM_CONF_SERVICE };
+	ck_assert_int_eq(vpnd_ops.conf_item(&w, &m, -1), -1);
+	vpnd_ops.conf_abort(&w);
+	/* What runs was not touched. */
+	write_packet(&tcp4);
+	ck_assert_uint_eq(nframes, 2);
+}
+END_TEST
+
+/* A reload that drops a peer which is up keeps its session, but not what the configuration gave it. */
+START_TEST(reload)
+{
+	struct procmsg m = { .type = PM_CONF_VPN, .conf_vpn = v->conf->vpn };
+	int tun[2];
+
+	write_packet(&tcp4);
+	forget_frames();
+	begin_conf();
+	conf_item(peer_item(3), -1);
+	conf_item(prefix_item(3, net4), -1);
+	conf_item(prefix_item(3, host2), -1);
+	conf_item(m, -1);
+	make_tun(tun);
+	close(kernel);
+	kernel = tun[1];
+	m = (struct procmsg){ .type = PM_CONF_TUN, .conf_tun = { true, true } };
+	conf_item(m, tun[0]);
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), 0);
+	vpnd_ops.conf_commit(&w);
+	write_packet(&tcp4);
+	ck_assert_uint_eq(nframes, 2);
+	ck_assert_uint_eq(frames[0].dest0, 3);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("vpnd");
+	TCase *tc = tcase_create("vpnd");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(tc, 30);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, out_single);
+	tcase_add_test(tc, out_super);
+	tcase_add_test(tc, out_inner_checksum);
+	tcase_add_loop_test(tc, out_refused, 0, sizeof refusals / sizeof refusals[0]);
+	tcase_add_test(tc, out_not_unicast);
+	tcase_add_test(tc, out_peer_down);
+	tcase_add_test(tc, out_icmp_is_limited);
+	tcase_add_loop_test(tc, out_too_big, 4, 5);
+	tcase_add_loop_test(tc, out_too_big, 6, 7);
+	tcase_add_test(tc, out_big_without_df);
+	tcase_add_test(tc, out_reset);
+	tcase_add_test(tc, out_idle);
+	tcase_add_test(tc, out_full);
+	tcase_add_test(tc, in_one);
+	tcase_add_test(tc, in_coalesced);
+	tcase_add_loop_test(tc, in_spoofed, 0, sizeof spoofs / sizeof spoofs[0]);
+	tcase_add_test(tc, in_malformed);
+	tcase_add_test(tc, in_fragments);
+	tcase_add_test(tc, in_streams);
+	tcase_add_loop_test(tc, in_protocol, 0, 4);
+	tcase_add_test(tc, prefix_conflicts);
+	tcase_add_test(tc, configuration);
+	tcase_add_test(tc, reload);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}
