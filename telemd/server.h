@@ -8,7 +8,7 @@ struct event_base;
 struct evbuffer;
 struct server;
 
-#define SERVER_SOCKETS_MAX	8
+#define SERVER_SOCKETS_MAX	16
 #define SERVER_CONNS_MAX	16
 #define SERVER_REQUEST_S	5	/* for the whole request */
 #define SERVER_RESPONSE_S	10	/* for the whole answer */

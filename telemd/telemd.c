@@ -203,7 +203,7 @@ telemd_start(struct worker *w)
 const struct worker_ops telemd_ops = {
 	.kind = WORKER_TELEMD,
 	.network = false,	/* what it accepts comes from sockets that it is given */
-	.nofile = 64,
+	.nofile = 64,	/* 16 listening, 16 connections, and its own */
 	.memory = 32u << 20,
 	.syscalls = syscalls,
 	.start = telemd_start,
