@@ -1,0 +1,377 @@
+/* The frame switch between fake ports: every way that streams open, carry, end and are refused. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fabricd/dataplane/switch.h"
+
+#define LOG_MAX 256
+
+struct fake {
+	struct port	port;
+	struct {
+		struct frame f;
+		char	     service[FRAME_SERVICE_MAX + 1];
+		uint8_t	     source[NODE_ID_LEN];
+	} log[LOG_MAX];
+	size_t		nlog;
+	uint64_t	data, data_id;
+	unsigned	data_class;
+	bool		full;
+};
+
+static struct fswitch sw;
+static struct fake vpnd, svc, peer, peer2;
+static bool peer_is_up;
+
+static int
+fake_control(struct port *p, const struct frame *f)
+{
+	struct fake *k = (struct fake *)(void *)p;
+
+	ck_assert_uint_lt(k->nlog, LOG_MAX);
+	k->log[k->nlog].f = *f;
+	if (f->type == FT_OPEN_STREAM) {
+		memcpy(k->log[k->nlog].service, f->open.service.p, f->open.service.len);
+		if (f->open.source != NULL)
+			memcpy(k->log[k->nlog].source, f->open.source, NODE_ID_LEN);
+	}
+	k->nlog++;
+	return 0;
+}
+
+static bool
+fake_data(struct port *p, const struct stream_end *out, unsigned class, const struct frame_data *d)
+{
+	struct fake *k = (struct fake *)(void *)p;
+
+	(void)d;
+	if (k->full)
+		return false;
+	k->data++;
+	k->data_id = out->id;
+	k->data_class = class;
+	return true;
+}
+
+static const struct port_ops ops = { .control = fake_control, .data = fake_data };
+
+static struct port *
+session_to(struct fswitch *s, const uint8_t *id)
+{
+	(void)s;
+	if (peer_is_up && id[0] == peer.port.node_id[0])
+		return &peer.port;
+	return NULL;
+}
+
+static void
+setup(void)
+{
+	switch_init(&sw, session_to, 12345);
+	memset(&vpnd, 0, sizeof(vpnd));
+	memset(&svc, 0, sizeof(svc));
+	memset(&peer, 0, sizeof(peer));
+	memset(&peer2, 0, sizeof(peer2));
+	memset(peer.port.node_id, 0x11, NODE_ID_LEN);
+	memset(peer2.port.node_id, 0x22, NODE_ID_LEN);
+	port_attach(&vpnd.port, &sw, &ops, PORT_WORKER, false, 1000, 1000);
+	port_attach(&svc.port, &sw, &ops, PORT_WORKER, false, 1000, 1000);
+	port_attach(&peer.port, &sw, &ops, PORT_SESSION, true, 10, 10);
+	port_attach(&peer2.port, &sw, &ops, PORT_SESSION, false, 10, 10);
+	ck_assert_int_eq(switch_bind(&vpnd.port, "vpn"), 0);
+	peer_is_up = true;
+}
+
+static void
+teardown(void)
+{
+	port_detach(&vpnd.port);
+	port_detach(&svc.port);
+	port_detach(&peer.port);
+	port_detach(&peer2.port);
+	ck_assert_uint_eq(sw.nstreams, 0);
+}
+
+static uint64_t
+open_at(struct fake *from, uint64_t id, const uint8_t *dest, const char *service)
+{
+	struct frame f = { .type = FT_OPEN_STREAM };
+
+	f.open.stream_id = id;
+	f.open.class = CLASS_INTERACTIVE;
+	f.open.flags = OPEN_UNRELIABLE;
+	f.open.service.p = (const uint8_t *)service;
+	f.open.service.len = strlen(service);
+	f.open.dest = dest;
+	return switch_control(&from->port, &f);
+}
+
+static void
+data_at(struct fake *from, uint64_t id)
+{
+	struct frame_data d = { .stream_id = id, .flags = DATA_UNRELIABLE, .payload = (const uint8_t *)"x",
+	    .payload_len = 1 };
+
+	switch_data(&from->port, &d);
+}
+
+static void
+expect_reset(struct fake *at, uint64_t id, unsigned reason)
+{
+	const struct frame *f = &at->log[at->nlog - 1].f;
+
+	ck_assert_uint_gt(at->nlog, 0);
+	ck_assert_uint_eq(f->type, FT_RESET_STREAM);
+	ck_assert_uint_eq(f->reset.stream_id, id);
+	ck_assert_str_eq(reason_name(f->reset.reason), reason_name(reason));
+}
+
+START_TEST(opens_outward)
+{
+	const struct frame *f = &peer.log[0].f;
+
+	ck_assert_uint_eq(open_at(&vpnd, 2, peer.port.node_id, "vpn"), REASON_NONE);
+	ck_assert_uint_eq(peer.nlog, 1);
+	ck_assert_uint_eq(f->type, FT_OPEN_STREAM);
+	ck_assert_uint_eq(f->open.stream_id, 2);	/* we began that session */
+	ck_assert_uint_eq(f->open.class, CLASS_INTERACTIVE);
+	ck_assert_ptr_null(f->open.dest);
+	ck_assert_ptr_null(f->open.source);
+	ck_assert_str_eq(peer.log[0].service, "vpn");
+	data_at(&vpnd, 2);
+	ck_assert_uint_eq(peer.data, 1);
+	ck_assert_uint_eq(peer.data_id, 2);
+	ck_assert_uint_eq(peer.data_class, CLASS_INTERACTIVE);
+	data_at(&peer, 2);
+	ck_assert_uint_eq(vpnd.data, 1);
+	ck_assert_uint_eq(vpnd.data_id, 2);
+}
+END_TEST
+
+START_TEST(opens_inward)
+{
+	ck_assert_uint_eq(open_at(&peer2, 2, NULL, "vpn"), REASON_NONE);
+	ck_assert_uint_eq(vpnd.nlog, 1);
+	ck_assert_uint_eq(vpnd.log[0].f.open.stream_id, 1);	/* the dataplane's are odd */
+	ck_assert_mem_eq(vpnd.log[0].source, peer2.port.node_id, NODE_ID_LEN);
+	data_at(&peer2, 2);
+	ck_assert_uint_eq(vpnd.data_id, 1);
+	data_at(&vpnd, 1);
+	ck_assert_uint_eq(peer2.data_id, 2);
+}
+END_TEST
+
+START_TEST(refused)
+{
+	struct frame f = { .type = FT_OPEN_STREAM };
+
+	ck_assert_uint_eq(open_at(&peer2, 2, NULL, "nothing"), REASON_NONE);
+	expect_reset(&peer2, 2, REASON_NO_SERVICE);
+	peer_is_up = false;
+	ck_assert_uint_eq(open_at(&vpnd, 2, peer.port.node_id, "vpn"), REASON_NONE);
+	expect_reset(&vpnd, 2, REASON_UNREACHABLE);
+	ck_assert_uint_eq(open_at(&vpnd, 4, NULL, "vpn"), REASON_NONE);
+	expect_reset(&vpnd, 4, REASON_UNREACHABLE);
+	f.open.stream_id = 6;
+	f.open.service = (struct frame_bytes){ (const uint8_t *)"vpn", 3 };
+	ck_assert_uint_eq(switch_control(&vpnd.port, &f), REASON_NONE);	/* reliable */
+	expect_reset(&vpnd, 6, REASON_UNSUPPORTED);
+	f.open.stream_id = 8;
+	f.open.flags = OPEN_UNRELIABLE;
+	f.open.route_id = 9;
+	ck_assert_uint_eq(switch_control(&vpnd.port, &f), REASON_NONE);	/* by a route */
+	expect_reset(&vpnd, 8, REASON_UNSUPPORTED);
+	ck_assert_uint_eq(sw.counters.refused, 5);
+	ck_assert_uint_eq(sw.nstreams, 0);
+}
+END_TEST
+
+START_TEST(protocol_errors)
+{
+	struct frame f = { .type = FT_RESET_STREAM };
+
+	ck_assert_uint_eq(open_at(&peer2, 1, NULL, "vpn"), REASON_PROTOCOL);	/* parity */
+	ck_assert_uint_eq(open_at(&peer2, 4, NULL, "vpn"), REASON_NONE);
+	ck_assert_uint_eq(open_at(&peer2, 4, NULL, "vpn"), REASON_PROTOCOL);	/* again */
+	ck_assert_uint_eq(open_at(&peer2, 2, NULL, "vpn"), REASON_PROTOCOL);	/* below */
+	ck_assert_uint_eq(open_at(&peer2, FRAME_DATAGRAM_STREAM_MAX + 1, NULL, "vpn"), REASON_PROTOCOL);
+	f.reset.stream_id = 3;		/* never opened by us */
+	ck_assert_uint_eq(switch_control(&peer2.port, &f), REASON_PROTOCOL);
+	f.type = FT_PING;
+	ck_assert_uint_eq(switch_control(&peer2.port, &f), REASON_PROTOCOL);
+}
+END_TEST
+
+START_TEST(limits_each_way)
+{
+	for (uint64_t n = 1; n <= 12; n++)
+		ck_assert_uint_eq(open_at(&peer2, 2 * n, NULL, "vpn"), REASON_NONE);
+	expect_reset(&peer2, 24, REASON_LIMIT);
+	ck_assert_uint_eq(vpnd.nlog, 10);
+	for (uint64_t n = 1; n <= 12; n++)
+		ck_assert_uint_eq(open_at(&vpnd, 2 * n, peer.port.node_id, "vpn"), REASON_NONE);
+	expect_reset(&vpnd, 24, REASON_LIMIT);
+	ck_assert_uint_eq(peer.nlog, 10);
+	ck_assert_uint_eq(sw.nstreams, 20);
+}
+END_TEST
+
+static void
+end_at(struct fake *from, uint64_t type, uint64_t id)
+{
+	struct frame f = { .type = type };
+
+	if (type == FT_CLOSE_STREAM)
+		f.close.stream_id = id;
+	else
+		f.reset.stream_id = id;
+	ck_assert_uint_eq(switch_control(&from->port, &f), REASON_NONE);
+}
+
+START_TEST(ends)
+{
+	open_at(&vpnd, 2, peer.port.node_id, "vpn");
+	open_at(&vpnd, 4, peer.port.node_id, "vpn");
+	end_at(&vpnd, FT_CLOSE_STREAM, 4);
+	ck_assert_uint_eq(peer.log[peer.nlog - 1].f.type, FT_CLOSE_STREAM);
+	ck_assert_uint_eq(peer.log[peer.nlog - 1].f.close.stream_id, 4);
+	end_at(&peer, FT_RESET_STREAM, 2);
+	ck_assert_uint_eq(vpnd.log[vpnd.nlog - 1].f.reset.stream_id, 2);
+	ck_assert_uint_eq(sw.nstreams, 0);
+	/* The other side's word crossed ours: ignored, and so is late data. */
+	end_at(&vpnd, FT_RESET_STREAM, 2);
+	data_at(&peer, 2);
+	data_at(&vpnd, 4);
+	ck_assert_uint_eq(sw.counters.unknown_stream, 2);
+}
+END_TEST
+
+START_TEST(early_data_is_dropped)
+{
+	data_at(&peer2, 2);
+	ck_assert_uint_eq(sw.counters.unknown_stream, 1);
+	ck_assert_uint_eq(vpnd.data, 0);
+}
+END_TEST
+
+START_TEST(port_goes)
+{
+	for (uint64_t n = 1; n <= 8; n++) {
+		open_at(&peer2, 2 * n, NULL, "vpn");
+		open_at(&vpnd, 2 * n, peer.port.node_id, "vpn");
+	}
+	ck_assert_uint_eq(sw.nstreams, 16);
+	port_detach(&vpnd.port);
+	ck_assert_uint_eq(sw.nstreams, 0);
+	ck_assert_uint_eq(peer2.nlog, 8);
+	ck_assert_uint_eq(peer2.log[7].f.type, FT_RESET_STREAM);
+	ck_assert_uint_eq(peer2.log[7].f.reset.reason, REASON_PEER_GONE);
+	ck_assert_uint_eq(peer.nlog, 16);
+	/* Its service went with it. */
+	open_at(&peer2, 100, NULL, "vpn");
+	expect_reset(&peer2, 100, REASON_NO_SERVICE);
+	port_attach(&vpnd.port, &sw, &ops, PORT_WORKER, false, 1000, 1000);
+}
+END_TEST
+
+START_TEST(bind_replaces_and_is_bounded)
+{
+	char name[16];
+
+	ck_assert_int_eq(switch_bind(&svc.port, "vpn"), 0);
+	open_at(&peer2, 2, NULL, "vpn");
+	ck_assert_uint_eq(svc.nlog, 1);
+	for (unsigned n = 1; n < SWITCH_SERVICES_MAX; n++) {
+		snprintf(name, sizeof(name), "s%u", n);
+		ck_assert_int_eq(switch_bind(&svc.port, name), 0);
+	}
+	ck_assert_int_eq(switch_bind(&svc.port, "one-more"), -1);
+	ck_assert_int_eq(switch_bind(&svc.port, "s1"), 0);
+}
+END_TEST
+
+START_TEST(full_port_counts)
+{
+	open_at(&peer2, 2, NULL, "vpn");
+	vpnd.full = true;
+	data_at(&peer2, 2);
+	vpnd.full = false;
+	data_at(&peer2, 2);
+	ck_assert_uint_eq(vpnd.data, 1);
+	ck_assert_uint_eq(peer2.port.last->packets, 2);
+	ck_assert_uint_eq(peer2.port.last->dropped, 1);
+}
+END_TEST
+
+static bool
+count(const struct stream *st, void *arg)
+{
+	ck_assert_str_eq(st->service, "vpn");
+	return ++*(unsigned *)arg < 5000;
+}
+
+/* Many streams, ended in another order: the tables grow, nothing is lost or found twice. */
+START_TEST(many)
+{
+	unsigned n = 0;
+
+	vpnd.port.max_us = peer2.port.max_peer = 100000;
+	for (uint64_t k = 1; k <= 3000; k++) {
+		vpnd.nlog = 0;
+		ck_assert_uint_eq(open_at(&peer2, 2 * k, NULL, "vpn"), REASON_NONE);
+	}
+	switch_each(&sw, count, &n);
+	ck_assert_uint_eq(n, 3000);
+	for (uint64_t k = 1; k <= 3000; k++) {
+		data_at(&peer2, 2 * k);
+		ck_assert_uint_eq(vpnd.data_id, 2 * k - 1);
+	}
+	for (uint64_t k = 1; k <= 3000; k += 2) {
+		vpnd.nlog = 0;
+		end_at(&peer2, FT_RESET_STREAM, 2 * k);
+	}
+	ck_assert_uint_eq(sw.nstreams, 1500);
+	ck_assert_uint_eq(peer2.port.opened_by_peer, 1500);
+	vpnd.data = 0;
+	for (uint64_t k = 1; k <= 3000; k++)
+		data_at(&peer2, 2 * k);
+	ck_assert_uint_eq(vpnd.data, 1500);
+	vpnd.nlog = 0;
+	for (uint64_t k = 2; k <= 3000; k += 2) {
+		vpnd.nlog = 0;
+		end_at(&peer2, FT_RESET_STREAM, 2 * k);
+	}
+	ck_assert_uint_eq(sw.nstreams, 0);
+}
+END_TEST
+
+static Suite *
+suite(void)
+{
+	const TTest *const tests[] = {
+		opens_outward, opens_inward, refused, protocol_errors, limits_each_way, ends, early_data_is_dropped,
+		port_goes, bind_replaces_and_is_bounded, full_port_counts, many,
+	};
+	Suite *s = suite_create("switch");
+	TCase *tc = tcase_create("switch");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	for (size_t k = 0; k < sizeof(tests) / sizeof(tests[0]); k++)
+		tcase_add_test(tc, tests[k]);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+int
+main(void)
+{
+	SRunner *sr = srunner_create(suite());
+	int failed;
+
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
