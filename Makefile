@@ -208,11 +208,13 @@ bench: all
 
 # --- install ---------------------------------------------------------------
 
+INSTALL = DESTDIR='$(DESTDIR)' prefix='$(prefix)' sbindir='$(sbindir)' libexecdir='$(libexecdir)' \
+	sysconfdir='$(sysconfdir)' mandir='$(mandir)' O='$(O)' tools/install.sh
+
 install: all
-	tools/install.sh install
+	$(INSTALL) install
 uninstall: config.mk
-	tools/install.sh uninstall
-export DESTDIR prefix sbindir libexecdir sysconfdir mandir localstatedir O
+	$(INSTALL) uninstall
 
 clean:
 	rm -rf build build-asan build-fuzz
@@ -232,6 +234,7 @@ help:
 	@echo 'make SAN=1, make FUZZ=1: the sanitizer builds'
 
 FORCE:
+.PHONY: FORCE
 
 .PHONY: all deps deps-bench deps-once unit-tests fuzz-targets net-tools benches check fuzz lint demo bench \
 	install uninstall clean distclean help
