@@ -1,0 +1,196 @@
+/*
+ * What vpnd does per segment, in nanoseconds and Gbit/s, of one core: cutting a superpacket, collecting it again (with
+ * partial checksums, as between two TUNs; and with real ones, as from a router, that have to be verified), a route
+ * look-up, and the checksums that the partial ones save.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "vpnd/checksum.h"
+#include "vpnd/coalesce.h"
+#include "vpnd/lpm.h"
+#include "vpnd/segment.h"
+
+#define SIZE	1328u	/* payload of a segment: an MTU of 1380 with time stamps */
+#define HDR	52u
+#define SEGS	49u
+#define SUPER	(HDR + SIZE * SEGS)
+#define ROUND_NS (NS_PER_SEC / 10)
+#define ROUNDS	5
+
+static uint8_t super[SUPER], segments[SEGS * (SIZE + HDR)];
+static struct vnet_hdr header = { .flags = VNET_F_NEEDS_CSUM, .gso_type = VNET_GSO_TCPV4, .gso_size = SIZE,
+    .csum_start = 20, .csum_offset = 16 };
+static struct ip_packet super_ip, segment_ip[SEGS];
+static struct coalescer *coalescer;
+static bool partial = true;
+static uint64_t written;
+static volatile uint32_t sink;
+
+static void
+make_super(void)
+{
+	uint8_t *p = super;
+
+	for (size_t i = 0; i < SUPER; i++)
+		p[i] = (uint8_t)(i * 7);
+	memset(p, 0, HDR);
+	p[0] = 0x45;
+	put16(p + 2, SUPER);
+	p[6] = 0x40;
+	p[8] = 64;
+	p[9] = IP_TCP;
+	memcpy(p + 12, (uint8_t[]){ 10, 77, 0, 1, 10, 77, 0, 2 }, 8);
+	csum_ip4_set(p, 20);
+	put16(p + 20, 40000);
+	put16(p + 22, 5201);
+	p[32] = 0x80;
+	p[33] = 0x10;
+	if (ip_parse(&super_ip, super, SUPER) != IP_OK)
+		abort();
+}
+
+static void
+cut(void)
+{
+	struct segmenter s;
+
+	if (segment_init(&s, &header, &super_ip, 0) != SEGMENT_OK || s.count != SEGS)
+		abort();
+	for (uint32_t i = 0; i < SEGS; i++)
+		segment_write(&s, i, segments + i * (SIZE + HDR));
+}
+
+/* As an ordinary segmenter would: the checksum of each segment computed over its payload. */
+static void
+cut_and_sum(void)
+{
+	cut();
+	for (uint32_t i = 0; i < SEGS; i++)
+		csum_complete(segments + i * (SIZE + HDR), SIZE + HDR, 20, 16);
+}
+
+static void
+count_write(void *arg, const struct vnet_hdr *h, const uint8_t *pkt, size_t len)
+{
+	(void)arg;
+	(void)h;
+	(void)pkt;
+	written += len;
+}
+
+static void
+collect(void)
+{
+	for (uint32_t i = 0; i < SEGS; i++) {
+		if (ip_parse(&segment_ip[i], segments + i * (SIZE + HDR), SIZE + HDR) != IP_OK)
+			abort();
+		coalesce_add(coalescer, &segment_ip[i], partial);
+	}
+	coalesce_flush(coalescer);
+}
+
+static void
+parse(void)
+{
+	for (uint32_t i = 0; i < SEGS; i++)
+		sink += (uint32_t)ip_parse(&segment_ip[i], segments + i * (SIZE + HDR), SIZE + HDR);
+}
+
+static void
+copy(void)
+{
+	for (uint32_t i = 0; i < SEGS; i++)
+		memcpy(segments + i * (SIZE + HDR), super + i * SIZE, SIZE + HDR);
+}
+
+/* The best of some rounds: nanoseconds a segment. */
+static double
+measure(void (*f)(void))
+{
+	double best = 1e9;
+
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		uint64_t start = clock_ns(), end = start, n = 0;
+
+		while (end - start < ROUND_NS) {
+			for (unsigned k = 0; k < 16; k++)
+				f();
+			n += 16 * SEGS;
+			end = clock_ns();
+		}
+		if ((double)(end - start) / (double)n < best)
+			best = (double)(end - start) / (double)n;
+	}
+	return best;
+}
+
+static void
+line(const char *what, double ns, double base)
+{
+	printf("%-44s %8.1f %8.1f %8.2f\n", what, ns, 8.0 * (SIZE + HDR) / ns, ns / base);
+}
+
+static void
+bench_lpm(unsigned count)
+{
+	struct lpm *t = lpm_new();
+	uint8_t addr[1024][4];
+	uint64_t start, end = 0, n = 0;
+	double best = 1e9;
+
+	srandom(1);
+	for (unsigned i = 0; i < count; i++) {
+		struct record_prefix p = { .family = 4, .len = (uint8_t)(16 + random() % 17) };
+
+		put32(p.addr, 10u << 24 | ((uint32_t)random() & 0xffffff));
+		lpm_insert(t, &p, i, NULL);
+		memcpy(addr[i % 1024], p.addr, 4);
+	}
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		start = clock_ns();
+		for (n = 0; n < 1000000; n++)
+			sink += lpm_lookup4(t, addr[n % (count < 1024 ? count : 1024)]);
+		end = clock_ns();
+		if ((double)(end - start) / (double)n < best)
+			best = (double)(end - start) / (double)n;
+	}
+	printf("route look-up, %5u prefixes %26.1f ns\n", count, best);
+	lpm_free(t);
+}
+
+int
+main(void)
+{
+	struct coalesce_config cc = { .vnet_hdr = true, .tcp = true, .udp = true, .seed = 1, .write = count_write };
+	double base, cut_ns, sum_ns, collect_ns, verify_ns;
+
+	make_super();
+	coalescer = coalesce_new(&cc);
+	if (coalescer == NULL)
+		abort();
+	printf("%-44s %8s %8s %8s\n", "per segment of 1380 bytes, one core", "ns", "Gbit/s", "ratio");
+	base = measure(copy);
+	line("memcpy", base, base);
+	cut_ns = measure(cut);
+	line("cut, checksum partial", cut_ns, base);
+	sum_ns = measure(cut_and_sum);
+	line("cut, checksum over the payload", sum_ns, base);
+	cut();
+	line("parse", measure(parse), base);
+	collect_ns = measure(collect);
+	line("parse and collect, checksum partial", collect_ns, base);
+	partial = false;
+	cut_and_sum();
+	verify_ns = measure(collect);
+	line("parse, verify and collect", verify_ns, base);
+	printf("software checksums would cost: cut x %.2f, collect x %.2f\n", sum_ns / cut_ns, verify_ns / collect_ns);
+	bench_lpm(8);
+	bench_lpm(1000);
+	bench_lpm(50000);
+	if (written == 0)
+		abort();
+	return 0;
+}
