@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
 #include <ngtcp2/ngtcp2_crypto_wolfssl.h>
 
 #include "base/clock.h"
@@ -256,24 +255,18 @@ get_conn(ngtcp2_crypto_conn_ref *ref)
 	return ((struct conn *)ref->user_data)->q;
 }
 
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+void
+conn_due(struct conn *c)
 {
-	struct conn *c = arg;
-	struct dataplane *dp = c->dp;
-	uint64_t now = dp_begin(dp);
+	uint64_t now = c->dp->now_ns;
 	int rv = 0;
 
-	(void)fd;
-	(void)what;
-	c->timer_ns = 0;
 	if (!c->closing && now >= ngtcp2_conn_get_expiry2(c->q))
 		rv = ngtcp2_conn_handle_expiry(c->q, now);
 	if (rv != 0)
 		conn_error(c, rv);
 	session_tick(&c->session, now);
 	conn_dirty(c);
-	dp_flush(dp);
 }
 
 /* What both sides share. The connection is in dp's lists from here on; conn_free() takes it back. */
@@ -298,8 +291,8 @@ conn_new(struct dataplane *dp, struct udp_sock *us, bool initiator, const uint8_
 	dp->nconns++;
 	c->half_open = true;
 	dp->nhalf_open++;
-	if ((c->timer = evtimer_new(dp->base, on_timer, c)) == NULL ||
-	    (c->ssl = tls_session(dp->tls, initiator ? 0 : 1)) == NULL) {
+	c->timer_reserved = timers_reserve(dp->timers) == 0;
+	if (!c->timer_reserved || (c->ssl = tls_session(dp->tls, initiator ? 0 : 1)) == NULL) {
 		conn_free(c);
 		return NULL;
 	}
@@ -522,8 +515,8 @@ conn_free(struct conn *c)
 		sched_pkt_free(&dp->pool, c->stage[i]);
 	sched_free(c->sched);
 	session_free(&c->session);
-	if (c->timer != NULL)
-		event_free(c->timer);
+	if (c->timer_reserved)
+		timers_release(dp->timers, &c->timer);
 	ngtcp2_conn_del(c->q);
 	wolfSSL_free(c->ssl);
 	control_free(&c->out);

@@ -27,9 +27,4 @@ extern const struct session_ops hop_ops;
 /* hop.c: one DATAGRAM's frames. 0, or -1 when they are malformed and the session is to end. */
 int	hop_datagram(struct conn *, const uint8_t *p, size_t len);
 
-/* write.c: one packet or more, as its window allows, and its timer. */
-void	conn_write(struct conn *);
-void	conn_write_close(struct conn *);
-void	conn_arm(struct conn *);
-
 #endif

@@ -39,6 +39,20 @@ dp_flush(struct dataplane *dp)
 	/* A port that broke reset its streams at their sessions. */
 	if (TAILQ_FIRST(&dp->dirty) != NULL)
 		dp_flush(dp);
+	else
+		timers_arm(dp->timers);
+}
+
+static void
+on_due(void *arg)
+{
+	struct dataplane *dp = arg;
+	uint64_t now = dp_begin(dp);
+	struct timer *tm;
+
+	while ((tm = timers_due(dp->timers, now)) != NULL)
+		conn_due((struct conn *)(void *)((char *)tm - offsetof(struct conn, timer)));
+	dp_flush(dp);
 }
 
 static void
@@ -130,6 +144,8 @@ parts_make(struct dataplane *dp)
 	if ((dp->cids = cid_table_new(secret[1])) == NULL || (dp->tokens = cid_table_new(secret[2])) == NULL ||
 	    (dp->prefixes = prefix_table_new(secret[3])) == NULL)
 		return -1;
+	if ((dp->timers = timers_new(dp->base, on_due, dp)) == NULL)
+		return -1;
 	dp->second = evtimer_new(dp->base, on_second, dp);
 	dp->renew = evtimer_new(dp->base, on_renew, dp);
 	dp->drain = evtimer_new(dp->base, on_drain, dp);
@@ -189,6 +205,7 @@ dp_free(struct dataplane *dp)
 	cid_table_free(dp->tokens);
 	prefix_table_free(dp->prefixes);
 	tls_free(dp->tls);
+	timers_free(dp->timers);
 	event_drop(dp->second);
 	event_drop(dp->renew);
 	event_drop(dp->drain);

@@ -41,6 +41,7 @@ struct udp_sock;
 struct cid_table;
 struct tls;
 struct prefix_table;
+struct timers;
 
 /* Upwards: to the supervisor, or to a test that stands for it. */
 struct dp_ops {
@@ -102,6 +103,7 @@ struct dataplane {
 	struct ratelimit resets, refusals;
 	uint8_t		 token_key[32], reset_key[32];
 	struct event	*second, *renew, *drain;
+	struct timers	*timers;	/* of the connections */
 	bool		 draining;
 	uint64_t	 now_ns;	/* of the event at hand */
 };

@@ -13,6 +13,7 @@
 
 #include "fabricd/dataplane/cid.h"
 #include "fabricd/dataplane/dp.h"
+#include "fabricd/dataplane/timer.h"
 #include "fabricd/dataplane/udp.h"
 
 #define QUIC_CID_LEN		CID_OWN_LEN
@@ -41,8 +42,8 @@ struct conn {
 	ngtcp2_crypto_conn_ref ref;
 	struct udp_sock	*sock;
 	struct udp_local local;		/* the own address that the peer reaches us at */
-	struct event	*timer;
-	uint64_t	 timer_ns;	/* what it is set to; 0: not set */
+	struct timer	 timer;
+	bool		 timer_reserved;
 	TAILQ_ENTRY(conn) all, dirty_entry;
 	bool		 dirty;
 	bool		 half_open;	/* counted as such */
@@ -85,6 +86,9 @@ void	conn_end(struct conn *, uint64_t reason);
 
 /* Wants dp_flush() to write it. */
 void	conn_dirty(struct conn *);
+
+/* Its timer is due. */
+void	conn_due(struct conn *);
 
 /* Writes what its window takes, sets its timer; frees it when it is to end. */
 void	conn_flush(struct conn *);

@@ -1,6 +1,4 @@
 /* A connection's way out: the control stream first, then what the scheduler gives, in batches for the kernel. */
-#include <event2/event.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "fabricd/dataplane/conn.h"
@@ -213,7 +211,7 @@ quantum_write(struct conn *c, struct batch *b, size_t quantum, uint64_t ts)
 	return 1;
 }
 
-void
+static void
 conn_write(struct conn *c)
 {
 	struct batch b = { .start = batch_buf };
@@ -233,7 +231,7 @@ conn_write(struct conn *c)
 	}
 }
 
-void
+static void
 conn_write_close(struct conn *c)
 {
 	ngtcp2_path_storage ps;
@@ -255,26 +253,16 @@ conn_write_close(struct conn *c)
 		    (size_t)n);
 }
 
-void
-conn_arm(struct conn *c)
+static void
+arm(struct conn *c)
 {
 	uint64_t now = c->dp->now_ns, at = ngtcp2_conn_get_expiry2(c->q), session = session_deadline(&c->session);
-	struct timeval tv;
 
 	if (session < at)
 		at = session;
-	if (at < now)
-		at = now;
 	if (c->sock->blocked && at < now + BLOCKED_NS)
 		at = now + BLOCKED_NS;	/* nothing can be sent: its own event tells when */
-	/* One that is set for earlier finds out by itself: moving it for every packet costs more. */
-	if (c->timer_ns != 0 && c->timer_ns <= at && c->timer_ns > now)
-		return;
-	c->timer_ns = at == 0 ? 1 : at;
-	at -= now;
-	tv.tv_sec = (time_t)(at / NS_PER_SEC);
-	tv.tv_usec = (suseconds_t)((at % NS_PER_SEC + NS_PER_US - 1) / NS_PER_US);
-	evtimer_add(c->timer, &tv);
+	timers_set(c->dp->timers, &c->timer, at);
 }
 
 void
@@ -300,5 +288,5 @@ conn_flush(struct conn *c)
 		conn_free(c);
 		return;
 	}
-	conn_arm(c);
+	arm(c);
 }

@@ -11,7 +11,7 @@ static void
 setup(void)
 {
 	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = base_new();
+	base = event_base_new();
 	ck_assert_int_eq(sign_key_generate(&authority), 0);
 	node_init(&a, base, "a", &authority);
 	node_init(&b, base, "b", &authority);

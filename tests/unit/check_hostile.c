@@ -21,7 +21,7 @@ static void
 setup(void)
 {
 	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = base_new();
+	base = event_base_new();
 	ck_assert_int_eq(sign_key_generate(&authority), 0);
 	ck_assert_int_eq(sign_key_generate(&other_authority), 0);
 	node_init(&v, base, "victim", &authority);

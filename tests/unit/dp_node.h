@@ -443,18 +443,6 @@ fake_data(struct fake_port *p, uint64_t id, uint32_t seq, const void *data, size
 	return ipc_send(p->ipc, &f);
 }
 
-static inline struct event_base *
-base_new(void)
-{
-	struct event_config *cfg = event_config_new();
-	struct event_base *base;
-
-	event_config_set_flag(cfg, EVENT_BASE_FLAG_PRECISE_TIMER);
-	base = event_base_new_with_config(cfg);
-	event_config_free(cfg);
-	return base;
-}
-
 static inline struct conn *
 node_session(struct node *n, const struct node *to)
 {
