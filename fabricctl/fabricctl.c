@@ -190,19 +190,13 @@ struct pinging {
 static void
 print_ping(const struct frame_bytes *row)
 {
-	char value[VALUE_MAX];
+	char value[VALUE_MAX], label[ROW_NAME_MAX + 1];
 	struct row_field f;
 	const char *space = "";
 	size_t off = 0;
 
-	for (; row_next(row, &off, &f) == 1; space = " ") {
-		size_t len = strlen(f.name);
-
-		table_value(value, &f);
-		if (f.type == ROW_UINT && len > 3 && strcmp(f.name + len - 3, "_us") == 0)
-			f.name[len - 3] = '\0';
-		printf("%s%s=%s", space, f.name, value);
-	}
+	for (; row_next(row, &off, &f) == 1; space = "  ")
+		printf("%s%s %s", space, table_label(label, f.name), table_value(value, &f));
 	putchar('\n');
 	fflush(stdout);
 }

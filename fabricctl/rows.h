@@ -31,6 +31,9 @@ void	table_print(FILE *, const struct rows *);
 #define VALUE_MAX 4200
 char	*table_value(char buf[VALUE_MAX], const struct row_field *);
 
+/* What a field is called when its value is shown with the unit: "rtt_us" is rtt, "bytes_in" is in. Returns out. */
+char	*table_label(char out[ROW_NAME_MAX + 1], const char *name);
+
 /* json.c: {"version":1,"command":...,"rows":[...]} on one line. `error` may be NULL. */
 void	json_print(FILE *, const char *command, const struct rows *, int status, const char *error);
 

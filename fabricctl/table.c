@@ -9,6 +9,7 @@
 
 #define COLUMNS_MAX ROW_FIELDS_MAX
 #define MOMENT_S 1000000000	/* seconds since 1970, not since something: 2001 and later */
+#define ID_LEN (2 * NODE_ID_LEN)
 #define ID_SHOWN 16		/* digits of a node id that people get to see */
 
 struct column {
@@ -107,27 +108,30 @@ table_value(char buf[VALUE_MAX], const struct row_field *f)
 		put_bytes(buf, f->num);
 	else
 		snprintf(buf, VALUE_MAX, "%" PRIu64, f->num);
-	if (f->type == ROW_STR && strcmp(f->name, "id") == 0 && strlen(buf) > ID_SHOWN)
+	if (f->type == ROW_STR && strlen(buf) == ID_LEN && strspn(buf, "0123456789abcdef") == ID_LEN)
 		buf[ID_SHOWN] = '\0';
 	return buf;
 }
 
-/* "bytes_in" is IN, "rtt_us" is RTT: the unit stands with the value. */
+char *
+table_label(char out[ROW_NAME_MAX + 1], const char *name)
+{
+	static const char *const units[] = { "_us", "_ms", "_s", "_permille" };
+
+	strcpy(out, strncmp(name, "bytes_", 6) == 0 ? name + 6 : name);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (ends_with(out, units[i])) {
+			out[strlen(out) - strlen(units[i])] = '\0';
+			break;
+		}
+	return out;
+}
+
 static void
 heading(char out[ROW_NAME_MAX + 1], const char *name)
 {
-	static const char *const units[] = { "_us", "_ms", "_s", "_permille" };
-	size_t len;
-
-	strcpy(out, strncmp(name, "bytes_", 6) == 0 ? name + 6 : name);
-	len = strlen(out);
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (ends_with(out, units[i])) {
-			len -= strlen(units[i]);
-			break;
-		}
-	out[len] = '\0';
-	for (size_t i = 0; i < len; i++)
+	table_label(out, name);
+	for (size_t i = 0; out[i] != '\0'; i++)
 		out[i] = out[i] == '_' ? '-' : isprint((unsigned char)out[i]) ? (char)toupper((unsigned char)out[i]) : '?';
 }
 

@@ -103,8 +103,16 @@ client_send(struct client *c, const struct procmsg *m)
 {
 	if (procmsg_send(c->ipc, m, -1) == -1)
 		client_doom(c, "it does not read its answers");
-	else
-		ipc_flush(c->ipc);
+}
+
+void
+control_flush(struct fabricd *d)
+{
+	struct client *c;
+
+	TAILQ_FOREACH(c, &d->control->clients, entry)
+		if (!c->doomed)
+			ipc_flush(c->ipc);
 }
 
 void
@@ -148,6 +156,7 @@ control_done(struct fabricd *d, const struct reply *to, unsigned status, const c
 	copy_text(m.done.text, text);
 	c->waiting--;
 	client_send(c, &m);
+	ipc_flush(c->ipc);
 }
 
 static int

@@ -27,6 +27,8 @@ void	control_free(struct control *);	/* removes the sockets */
 /* Rows and the end of an answer. Nothing happens when the client is gone; one that does not read is dropped. */
 void	control_row(struct fabricd *, const struct reply *, struct frame_bytes row);
 void	control_row_written(struct fabricd *, const struct reply *, const struct row_writer *);
+/* Rows leave many a message: with the end of the answer, or now. */
+void	control_flush(struct fabricd *);
 void	control_done(struct fabricd *, const struct reply *, unsigned status, const char *text);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "fabricd/confsend.h"
+#include "fabricd/control.h"
 #include "fabricd/fabricd.h"
 #include "fabricd/reload.h"
 #include "fabricd/request.h"
@@ -129,10 +130,20 @@ on_writable(struct ipc *ipc, void *arg)
 }
 
 static void
+on_batch_end(struct ipc *ipc, void *arg)
+{
+	struct child *c = arg;
+
+	(void)ipc;
+	control_flush(c->fabricd);
+}
+
+static void
 on_closed(struct ipc *ipc, const char *why, void *arg)
 {
 	(void)ipc;
 	child_closed(arg, why);
 }
 
-const struct ipc_ops dispatch_ops = { .frame = on_frame, .writable = on_writable, .closed = on_closed };
+const struct ipc_ops dispatch_ops = { .frame = on_frame, .batch_end = on_batch_end, .writable = on_writable,
+    .closed = on_closed };

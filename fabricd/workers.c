@@ -81,6 +81,14 @@ arm(struct child *c, uint64_t ms)
 }
 
 static void
+end_closed(struct child *c)
+{
+	log_warnx("worker=%s pid=%d generation=%u is ended: its control channel: %s", worker_name(c->kind), (int)c->pid,
+	    c->generation, c->closed_why);
+	kill(c->pid, SIGKILL);
+}
+
+static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct child *c = arg;
@@ -94,7 +102,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	else if (c->state == CHILD_CONFIGURING)
 		child_kill(c, "it did not take its configuration in time");
 	else if (c->state == CHILD_ENDING && c->pid != 0)
-		kill(c->pid, SIGKILL);
+		end_closed(c);
 }
 
 static void
@@ -338,7 +346,7 @@ child_closed(struct child *c, const char *why)
 {
 	if (c->state == CHILD_ENDING || c->pid == 0)
 		return;
-	log_debug("worker=%s pid=%d control channel: %s", worker_name(c->kind), (int)c->pid, why);
+	snprintf(c->closed_why, sizeof(c->closed_why), "%s", why);
 	c->state = CHILD_ENDING;
 	arm(c, CLOSED_GRACE_MS);
 }

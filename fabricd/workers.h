@@ -66,6 +66,7 @@ struct child {
 	uint32_t	 backoff_ms;	/* the delay before the last start */
 	unsigned	 restarts;
 	char		 last_exit[CHILD_EXIT_MAX];
+	char		 closed_why[CHILD_EXIT_MAX];	/* CHILD_ENDING: what became of its channel */
 	struct event	*timer;		/* start again; or: has been silent for too long */
 	struct confsend	*confsend;	/* a configuration that is being sent */
 	bool		 verdict_due;	/* it has a whole configuration and owes OK or BAD */

@@ -64,7 +64,7 @@ in_() { # NAME COMMAND...
 }
 
 link() { # HOST ADDRESS/LEN HOST ADDRESS/LEN: a veth pair, named after the other end
-	ip link add "$3" netns "$1" type veth peer name "$1" netns "$3"
+	ip link add name "$3" netns "$1" type veth peer name "$1" netns "$3"
 	ip -n "$1" addr add "$2" dev "$3"
 	ip -n "$3" addr add "$4" dev "$1"
 	ip -n "$1" link set dev "$3" up
