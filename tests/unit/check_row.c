@@ -105,7 +105,6 @@ static const struct {
 	{ "type 0", -1, 4, { 1, 'a', 0, 1 } },
 	{ "type 4", -1, 4, { 1, 'a', 4, 1 } },
 	{ "a string beyond the end", -1, 6, { 1, 'a', ROW_STR, 0, 2, 'x' } },
-	{ "a string of 1025", -1, 6, { 1, 'a', ROW_STR, 4, 1, 'x' } },
 	{ "a string with any bytes", 1, 7, { 1, 'a', ROW_STR, 0, 2, 0, 0xff } },
 	{ "a number of 7 bytes", -1, 10, { 1, 'a', ROW_UINT, 1, 2, 3, 4, 5, 6, 7 } },
 };
@@ -115,6 +114,17 @@ START_TEST(malformed)
 	struct row_field f;
 
 	ck_assert_msg(walk(rows[_i].bytes, rows[_i].len, &f) == rows[_i].result, "%s", rows[_i].what);
+}
+END_TEST
+
+START_TEST(string_too_long)
+{
+	uint8_t row[5 + 1025] = { 1, 'a', ROW_STR, 4, 0 };
+	struct row_field f;
+
+	ck_assert_int_eq(walk(row, 5 + 1024, &f), 1);
+	row[4] = 1;
+	ck_assert_int_eq(walk(row, sizeof(row), &f), -1);
 }
 END_TEST
 
@@ -200,6 +210,7 @@ main(void)
 	tcase_add_test(tc, round_trip);
 	tcase_add_test(tc, truncated);
 	tcase_add_loop_test(tc, malformed, 0, sizeof(rows) / sizeof(rows[0]));
+	tcase_add_test(tc, string_too_long);
 	tcase_add_test(tc, offset_beyond_the_end);
 	tcase_add_loop_test(tc, long_text_is_cut, 0, 4);
 	tcase_add_test(tc, full);

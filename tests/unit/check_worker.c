@@ -558,6 +558,7 @@ static const struct {
 	{ "generation 0", { "dataplane", "-g", "0", "-l", "info" } },
 	{ "a generation that is no number", { "dataplane", "-g", "1x", "-l", "info" } },
 	{ "a negative one", { "dataplane", "-g", "-1", "-l", "info" } },
+	{ "a generation behind a blank", { "dataplane", "-g", " 1", "-l", "info" } },
 	{ "one too large", { "dataplane", "-g", "4294967296", "-l", "info" } },
 	{ "no level", { "dataplane", "-g", "1" } },
 	{ "an unknown level", { "dataplane", "-g", "1", "-l", "loud" } },
