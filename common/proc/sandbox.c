@@ -54,17 +54,30 @@ static const int sanitizer_syscalls[] = {
 };
 static const bool limit_memory = false;	/* terabytes of shadow are reserved */
 
-/* The leak checker traces its own process, which no worker may; the unit tests run the same code under it. */
+static bool confined;
+
+/* The leak checker traces its own process, which no worker may; what is not confined goes on being checked. */
 int	__lsan_is_turned_off(void);
 
 int
 __lsan_is_turned_off(void)
 {
-	return 1;
+	return confined;
+}
+
+static void
+note_confined(void)
+{
+	confined = true;
 }
 #else
 static const int sanitizer_syscalls[] = { -1 };
 static const bool limit_memory = true;
+
+static void
+note_confined(void)
+{
+}
 #endif
 
 /* Debian 12's headers know the first two ABIs of Landlock; the kernel's documentation has the others. */
@@ -326,4 +339,5 @@ sandbox_enter(const struct sandbox *s)
 	set_process();
 	enter_landlock(s->files);
 	enter_filter(s->syscalls);
+	note_confined();
 }
