@@ -7,6 +7,8 @@
 #define CONTROL_VECS	8u
 #define KEY_PACKETS	(1ull << 22)	/* packets under one key: well below what ngtcp2 and AES-GCM bear */
 #define BLOCKED_NS	NS_PER_MS
+#define GRID_NS		NS_PER_MS	/* deadlines are rounded up to these */
+#define GRID_PACED_NS	(100 * NS_PER_US)
 #define ROUNDS_MAX	64u		/* of a send quantum each: others get their turn */
 
 /* Packets lie here on their way to the socket; one connection writes at a time. */
@@ -228,6 +230,8 @@ conn_write(struct conn *c)
 		ngtcp2_conn_update_pkt_tx_time(c->q, ts);
 		if (more == 0)
 			return;
+		/* While that was sent its time has often passed: a timer would come much later. */
+		ts = c->dp->now_ns = clock_ns();
 	}
 }
 
@@ -253,12 +257,30 @@ conn_write_close(struct conn *c)
 		    (size_t)n);
 }
 
+/* Whether data waits for its time and for nothing else. */
+static bool
+is_paced(const struct conn *c)
+{
+	bool waits = c->nstage > 0 || (c->sched != NULL && !sched_empty(c->sched)) ||
+	    (c->out.sent < c->out.end && !c->blocked);
+
+	return waits && ngtcp2_conn_get_cwnd_left2(c->q) > 0;
+}
+
+/*
+ * To set a timer costs more than to write ten packets where the clock is a hypervisor's. Pacing needs a tenth of a
+ * millisecond; an acknowledgement or a loss timer, which for a peer nearby would come every 50 us, can wait
+ * for the next whole one.
+ */
 static void
 arm(struct conn *c)
 {
 	uint64_t now = c->dp->now_ns, at = ngtcp2_conn_get_expiry2(c->q), session = session_deadline(&c->session);
+	uint64_t grid = is_paced(c) ? GRID_PACED_NS : GRID_NS;
 
-	if (session < at)
+	if (at < session)
+		at = (at + grid - 1) / grid * grid;
+	else
 		at = session;
 	if (c->sock->blocked && at < now + BLOCKED_NS)
 		at = now + BLOCKED_NS;	/* nothing can be sent: its own event tells when */
