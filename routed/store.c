@@ -26,8 +26,8 @@ static const char *const sql[STATEMENT_COUNT] = {
 	[PUT_ADDR] = "INSERT INTO address VALUES (?,?,?,?,?,?,?,?)",
 	[DEL_PREFIXES] = "DELETE FROM prefix WHERE node_id = ?",
 	[PUT_PREFIX] = "INSERT OR IGNORE INTO prefix VALUES (?,?,?,?)",
-	[GET_PEERS] = "SELECT node_id, membership, first_seen, last_seen, down_reason, rtt_us, rtt_min_us,"
-	    " loss_permille FROM peer WHERE membership IS NOT NULL",
+	[GET_PEERS] = ("SELECT node_id, membership, first_seen, last_seen, down_reason, rtt_us, rtt_min_us,"
+	    " loss_permille FROM peer WHERE membership IS NOT NULL"),
 	[GET_ADDRS] = "SELECT node_id, family, addr, port, last_ok, last_failed, failures, reason FROM address",
 };
 
