@@ -95,6 +95,13 @@ add_vpn(struct confsend *cs, const struct setup *s)
 
 	if (!s->conf->vpn.configured)
 		return;
+	/* What the authority gave this node lies behind it: packets for that are to be taken. */
+	for (unsigned i = 0; i < s->keys->membership.nprefixes; i++) {
+		struct pm_conf_peer_prefix *own = &add(cs, PM_CONF_PEER_PREFIX, -1)->conf_peer_prefix;
+
+		memcpy(own->node_id, s->keys->node_id, NODE_ID_LEN);
+		own->prefix = s->keys->membership.prefixes[i];
+	}
 	add(cs, PM_CONF_VPN, -1)->conf_vpn = s->vpn;
 	m = add(cs, PM_CONF_TUN, s->tun.fd);
 	m->conf_tun.vnet_hdr = s->tun.vnet_hdr;

@@ -127,7 +127,7 @@ prefix_item(uint8_t id, struct record_prefix p)
 }
 
 static const struct record_prefix net4 = { 4, 24, { 10, 77, 2 } }, host2 = { 4, 32, { 10, 77, 0, 2 } },
-    host3 = { 4, 32, { 10, 77, 0, 3 } };
+    host3 = { 4, 32, { 10, 77, 0, 3 } }, behind = { 4, 24, { 192, 168, 5 } };
 
 static void
 begin_conf(void)
@@ -164,6 +164,7 @@ configure(void)
 	conf_item(prefix_item(2, host2), -1);
 	conf_item(prefix_item(2, net4), -1);
 	conf_item(prefix_item(3, host3), -1);
+	conf_item(prefix_item(1, behind), -1);
 	m.conf_vpn.mtu = 1380;
 	m.conf_vpn.addr4 = (struct record_prefix){ 4, 16, { 10, 77, 0, 1 } };
 	m.conf_vpn.addr6.family = 6;
@@ -722,6 +723,30 @@ START_TEST(in_coalesced)
 }
 END_TEST
 
+/* A network behind this node: its packets go out, packets for it come in. */
+START_TEST(network_behind)
+{
+	static uint8_t p[65536];
+	struct vnet_hdr h;
+	size_t len = build(buf, &ping4, false);
+
+	memcpy(buf + 12, (uint8_t[]){ 192, 168, 5, 7 }, 4);
+	ref_ip4_checksum(buf);
+	write_super(buf, len, (struct vnet_hdr){ 0 });
+	ck_assert_uint_eq(nframes, 2);
+	dp_open(1, 2, "vpn");
+	len = from_peer(buf, ping4, 2, false);
+	memcpy(buf + 16, (uint8_t[]){ 192, 168, 5, 9 }, 4);
+	ref_ip4_checksum(buf);
+	dp_unit(1, 0, buf, len);
+	ck_assert_uint_eq(read_tun(&h, p), len);
+	/* But no peer may say that it is from there. */
+	memcpy(buf + 12, (uint8_t[]){ 192, 168, 5, 7 }, 4);
+	dp_unit(1, 0, buf, len);
+	ck_assert_uint_eq(COUNTED(VPND_IN_DROP_SOURCE), 1);
+}
+END_TEST
+
 static const struct {
 	const char *what;
 	uint8_t from;		/* whose stream */
@@ -978,6 +1003,7 @@ main(void)
 	tcase_add_test(tc, out_full);
 	tcase_add_test(tc, in_one);
 	tcase_add_test(tc, in_coalesced);
+	tcase_add_test(tc, network_behind);
 	tcase_add_loop_test(tc, in_spoofed, 0, sizeof spoofs / sizeof spoofs[0]);
 	tcase_add_test(tc, in_malformed);
 	tcase_add_test(tc, in_fragments);
