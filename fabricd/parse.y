@@ -204,6 +204,8 @@ include(const struct lex_token *path)
 {
 	const char *why;
 
+	if (path->text[0] != '/')	/* a reload reads it from another directory */
+		return confset_fail(&set, path, "\"%s\" is not an absolute path", path->text);
 	if (!may_include)
 		return confset_fail(&set, path, "\"%s\": files cannot be included here", path->text);
 	if (lex_include(lexer, path->text, &why) == -1)

@@ -172,10 +172,22 @@ fixed_part(const struct conf *now, const struct conf *next)
 	return NULL;
 }
 
+/* A certificate may be a new one; who this node is, and to whom it belongs, is what its sessions have proven. */
+static const char *
+fixed_identity(const struct keys *now, const struct keys *next)
+{
+	if (memcmp(now->node_id, next->node_id, sizeof(now->node_id)) != 0)
+		return "the node's key";
+	if (memcmp(now->authority, next->authority, sizeof(now->authority)) != 0)
+		return "the authority";
+	return strcmp(now->membership.tenant, next->membership.tenant) != 0 ? "the tenant" : NULL;
+}
+
 static struct setup *
 read_setup(struct fabricd *d, char err[CONF_ERR_MAX])
 {
 	struct conf *conf = fabricd_read_conf(d, err);
+	struct setup *next;
 	const char *fixed;
 
 	if (conf == NULL)
@@ -185,7 +197,14 @@ read_setup(struct fabricd *d, char err[CONF_ERR_MAX])
 		conf_free(conf);
 		return NULL;
 	}
-	return setup_new(conf, d->setup, d->root, err);
+	if ((next = setup_new(conf, d->setup, d->root, err)) == NULL)
+		return NULL;
+	if ((fixed = fixed_identity(d->setup->keys, next->keys)) != NULL) {
+		snprintf(err, CONF_ERR_MAX, "%s has changed, which needs a new start", fixed);
+		setup_free(next);
+		return NULL;
+	}
+	return next;
 }
 
 void

@@ -313,35 +313,56 @@ setup_retire(const struct setup *s, const struct setup *keep)
 			rtnl_address(s->tun.ifindex, addrs[i], false);
 }
 
+/* A kernel without IPv6, or with it turned off, still carries IPv4. */
+static bool
+forgive_ipv6(const struct record_prefix *p)
+{
+	return p->family == 6 && (errno == EOPNOTSUPP || errno == EACCES || errno == EAFNOSUPPORT || errno == EPERM);
+}
+
 static int
-add_all(const struct setup *s, const struct setup *old, char err[CONF_ERR_MAX])
+add_addresses(const struct setup *s, const struct setup *old, char err[CONF_ERR_MAX])
 {
 	const struct record_prefix *addrs[2] = { &s->vpn.addr4, &s->vpn.addr6 };
 	char text[CONF_ADDR_MAX];
 
-	if (rtnl_link(s->tun.ifindex, s->vpn.mtu, TXQLEN) == -1) {
-		snprintf(err, CONF_ERR_MAX, "interface %s: %s", s->vpn.ifname, strerror(errno));
+	for (unsigned i = 0; i < 2; i++) {
+		if (addrs[i]->family == 0 || has_address(old, s, addrs[i]) ||
+		    rtnl_address(s->tun.ifindex, addrs[i], true) == 0)
+			continue;
+		if (forgive_ipv6(addrs[i])) {
+			log_warn("interface %s has no IPv6", s->vpn.ifname);
+			continue;
+		}
+		snprintf(err, CONF_ERR_MAX, "interface %s address %s: %s", s->vpn.ifname,
+		    conf_prefix_str(text, addrs[i]), strerror(errno));
 		return -1;
 	}
-	for (unsigned i = 0; i < 2; i++)
-		if (addrs[i]->family != 0 && !has_address(old, s, addrs[i]) &&
-		    rtnl_address(s->tun.ifindex, addrs[i], true) == -1) {
-			/* A kernel without IPv6 still carries IPv4. */
-			if (addrs[i]->family == 6 && (errno == EOPNOTSUPP || errno == EACCES || errno == EAFNOSUPPORT)) {
-				log_warn("interface %s has no IPv6", s->vpn.ifname);
-				continue;
-			}
-			snprintf(err, CONF_ERR_MAX, "interface %s address %s: %s", s->vpn.ifname,
-			    conf_prefix_str(text, addrs[i]), strerror(errno));
-			return -1;
-		}
-	for (size_t i = 0; i < s->nroutes; i++)
-		if (!has_route(old, s, &s->routes[i]) && rtnl_route(s->tun.ifindex, &s->routes[i], true) == -1) {
-			snprintf(err, CONF_ERR_MAX, "route to %s: %s", conf_prefix_str(text, &s->routes[i]),
-			    strerror(errno));
-			return -1;
-		}
 	return 0;
+}
+
+static int
+add_routes(const struct setup *s, const struct setup *old, char err[CONF_ERR_MAX])
+{
+	char text[CONF_ADDR_MAX];
+
+	for (size_t i = 0; i < s->nroutes; i++) {
+		if (has_route(old, s, &s->routes[i]) || rtnl_route(s->tun.ifindex, &s->routes[i], true) == 0 ||
+		    forgive_ipv6(&s->routes[i]))
+			continue;
+		snprintf(err, CONF_ERR_MAX, "route to %s: %s", conf_prefix_str(text, &s->routes[i]), strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int
+add_all(const struct setup *s, const struct setup *old, char err[CONF_ERR_MAX])
+{
+	if (rtnl_link(s->tun.ifindex, s->vpn.mtu, TXQLEN) == 0)
+		return add_addresses(s, old, err) == -1 || add_routes(s, old, err) == -1 ? -1 : 0;
+	snprintf(err, CONF_ERR_MAX, "interface %s: %s", s->vpn.ifname, strerror(errno));
+	return -1;
 }
 
 int

@@ -114,6 +114,9 @@ bad_reload() { # WHAT EXPECTED SED-COMMAND
 	t "and nothing has changed ($1)" unchanged
 	printf '%s\n' "$GOOD" >"$CONF"
 }
+"$FABRICCTL" node init --name na -d "$W/na2" >/dev/null
+"$FABRICCTL" authority sign "$W/na2/node.req" --roles relay --tenant acme --expires 1d -d "$W/authority" -o "$W/na2/node.cert" >/dev/null
+"$FABRICCTL" authority sign "$W/na/node.req" --roles relay --tenant zork --expires 1d -d "$W/authority" -o "$W/zork.cert" >/dev/null
 lines=$(wc -l <"$CONF")
 bad_reload 'a word that is none' "fabricd.conf:$((lines + 1)): unknown word \"frob\"" "\$a frob on"
 bad_reload 'a number out of its range' 'fabricd.conf:[0-9]+: "99" is not within 1280 and 9000' 's/mtu 1400/mtu 99/'
@@ -122,6 +125,8 @@ bad_reload 'a key that is not there' 'nokey: No such file' 's,/node.key,/nokey,'
 bad_reload 'another directory' '"directory" has changed' 's,(directory log ").*(")$,\1/tmp/elsewhere\2,'
 bad_reload 'another user' '"user" has changed' 's/user vpnd 64003/user vpnd 64099/'
 bad_reload 'an interface that cannot be' 'interface lo: ' 's/interface fab0/interface lo/'
+bad_reload 'another key' "the node's key has changed" "s,$W/na/node.(key|cert),$W/na2/node.\\1,"
+bad_reload 'another tenant' 'the tenant has changed' "s,$W/na/node.cert,$W/zork.cert,"
 sed -i 's/mtu 1400/mtu 99/' "$CONF"
 kill -HUP "$(fabricd_pid)"
 t 'SIGHUP with a bad file: logged with its line' logged 'reload failed, nothing has changed: .*fabricd.conf:[0-9]+: "99"'
@@ -174,6 +179,17 @@ sleep 0.5
 t 'changes on the own interface are no news' eval '[ "$(grep -c "addresses or routes have changed" "$FLOG")" -eq '"$n"' ]'
 ctl na reload
 
+# The dataplane has its key certified for ten seconds, and again after two thirds of that; at once with a new certificate.
+delegations() { grep -c 'debug: worker=dataplane delegation serial=' "$FLOG"; }
+more_delegations() { [ "$(delegations)" -gt "$1" ]; }
+sed -i "s,certificate .*,&\n delegation 10 s,; s/^log level.*/log level debug/" "$CONF"
+n=$(delegations)
+ctl na reload
+t 'a delegation is renewed with the reload' wait_for 2 more_delegations "$n"
+t 'and before it ends' wait_for 9 more_delegations $((n + 1))
+cp "$W/good.conf" "$CONF"
+ctl na reload && ctl na log debug
+
 # --- the control sockets --------------------------------------------------------------------------
 
 RW=$W/na/run/fabricd.sock RO=$W/na/run/fabricd.ro.sock
@@ -218,6 +234,21 @@ stop na
 t 'SIGTERM: no process is left' eval 'for p in $P; do gone $p || exit 1; done'
 t 'SIGTERM: no interface, no socket, no pid file is left' eval '! in_ na ip link show fab0 && [ -z "$(ls -A "$W/na/run")" ]'
 t 'SIGTERM: that was an orderly end' eval 'tail -n 1 "$FLOG" | grep -q "has stopped" && ! grep -q "did not stop" "$FLOG"'
+
+start_na
+P=$(pids)
+{ kill -9 "$(fabricd_pid)"; wait "$(fabricd_pid)"; } 2>/dev/null
+t 'kill -9 of fabricd itself: no worker, no interface is left' eval 'wait_for 3 gone $(echo $P | cut -d" " -f1) && for p in $P; do wait_for 3 gone $p || exit 1; done; ! in_ na ip link show fab0'
+start_na
+t 'and it starts again' wait_for 5 healthy
+stop na
+in_ na sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+echo "peer \"nb\" { id $(printf 'b%.0s' {1..64}) prefix fd99::/64 prefix 10.9.0.0/16 }" >>"$CONF"
+start_na
+t 'without IPv6 it carries IPv4' eval 'wait_for 5 healthy && in_ na ip route show 10.9.0.0/16 | grep -q fab0'
+stop na
+in_ na sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0
+cp "$W/good.conf" "$CONF"
 
 # A daemon, by the rc.d script.
 sed "s#@sbindir@#$ROOT/$FABRIC_O/fabricd#" "$ROOT/etc/rc.d/fabricd" >"$W/rc"

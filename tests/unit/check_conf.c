@@ -189,6 +189,7 @@ static const struct {
 	{ "a = \"x\"\na = \"y\"\n" BASE, "c:2: macro \"a\" is defined twice" },
 	{ "a-b = \"x\"\n" BASE, "c:1: \"a-b\" is no name for a macro" },
 	{ BASE "include \"/etc/passwd\"\n", "c:3: \"/etc/passwd\": files cannot be included here" },
+	{ BASE "include \"x.conf\"\n", "c:3: \"x.conf\" is not an absolute path" },
 	/* twice */
 	{ BASE "node \"m\" {}\n", "c:3: \"node\" is given twice" },
 	{ "node \"n\" { key /a\nkey /b }\n", "c:2: \"key\" is given twice" },
