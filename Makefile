@@ -81,6 +81,9 @@ $(O)/%.o: %.c config.mk
 	$(SAY) CC $@
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# A fuzz target's entry points are declared by nobody.
+$(O)/tests/fuzz/%.o: WARN += -Wno-missing-prototypes
+
 $(O)/%.o: $(O)/%.c config.mk
 	$(SAY) CC $@
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-shadow -Wno-missing-prototypes -MMD -MP -c -o $@ $<
