@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <ctype.h>
+#include <search.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,12 @@ confset_fail(struct confset *s, const struct lex_token *t, const char *fmt, ...)
 	return -1;
 }
 
+static void
+free_nothing(void *p)
+{
+	(void)p;
+}
+
 int
 confset_init(struct confset *s, const char *name, char *err)
 {
@@ -37,6 +44,15 @@ confset_init(struct confset *s, const char *name, char *err)
 	s->err = err;
 	s->conf = conf_new();
 	return s->conf == NULL ? -1 : 0;
+}
+
+void
+confset_clear(struct confset *s)
+{
+	tdestroy(s->ids, free_nothing);
+	tdestroy(s->names, free_nothing);
+	tdestroy(s->prefixes, free);
+	s->ids = s->names = s->prefixes = NULL;
 }
 
 int
@@ -375,36 +391,52 @@ confset_session_end(struct confset *s, const struct lex_token *end)
 	return 0;
 }
 
+/* Peers in their trees; a thousand of them with a dozen prefixes each would take seconds in lists. */
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct conf_peer *)a)->name, ((const struct conf_peer *)b)->name);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	return memcmp(((const struct conf_peer *)a)->id, ((const struct conf_peer *)b)->id, NODE_ID_LEN);
+}
+
 int
 confset_peer(struct confset *s, const struct lex_token *name)
 {
 	struct conf *c = s->conf;
-	const struct conf_peer *o;
+	void *found;
 
 	s->block = 0;
-	TAILQ_FOREACH(o, &c->peers, entry)
-		if (strcmp(o->name, name->text) == 0)
-			return confset_fail(s, name, "peer \"%s\" is given twice", name->text);
 	if (c->npeers == CONF_PEERS_MAX)
 		return confset_fail(s, name, "peer \"%s\" is one too many: %u at most", name->text, CONF_PEERS_MAX);
 	if ((s->peer = calloc(1, sizeof(*s->peer))) == NULL)
 		return confset_fail(s, name, "out of memory");
 	TAILQ_INSERT_TAIL(&c->peers, s->peer, entry);
 	c->npeers++;
-	return name_copy(s, s->peer->name, RECORD_NAME_MAX, name, true);
+	if (name_copy(s, s->peer->name, RECORD_NAME_MAX, name, true) == -1)
+		return -1;
+	if ((found = tsearch(s->peer, &s->names, by_name)) == NULL)
+		return confset_fail(s, name, "out of memory");
+	if (*(struct conf_peer **)found != s->peer)
+		return confset_fail(s, name, "peer \"%s\" is given twice", name->text);
+	return 0;
 }
 
 int
 confset_peer_id(struct confset *s, const struct lex_token *t)
 {
-	const struct conf_peer *o;
-	uint8_t id[NODE_ID_LEN];
+	struct conf_peer **found;
 
-	if (hex_decode(id, sizeof(id), t->text) == -1)
+	if (hex_decode(s->peer->id, NODE_ID_LEN, t->text) == -1)
 		return confset_fail(s, t, "\"%s\" is no node id: 64 hexadecimal digits", t->text);
-	if ((o = conf_peer_by_id(s->conf, id)) != NULL)
-		return confset_fail(s, t, "\"%s\" is the id of peer \"%s\" already", t->text, o->name);
-	memcpy(s->peer->id, id, sizeof(id));
+	if ((found = tsearch(s->peer, &s->ids, by_id)) == NULL)
+		return confset_fail(s, t, "out of memory");
+	if (*found != s->peer)
+		return confset_fail(s, t, "\"%s\" is the id of peer \"%s\" already", t->text, (*found)->name);
 	s->peer->has_id = true;
 	return 0;
 }
@@ -458,22 +490,44 @@ prefix_exact(struct confset *s, struct record_prefix *p, const struct lex_token 
 	return 0;
 }
 
+struct owned_prefix {
+	struct record_prefix	prefix;
+	const struct conf_peer	*owner;
+};
+
+static int
+by_prefix(const void *a, const void *b)
+{
+	const struct record_prefix *p = &((const struct owned_prefix *)a)->prefix;
+	const struct record_prefix *q = &((const struct owned_prefix *)b)->prefix;
+
+	if (p->family != q->family)
+		return p->family < q->family ? -1 : 1;
+	if (p->len != q->len)
+		return p->len < q->len ? -1 : 1;
+	return memcmp(p->addr, q->addr, sizeof(p->addr));
+}
+
 int
 confset_peer_prefix(struct confset *s, const struct lex_token *t)
 {
-	const struct conf_peer *o;
-	struct record_prefix p;
+	struct owned_prefix *mine = calloc(1, sizeof(*mine)), **found;
 
-	if (prefix_exact(s, &p, t) == -1)
+	if (mine == NULL)
+		return confset_fail(s, t, "out of memory");
+	mine->owner = s->peer;
+	if (prefix_exact(s, &mine->prefix, t) == -1) {
+		free(mine);
 		return -1;
-	TAILQ_FOREACH(o, &s->conf->peers, entry)
-		for (unsigned i = 0; i < o->nprefixes; i++)
-			if (prefix_equal(&o->prefixes[i], &p))
-				return confset_fail(s, t, "prefix \"%s\" belongs to peer \"%s\" already", t->text,
-				    o->name);
+	}
+	if ((found = tsearch(mine, &s->prefixes, by_prefix)) == NULL || *found != mine) {
+		free(mine);
+		return found == NULL ? confset_fail(s, t, "out of memory") :
+		    confset_fail(s, t, "prefix \"%s\" belongs to peer \"%s\" already", t->text, (*found)->owner->name);
+	}
 	if (s->peer->nprefixes == CONF_PREFIXES_MAX)
 		return confset_fail(s, t, "prefix \"%s\" is one too many: %u at most", t->text, CONF_PREFIXES_MAX);
-	s->peer->prefixes[s->peer->nprefixes++] = p;
+	s->peer->prefixes[s->peer->nprefixes++] = mine->prefix;
 	return 0;
 }
 

@@ -19,11 +19,14 @@ struct confset {
 	const char	*name;		/* of the main file */
 	char		*err;		/* CONF_ERR_MAX */
 	uint32_t	 once, block;	/* bits that were seen */
+	void		*ids, *names, *prefixes;	/* search trees over all peers, by what must differ */
 };
 
 int	confset_init(struct confset *, const char *name, char *err);
 int	confset_fail(struct confset *, const struct lex_token *, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
+/* What was only needed while parsing; the configuration stays. */
+void	confset_clear(struct confset *);
 /* After the whole text: what must be there is there. */
 int	confset_finish(struct confset *, const struct lex_token *end);
 

@@ -242,6 +242,7 @@ parse(const char *name, const char *text, size_t len, char err[CONF_ERR_MAX])
 		confset_fail(&set, &last, "the text is nested too deep");
 	if (conf == NULL)
 		conf_free(set.conf);
+	confset_clear(&set);
 	set.conf = NULL;
 	lex_free(lexer);
 	lexer = NULL;
