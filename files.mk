@@ -2,7 +2,8 @@
 objs = $(patsubst %.c,%.o,$(wildcard $(1)/*.c))
 
 COMMON_OBJS = $(call objs,common/base) $(call objs,common/wire) $(call objs,common/fabric) $(call objs,common/proc) \
-	common/crypto/crypto.o common/crypto/identity.o
+	common/crypto/crypto.o common/crypto/identity.o common/crypto/aead.o common/crypto/noise.o \
+	common/crypto/seal.o
 KEYFILE_OBJS = common/crypto/keyfile.o common/crypto/armour.o
 # A program that links this as well holds no TLS: see the file.
 NOTLS = $(O)/common/crypto/notls.o
