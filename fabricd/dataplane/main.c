@@ -12,9 +12,9 @@
 
 /* Beyond what every worker may do. */
 static const int syscalls[] = {
-	SYS_recvmmsg, SYS_recvmsg, SYS_sendmsg,	/* UDP, and SCM_RIGHTS on the channels */
+	SYS_recvmmsg,
 	SYS_setsockopt, SYS_getsockopt, SYS_getsockname,	/* a socket that a new configuration brings */
-	SYS_fcntl, SYS_getrandom, SYS_timerfd_create,
+	SYS_timerfd_create, SYS_timerfd_settime,
 	-1
 };
 

@@ -19,9 +19,9 @@ declare -A UID_OF=([dataplane]=64001 [routed]=64002 [vpnd]=64003 [svchostd]=6400
 # The one that has network is the one that holds the sessions' sockets.
 HAS_NETWORK=dataplane
 # Every descriptor of each, by what it is. Nothing may be missing and nothing may be more.
-COMMON='eventpoll log log null null pipe pipe timerfd unix'
+COMMON='eventpoll log log null null pipe pipe unix'
 declare -A FDS=(
-	[dataplane]="$COMMON udp unix unix unix"
+	[dataplane]="$COMMON timerfd udp unix unix unix"
 	[routed]="$COMMON unix state/directory.db state/directory.db-wal"
 	[vpnd]="$COMMON unix tun"
 	[svchostd]="$COMMON unix"
@@ -56,9 +56,10 @@ is_empty_of_root() { # DIRECTORY
 
 # The descriptors of a process, each as a word, sorted. Sockets are looked up in the namespace they are of.
 inventory() { # NODE PID
-	local f target
-	for f in "/proc/$2/fd"/*; do
-		target=$(readlink "$f") || continue
+	local target inode kind
+	local -A kinds=()
+	while read -r inode kind; do kinds[$inode]=$kind; done < <(sockets "$1")
+	while read -r target; do
 		case $target in
 		/dev/null) echo null ;;
 		/dev/net/tun) echo tun ;;
@@ -66,14 +67,14 @@ inventory() { # NODE PID
 		"$W/$1/state/"*) echo "state/${target##*/}" ;;
 		anon_inode:*) target=${target#*[}; echo "${target%]}" ;;
 		pipe:*) echo pipe ;;
-		socket:*) target=${target#*[}; socket_kind "$1" "${target%]}" ;;
+		socket:*) target=${target#*[}; echo "${kinds[${target%]}]:-socket-elsewhere}" ;;
 		*) echo "$target" ;;
 		esac
-	done | sort | xargs
+	done < <(find "/proc/$2/fd" -type l -printf '%l\n') | sort | xargs
 }
-socket_kind() { # NODE INODE
-	in_ "$1" awk -v i="$2" 'FILENAME ~ /unix/ ? $7 == i : $10 == i { sub(".*/", "", FILENAME); sub("6$", "", FILENAME); print FILENAME; found = 1; exit }
-		END { if (!found) print "socket-elsewhere" }' /proc/net/unix /proc/net/udp /proc/net/udp6 /proc/net/tcp /proc/net/tcp6 /proc/net/raw
+sockets() { # NODE: "INODE KIND" a line
+	in_ "$1" awk 'FNR > 1 { k = FILENAME; sub(".*/", "", k); sub("6$", "", k); print k == "unix" ? $7 : $10, k }' \
+		/proc/net/unix /proc/net/udp /proc/net/udp6 /proc/net/tcp /proc/net/tcp6
 }
 has_exactly() { # NODE PID WORDS...
 	local want got
