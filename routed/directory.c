@@ -552,8 +552,7 @@ peer_state(const struct directory *d, const struct peer *p, uint64_t now_ns)
 
 	if (s->up && s->proof_ns != 0)
 		return now_ns < s->proof_ns + d->dead_ms * NS_PER_MS ? PEER_STATE_UP : PEER_STATE_DOWN;
-	if (!d->dataplane)
-		return PEER_STATE_DOWN;
+	/* Without a dataplane neither is so. */
 	return s->up || p->told_dial ? PEER_STATE_CONNECTING : PEER_STATE_DOWN;
 }
 

@@ -420,6 +420,9 @@ START_TEST(request_limits)
 	ck_assert_int_eq(http_request(buf, HTTP_REQUEST_MAX), HTTP_FIELDS_TOO_LARGE);
 	memcpy(buf + HTTP_REQUEST_MAX - 4, "\r\n\r\n", 4);
 	ck_assert_int_eq(http_request(buf, HTTP_REQUEST_MAX), HTTP_OK);
+	memset(buf + HTTP_REQUEST_MAX - 4, 'a', 4);
+	memcpy(buf + HTTP_REQUEST_MAX, "\r\n\r\n", 4);
+	ck_assert_int_eq(http_request(buf, sizeof(buf)), HTTP_FIELDS_TOO_LARGE);
 	for (int fields = HTTP_FIELDS_MAX; fields <= HTTP_FIELDS_MAX + 1; fields++) {
 		n = snprintf(buf, sizeof(buf), GET HOST);
 		for (int i = 1; i < fields; i++)
@@ -432,6 +435,8 @@ START_TEST(request_limits)
 END_TEST
 
 /* --- the worker and its connections --- */
+
+#define WAIT_MS 10000	/* for what comes at once: a slow machine is no failure */
 
 static struct fake fk;
 static struct sockaddr_in at;
@@ -469,6 +474,7 @@ configure(bool with_socket)
 		ck_assert_int_eq(telemd_ops.conf_item(&fk.worker, &sock, listening()), 0);
 	ck_assert_int_eq(telemd_ops.conf_check(&fk.worker), 0);
 	telemd_ops.conf_commit(&fk.worker);
+	ck_assert_uint_eq(((struct telemd *)fk.worker.state)->conf->nsockets, 0);	/* the server's now */
 }
 
 static void
@@ -543,7 +549,7 @@ START_TEST(scrape)
 	fd = dial();
 	say(fd, GET HOST);
 	say(fd, "\r\n");
-	ck_assert(hear(fd, heard, sizeof(heard), 2000));
+	ck_assert(hear(fd, heard, sizeof(heard), WAIT_MS));
 	ck_assert_int_eq(strncmp(heard, "HTTP/1.1 200 OK\r\n", 17), 0);
 	ck_assert_ptr_nonnull(strstr(heard, "\r\nContent-Type: " OPENMETRICS_TYPE "\r\n"));
 	ck_assert_ptr_nonnull(strstr(heard, "\r\nConnection: close\r\n"));
@@ -569,7 +575,7 @@ START_TEST(refusal_arrives)
 	ck_assert_int_gt(n, HTTP_REQUEST_MAX);
 	fake_run(&fk);
 	shutdown(fd, SHUT_WR);
-	ck_assert(hear(fd, heard, sizeof(heard), 2000));
+	ck_assert(hear(fd, heard, sizeof(heard), WAIT_MS));
 	ck_assert_int_eq(strncmp(heard, "HTTP/1.1 414 ", 13), 0);
 	close(fd);
 	fake_run(&fk);
@@ -582,7 +588,7 @@ START_TEST(method_not_allowed_says_which_is)
 	int fd = dial();
 
 	say(fd, "POST /metrics HTTP/1.1\r\n" HOST "\r\n");
-	ck_assert(hear(fd, heard, sizeof(heard), 2000));
+	ck_assert(hear(fd, heard, sizeof(heard), WAIT_MS));
 	ck_assert_int_eq(strncmp(heard, "HTTP/1.1 405 Method Not Allowed\r\n", 33), 0);
 	ck_assert_ptr_nonnull(strstr(heard, "\r\nAllow: GET\r\n"));
 	close(fd);
@@ -601,10 +607,10 @@ START_TEST(others_dawdle_and_one_is_served)
 	ck_assert_uint_eq(conns(), SERVER_CONNS_MAX);
 	fd = dial();
 	say(fd, GET HOST "\r\n");
-	ck_assert(hear(fd, heard, sizeof(heard), 2000));
+	ck_assert(hear(fd, heard, sizeof(heard), WAIT_MS));
 	ck_assert_int_eq(strncmp(heard, "HTTP/1.1 200 ", 13), 0);
 	ck_assert_uint_eq(stats->counter[STAT_TELEMD_CONNS_EVICTED], 5);
-	ck_assert(hear(slow[0], heard, sizeof(heard), 100));	/* the oldest went first */
+	ck_assert(hear(slow[0], heard, sizeof(heard), WAIT_MS));	/* the oldest went first */
 	ck_assert(!hear(slow[SERVER_CONNS_MAX], heard, sizeof(heard), 100));
 	for (size_t i = 0; i < SERVER_CONNS_MAX + 4; i++)
 		close(slow[i]);
@@ -618,14 +624,13 @@ START_TEST(slow_request_times_out)
 	uint64_t begun = clock_ns();
 	int fd = dial();
 
-	while (conns() > 0 && clock_ns() < begun + 10 * NS_PER_SEC) {
+	while (conns() > 0 && clock_ns() < begun + 20 * NS_PER_SEC) {
 		ck_assert_int_ne(send(fd, "G", 1, MSG_NOSIGNAL), 0);
 		fake_run(&fk);
 		usleep(100000);
 	}
 	ck_assert_uint_eq(conns(), 0);
 	ck_assert_uint_ge(clock_ns() - begun, SERVER_REQUEST_S * NS_PER_SEC);
-	ck_assert_uint_le(clock_ns() - begun, (SERVER_REQUEST_S + 2) * NS_PER_SEC);
 	ck_assert_uint_eq(stats->counter[STAT_TELEMD_CONNS_TIMED_OUT], 1);
 	close(fd);
 }
@@ -651,13 +656,13 @@ START_TEST(reload_takes_the_address_away)
 	other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(connect(other, (struct sockaddr *)&at, sizeof(at)), -1);
 	say(fd, GET HOST "\r\n");	/* who was connected is served */
-	ck_assert(hear(fd, heard, sizeof(heard), 2000));
+	ck_assert(hear(fd, heard, sizeof(heard), WAIT_MS));
 	close(fd);
 	close(other);
 	configure(true);
 	fd = dial();
 	say(fd, GET HOST "\r\n");
-	ck_assert(hear(fd, heard, sizeof(heard), 2000));
+	ck_assert(hear(fd, heard, sizeof(heard), WAIT_MS));
 	close(fd);
 }
 END_TEST
@@ -695,7 +700,7 @@ START_TEST(counters_rows)
 	fake_request(&fk, "counters", "", 0);
 	fake_run(&fk);
 	ipc_resume(fk.supervisor.ipc);
-	while (fake_message(&fk, &fk.supervisor, &m, 1000) && m.type == PM_ROW) {
+	while (fake_message(&fk, &fk.supervisor, &m, WAIT_MS) && m.type == PM_ROW) {
 		rows++;
 		ck_assert(worker_parse(row_text(&m.row.row, "worker")) >= 0);
 		ck_assert_int_eq(strncmp(row_text(&m.row.row, "name"), "fabric_", 7), 0);
@@ -705,7 +710,7 @@ START_TEST(counters_rows)
 	ck_assert_int_eq(m.done.status, 0);
 	ck_assert_uint_eq(rows, want);
 	fake_request(&fk, "dance", "", 0);
-	ck_assert(fake_message(&fk, &fk.supervisor, &m, 1000));
+	ck_assert(fake_message(&fk, &fk.supervisor, &m, WAIT_MS));
 	ck_assert_int_eq(m.done.status, 1);
 }
 END_TEST

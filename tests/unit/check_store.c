@@ -76,6 +76,31 @@ START_TEST(remembered_address_is_a_target)
 }
 END_TEST
 
+static int
+count_rows(void *n, int columns, char **text, char **names)
+{
+	*(int *)n = atoi(text[0]);
+	return 0;
+}
+
+/* What was only configured is not left behind when it is configured no more. */
+START_TEST(only_the_seen_stay_on_disk)
+{
+	sqlite3 *db;
+	int n = -1;
+
+	bring_up();
+	restart();
+	fk.worker.ops->drain(&fk.worker, 0);
+	ck_assert_int_eq(sqlite3_open("directory.db", &db), SQLITE_OK);
+	sqlite3_exec(db, "SELECT count(*) FROM peer", count_rows, &n, NULL);
+	ck_assert_int_eq(n, 1);
+	sqlite3_exec(db, "SELECT count(*) FROM prefix", count_rows, &n, NULL);
+	ck_assert_int_eq(n, 0);
+	sqlite3_close(db);
+}
+END_TEST
+
 START_TEST(forgotten_is_gone_from_disk)
 {
 	struct procmsg up = fake_peer_up(9, "guest", fake_addr(9, 9)), down = peer_down(9, REASON_SHUTDOWN);
@@ -176,6 +201,7 @@ static const struct { const char *what, *sql; size_t peers, addrs; } bad_rows[] 
 	    " WHERE membership IS NOT NULL", 1, 1 },
 	{ "no membership", "UPDATE peer SET membership = NULL", 0, 0 },
 	{ "a membership cut short", "UPDATE peer SET membership = x'4652'", 0, 0 },
+	{ "a membership less its last byte", "UPDATE peer SET membership = substr(membership, 1, length(membership) - 1)", 0, 0 },
 	{ "a membership of text", "UPDATE peer SET membership = 'hello'", 0, 0 },
 	{ "negative numbers", "UPDATE peer SET rtt_us = -5, loss_permille = 5000", 1, 1 },
 	{ "family 5", "UPDATE address SET family = 5", 1, 0 },
@@ -262,6 +288,7 @@ add_tests(TCase *tc)
 {
 	tcase_add_test(tc, directory_outlives_routed);
 	tcase_add_test(tc, remembered_address_is_a_target);
+	tcase_add_test(tc, only_the_seen_stay_on_disk);
 	tcase_add_test(tc, forgotten_is_gone_from_disk);
 	tcase_add_test(tc, what_is_written_when);
 	tcase_add_loop_test(tc, bad_file_is_moved_aside, 0, N(bad_files));
