@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -16,6 +17,7 @@
 
 #define RESETS_PER_SEC	200u
 #define REFUSALS_PER_SEC 200u
+#define PROBE_NS	(2 * NS_PER_SEC)	/* for an answer after the machine's addresses changed */
 #define STREAM_CREDIT	(1u << 20)
 
 uint64_t
@@ -61,16 +63,23 @@ second_arm(struct dataplane *dp)
 	event_add(dp->second, &(struct timeval){ 1, 0 });
 }
 
-/* A peer's word holds as long as its records: the session ends with them. */
 static void
-expired_end(struct dataplane *dp)
+sessions_watch(struct dataplane *dp)
 {
 	uint64_t wall = clock_wall();
-	struct conn *c;
+	struct conn *c, *next;
 
-	TAILQ_FOREACH(c, &dp->conns, all)
-		if (c->session.state == SESSION_UP && wall >= c->session.peer.not_after)
-			conn_end(c, REASON_AUTH_EXPIRED);
+	for (c = TAILQ_FIRST(&dp->conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, all);
+		if (c->session.state != SESSION_UP)
+			continue;
+		if (c->probed_ns != 0 && c->session.heard_ns > c->probed_ns)
+			c->probed_ns = 0;
+		if (c->probed_ns != 0 && dp->now_ns - c->probed_ns >= PROBE_NS)
+			conn_end(c, REASON_TIMEOUT);
+		else
+			peer_renew(c, wall);
+	}
 }
 
 static void
@@ -81,7 +90,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	dp_begin(dp);
-	expired_end(dp);
+	sessions_watch(dp);
 	wports_stats(dp);
 	show_counters(dp);
 	second_arm(dp);
@@ -219,9 +228,25 @@ dp_free(struct dataplane *dp)
 void
 dp_port(struct dataplane *dp, enum worker_kind kind, int fd)
 {
+	if (kind != WORKER_ROUTED && kind != WORKER_VPND && kind != WORKER_SVCHOSTD) {
+		close(fd);	/* the others have no business here */
+		return;
+	}
 	dp_begin(dp);
 	wport_attach(dp, kind, fd);
 	dp_flush(dp);
+}
+
+/* When the first of our records ends; 0 when that cannot be read, which a peer will find out as well. */
+static uint64_t
+records_end(const struct pm_delegation *d)
+{
+	struct record m, w;
+
+	if (record_decode(&m, d->membership.p, d->membership.len) != RECORD_OK ||
+	    record_decode(&w, d->delegation.p, d->delegation.len) != RECORD_OK)
+		return 0;
+	return m.not_after < w.not_after ? m.not_after : w.not_after;
 }
 
 static int
@@ -237,6 +262,7 @@ delegation_take(struct dataplane *dp, const struct pm_delegation *d)
 	self->membership_len = d->membership.len;
 	memcpy(self->delegation, d->delegation.p, d->delegation.len);
 	self->delegation_len = d->delegation.len;
+	dp->own_not_after = records_end(d);
 	wait = d->renew_at > wall ? d->renew_at - wall : 1;
 	event_add(dp->renew, &(struct timeval){ (time_t)wait, 0 });
 	peers_redial(dp);
@@ -251,8 +277,10 @@ net_changed(struct dataplane *dp)
 
 	TAILQ_FOREACH(c, &dp->conns, all) {
 		memset(&c->local, 0, sizeof(c->local));
-		if (c->session.state == SESSION_UP)
+		if (c->session.state == SESSION_UP) {
 			session_probe(&c->session, dp->now_ns);
+			c->probed_ns = dp->now_ns;
+		}
 		conn_dirty(c);
 	}
 	peers_redial(dp);

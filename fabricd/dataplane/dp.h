@@ -86,6 +86,7 @@ struct dataplane {
 	void		*arg;
 	struct dp_conf	*conf, *next_conf;
 	struct session_self self;
+	uint64_t	 own_not_after;	/* the earlier end of self's records */
 	struct tls	*tls;
 	struct fswitch	 sw;
 	struct wport	 workers[WORKER_COUNT];

@@ -102,6 +102,7 @@ hop_up(struct session *s, void *arg)
 	c->datagram_max = conn_datagram_max(c);
 	c->datagram_told = c->datagram_max;
 	c->mtu_ns = dp->now_ns;
+	c->own_not_after = dp->own_not_after;
 	memcpy(c->port.node_id, s->peer.node_id, NODE_ID_LEN);
 	port_attach(&c->port, &dp->sw, &port_ops, PORT_SESSION, s->initiator, s->ours.max_streams,
 	    s->theirs.max_streams);

@@ -13,6 +13,8 @@
 #define BACKOFF_MIN_NS	(200 * NS_PER_MS)
 #define BACKOFF_MAX_NS	(15 * NS_PER_SEC)
 #define RACE_NS		(300 * NS_PER_MS)	/* until the next address is tried beside the first */
+#define RENEW_S		120u			/* before the records end */
+#define RENEW_AGAIN_S	20u
 #define YOUNG_NS	(10 * NS_PER_SEC)	/* a session no older than this may be one of two dialled at once */
 
 static size_t
@@ -206,8 +208,8 @@ peers_targets_forget(struct dataplane *dp)
 
 		for (p = LIST_FIRST(&dp->peers[i]); p != NULL; p = next) {
 			next = LIST_NEXT(p, entry);
-			if (p->up == NULL && p->nconns == 0)
-				continue;	/* keeps dialling until routed has spoken */
+			p->target = p->dial = false;
+			evtimer_del(p->timer);
 			peer_drop(p);
 		}
 	}
@@ -357,6 +359,31 @@ peers_redial(struct dataplane *dp)
 			timer_set(p, 0);
 		}
 	}
+}
+
+/*
+ * A session lives no longer than the records that it was proven with, of either side. Whoever dialled it dials again
+ * before that, with the records of today: the new one replaces it, and nothing is down in between.
+ */
+void
+peer_renew(struct conn *c, uint64_t wall)
+{
+	struct peer *p = c->peer;
+	uint64_t end = c->session.peer.not_after;
+	struct pm_addr to;
+
+	if (c->own_not_after != 0 && c->own_not_after < end)
+		end = c->own_not_after;
+	if (wall >= c->session.peer.not_after) {
+		conn_end(c, REASON_AUTH_EXPIRED);
+		return;
+	}
+	if (!c->session.initiator || p == NULL || p->up != c || p->ndials > 0 || p->dp->draining ||
+	    wall + RENEW_S < end || c->renewed_wall + RENEW_AGAIN_S > wall)
+		return;
+	c->renewed_wall = wall;
+	conn_remote(c, &to);
+	quic_dial(p->dp, p, &to);
 }
 
 struct port *

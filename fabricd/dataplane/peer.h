@@ -32,7 +32,7 @@ void	peers_free(struct dataplane *);
 void	peer_target(struct dataplane *, const struct pm_target *);
 void	peer_target_addr(struct dataplane *, const struct pm_target_addr *);
 void	peer_target_del(struct dataplane *, const uint8_t *node_id);
-/* routed is new: it will name its targets again; what it does not name is no target any more. */
+/* routed is new: it will name its targets again. Sessions that are up stay. */
 void	peers_targets_forget(struct dataplane *);
 
 /* May this proven connection become the session to its peer? REASON_NONE, or why not. */
@@ -43,6 +43,9 @@ bool	peer_up(struct dataplane *, struct conn *);
 void	peer_conn_gone(struct dataplane *, struct conn *);
 /* Addresses or routes of this machine changed: dial at once whoever is not up. */
 void	peers_redial(struct dataplane *);
+
+/* Each second, for a session that is up: dials anew before its records end, ends it when they have. */
+void	peer_renew(struct conn *, uint64_t wall);
 
 /* For the switch. */
 struct port *peer_port(struct fswitch *, const uint8_t *node_id);

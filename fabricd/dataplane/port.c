@@ -194,8 +194,11 @@ wport_send(struct dataplane *dp, enum worker_kind kind, const struct procmsg *m)
 	if (w->ipc == NULL || w->broken)
 		return;
 	w->dirty = true;
-	if (procmsg_send(w->ipc, m, -1) == -1)
+	/* A measurement that does not get through is followed by another; anything else would be missed. */
+	if (procmsg_send(w->ipc, m, -1) == -1 && m->type != PM_PEER_STAT) {
+		STAT_INC(DP_PORT_OVERRUN);
 		w->broken = true;
+	}
 }
 
 static void

@@ -70,6 +70,9 @@ struct conn {
 	bool		 settled_told;
 	uint64_t	 mtu_ns;	/* when datagram_max last changed */
 	uint64_t	 since_wall;
+	uint64_t	 own_not_after;	/* of the records that this side proved itself with */
+	uint64_t	 renewed_wall;	/* when it was last dialled anew for that */
+	uint64_t	 probed_ns;	/* a PING to see whether the path still is; 0: none is out */
 	uint64_t	 packets_in;	/* authentic ones, at the last look */
 	uint64_t	 key_packets;	/* packets sent at the last key update */
 	struct cid_list	 cids, tokens;	/* its entries in dp->cids and dp->tokens */

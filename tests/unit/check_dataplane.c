@@ -309,6 +309,48 @@ START_TEST(reload_keeps_sessions)
 }
 END_TEST
 
+/* The records end soon: the session is dialled anew before, with no gap, and one whose records cannot be renewed ends. */
+START_TEST(renewed_before_the_records_end)
+{
+	a.delegation_after = clock_wall() + 100;
+	start_both();
+	a.delegation_after = clock_wall() + 5000;
+	node_delegate(&a);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 2 && b.vpnd.up == 2));
+	ck_assert_uint_eq(a.vpnd.last_down_reason, REASON_DUPLICATE);
+	ck_assert_uint_eq(a.dp->nup, 1);
+	ck_assert(RUN_UNTIL(base, 2000, a.dp->nconns == 1 && b.dp->nconns == 1));
+	RUN_UNTIL(base, 2500, false);
+	ck_assert_uint_eq(a.vpnd.up, 2);	/* once is enough */
+}
+END_TEST
+
+START_TEST(ends_with_the_records)
+{
+	a.delegation_after = clock_wall() + 3;
+	start_both();
+	ck_assert(RUN_UNTIL(base, 6000, b.vpnd.down > 0 && b.vpnd.last_down_reason == REASON_AUTH_EXPIRED));
+}
+END_TEST
+
+/* After a change of addresses a session that hears nothing is not waited for. */
+START_TEST(probed_after_a_change_of_addresses)
+{
+	struct procmsg m = { .type = PM_NET_CHANGED };
+
+	a.session.dead_ms = 60000;
+	start_both();
+	dp_message(a.dp, &m);
+	RUN_UNTIL(base, 3500, false);
+	ck_assert_uint_eq(a.vpnd.down, 0);
+	event_del(b.dp->socks[0]->read);
+	dp_message(a.dp, &m);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.down == 1));
+	event_add(b.dp->socks[0]->read, NULL);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 2));
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -316,7 +358,8 @@ suite(void)
 		session_comes_up, streams_carry_both_ways, refusals_of_streams, close_ends_both_ends,
 		killed_and_back, dialler_killed_and_back, both_dial_at_once, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
-		slow_worker, reload_keeps_sessions,
+		slow_worker, reload_keeps_sessions, renewed_before_the_records_end, ends_with_the_records,
+		probed_after_a_change_of_addresses,
 	};
 	Suite *s = suite_create("dataplane");
 	TCase *tc = tcase_create("pair");
