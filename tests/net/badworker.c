@@ -117,6 +117,18 @@ verdict(void)
 		say_type(PM_CONF_OK);
 }
 
+/* A key that is one (RFC 8032, 7.1, test 1), more often than anybody needs. */
+static void
+flood_delegate(void)
+{
+	static const struct procmsg m = { .type = PM_DELEGATE, .delegate = { PURPOSE_SESSION, {
+		0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
+		0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a } } };
+
+	for (unsigned i = 0; i < 1000; i++)
+		say(&m);
+}
+
 /* What makes it a worker that was taken over. */
 static void
 misbehave(void)
@@ -140,6 +152,8 @@ misbehave(void)
 		say(&row);
 	if (take("delegate"))
 		say(&delegate);
+	if (take("delegate-flood"))
+		flood_delegate();
 	if (take("descriptor"))
 		say_with_fd(&log);
 	if (take("worker-message"))

@@ -144,6 +144,23 @@ t 'reload: without a vpn block there is no interface' eval 'ctl na reload && ! i
 cp "$W/good.conf" "$CONF"
 t 'reload: back to the first one' eval 'ctl na reload && in_ na ip addr show fab0 | grep -q 10.77.0.1/16 && healthy'
 
+awk 'BEGIN { for (i = 1; i <= 1024; i++) { printf "peer \"p%d\" {\nid %064x\n", i, i
+	for (j = 0; j < 4; j++) printf "address 10.0.1.1 port %d\n", 5000 + j
+	for (j = 100; j < 116; j++) printf "prefix 10.%d.%d.%d/32\n", j, i / 256, i % 256
+	print "}" } }' >>"$CONF"
+t 'reload: 1024 peers, more than any channel holds at once' eval 'ctl na reload && [ "$(in_ na ip route | grep -c "proto 250")" -eq 16384 ]'
+t 'fabricctl show config has all of it' eval '[ "$(ctl na show config | grep -c "prefix ")" -eq 16384 ]'
+killed_with_peers() { # a worker that has to be told all of that again
+	local g
+	g=$(field vpnd generation)
+	kill -9 "$(field vpnd pid)"
+	wait_for 5 runs_as vpnd $((g + 1)) && [ "$(ctl na show vpn | wc -l)" -gt 16384 ]
+}
+t 'a new worker is told all of it' killed_with_peers
+cp "$W/good.conf" "$CONF"
+t 'reload: and nobody again' eval 'ctl na reload && [ "$(in_ na ip route | grep -c "proto 250")" -eq 0 ] && [ "$(ctl na show config | grep -c "prefix ")" -eq 0 ]'
+P=$(pids)
+
 # --- logs -----------------------------------------------------------------------------------------
 
 for w in fabricd $WORKERS; do mv "$W/na/log/$w.log" "$W/na/log/$w.log.1"; done
@@ -319,6 +336,12 @@ t 'a delegation for a key that is none' misbehaves dataplane delegate 'it sent D
 t 'a descriptor' misbehaves svchostd descriptor 'it sent a descriptor with LOG'
 t 'a message between workers' misbehaves dataplane worker-message 'it sent PEER_DOWN while running'
 t 'a channel that it closes while it lives on' misbehaves telemd close 'its control channel: the other side is gone'
+ctl na log debug
+n=$(delegations)
+echo delegate-flood >"$LE/dataplane.mode"
+sleep 1.5
+n=$(($(delegations) - n))
+t "certifying is limited in rate ($n of 1000 requests)" [ "$n" -ge 10 -a "$n" -le 13 ]
 at_start() { # WORKER MODE REASON: at its next start
 	local g
 	g=$(field "$1" generation)
