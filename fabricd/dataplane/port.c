@@ -9,7 +9,9 @@
 
 #define MTU_SETTLED_NS	(5ull * 1000 * 1000 * 1000)	/* path MTU discovery gives up a probe well before */
 
-#define DATA_BACKLOG_MAX (256u * 1024)	/* beyond this a channel has room for control frames only */
+/* Beyond this a channel has room for the urgent classes only, and beyond that for control frames only. */
+#define DATA_BACKLOG_OTHER (192u * 1024)
+#define DATA_BACKLOG_MAX (384u * 1024)
 
 #define WPORT_OF(ptr) ((struct wport *)(void *)((char *)(ptr) - offsetof(struct wport, port)))
 
@@ -36,7 +38,8 @@ port_data(struct port *p, const struct stream_end *out, unsigned class, const st
 	uint8_t hdr[FRAME_HEADER_MAX + 24], *to;
 	size_t hdr_len = frame_data_rewrite(hdr, d, out->id);
 
-	if (hdr_len == 0 || w->ipc == NULL || w->broken || ipc_backlog(w->ipc) > DATA_BACKLOG_MAX ||
+	if (hdr_len == 0 || w->ipc == NULL || w->broken ||
+	    ipc_backlog(w->ipc) > (class <= CLASS_INTERACTIVE ? DATA_BACKLOG_MAX : DATA_BACKLOG_OTHER) ||
 	    (to = ipc_reserve(w->ipc, hdr_len + d->payload_len)) == NULL) {
 		stats->counter[STAT_DP_DROP_PORT_CONTROL + class]++;
 		return false;
@@ -91,6 +94,10 @@ on_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 
 	(void)ipc;
 	(void)fd;	/* none of these types carries one */
+	if (!w->in_batch) {	/* one reading of the clock for all frames of a read */
+		w->in_batch = true;
+		dp_begin(w->dp);
+	}
 	if (frame_type_is_data(f->type)) {
 		switch_data(&w->port, &f->data);
 		return 0;
@@ -108,6 +115,7 @@ on_batch_end(struct ipc *ipc, void *arg)
 	struct wport *w = arg;
 
 	(void)ipc;
+	w->in_batch = false;
 	dp_flush(w->dp);
 }
 
@@ -140,7 +148,7 @@ wport_close(struct wport *w)
 		return;
 	ipc_free(w->ipc);
 	w->ipc = NULL;
-	w->dirty = w->broken = false;
+	w->dirty = w->broken = w->in_batch = false;
 	port_detach(&w->port);
 }
 
