@@ -501,6 +501,7 @@ conn_free(struct conn *c)
 {
 	struct dataplane *dp = c->dp;
 
+	conn_direct_forget(c);
 	hop_down(c, c->reason);
 	peer_conn_gone(dp, c);
 	if (c->half_open)

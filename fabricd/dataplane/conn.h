@@ -27,4 +27,12 @@ extern const struct session_ops hop_ops;
 /* hop.c: one DATAGRAM's frames. 0, or -1 when they are malformed and the session is to end. */
 int	hop_datagram(struct conn *, const uint8_t *p, size_t len);
 
+/*
+ * write.c: sends one frame at once when nothing waits before it and the window has room. False: it has to be queued.
+ * Not from inside a callback of ngtcp2's for the same connection.
+ */
+bool	conn_send_direct(struct conn *, const uint8_t *hdr, size_t hdr_len, const uint8_t *payload, size_t len);
+/* It is being freed. */
+void	conn_direct_forget(const struct conn *);
+
 #endif

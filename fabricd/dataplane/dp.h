@@ -75,6 +75,7 @@ struct wport {
 	enum worker_kind  kind;
 	bool		  dirty;	/* has something to flush */
 	bool		  broken;	/* to be closed at dp_flush() */
+	bool		  in_batch;	/* its frames are being read */
 };
 
 TAILQ_HEAD(conn_list, conn);

@@ -32,12 +32,15 @@ port_data(struct port *p, const struct stream_end *out, unsigned class, const st
 		STAT_INC(DP_DROP_TOO_LONG);
 		return false;
 	}
+	conn_dirty(c);
+	if (stream_of(out)->end[1 - out->side].port->kind == PORT_WORKER &&
+	    conn_send_direct(c, hdr, hdr_len, d->payload, d->payload_len))
+		return true;
 	if ((pkt = sched_alloc(c->sched, class, hdr_len + d->payload_len)) == NULL)
 		return false;
 	memcpy(pkt->data, hdr, hdr_len);
 	memcpy(pkt->data + hdr_len, d->payload, d->payload_len);
 	sched_enqueue(c->sched, pkt, (uint32_t)out->id, c->dp->now_ns);
-	conn_dirty(c);
 	return true;
 }
 

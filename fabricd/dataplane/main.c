@@ -1,4 +1,7 @@
 /* The dataplane worker: carriers, sessions, the frame switch. All but the start is in the library beside. */
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "base/log.h"
@@ -8,6 +11,7 @@
 #include "proc/worker.h"
 
 #define NOFILE	64u
+#define NICE	(-10)
 #define MEMORY	(512u << 20)	/* thousands of sessions; what is queued is bounded far below */
 
 /* Beyond what every worker may do. */
@@ -49,6 +53,12 @@ init(struct worker *w)
 {
 	(void)w;
 	crypto_init();
+	/*
+	 * Packets go before whatever else this machine computes, as they do in its kernel. Without privilege
+	 * this fails, and nothing depends on it.
+	 */
+	if (setpriority(PRIO_PROCESS, 0, NICE) == -1)
+		log_debug("nice=%d: %s", NICE, strerror(errno));
 }
 
 static void

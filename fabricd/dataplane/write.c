@@ -159,6 +159,92 @@ batch_add(struct conn *c, struct batch *b, size_t n, const ngtcp2_path *path, ui
 		batch_send(c, b);
 }
 
+/*
+ * The short way: while nothing of a session waits, its next frame goes straight from the worker's message into a
+ * packet. The batch that it joins leaves at the next dp_flush(), or when another connection wants to write.
+ */
+static struct {
+	struct conn *conn;
+	struct batch b;
+	size_t	     sent;	/* since the last send quantum */
+} direct;
+
+static void
+direct_end(void)
+{
+	struct conn *c = direct.conn;
+
+	if (c == NULL)
+		return;
+	batch_send(c, &direct.b);
+	direct.conn = NULL;
+	ngtcp2_conn_update_pkt_tx_time(c->q, c->dp->now_ns);
+}
+
+void
+conn_direct_forget(const struct conn *c)
+{
+	if (direct.conn == c)
+		direct.conn = NULL;
+}
+
+/* Room for a packet behind the batch: what is in the way is sent. */
+static uint8_t *
+batch_room(struct conn *c, struct batch *b, size_t max)
+{
+	if (b->count == 0)
+		b->start = batch_buf;
+	if (b->start + b->len + max > batch_buf + sizeof(batch_buf)) {
+		batch_send(c, b);
+		b->start = batch_buf;
+	}
+	return b->start + b->len;
+}
+
+static void
+direct_begin(struct conn *c)
+{
+	if (direct.conn == c && direct.sent < ngtcp2_conn_get_send_quantum2(c->q))
+		return;
+	direct_end();
+	c->dp->now_ns = clock_ns();
+	direct.conn = c;
+	direct.b.count = direct.b.len = 0;
+	direct.sent = 0;
+}
+
+bool
+conn_send_direct(struct conn *c, const uint8_t *hdr, size_t hdr_len, const uint8_t *payload, size_t len)
+{
+	ngtcp2_vec vec[2] = { { (uint8_t *)(uintptr_t)hdr, hdr_len }, { (uint8_t *)(uintptr_t)payload, len } };
+	size_t max = ngtcp2_conn_get_max_tx_udp_payload_size2(c->q);
+	ngtcp2_path_storage ps;
+	ngtcp2_pkt_info pi;
+	ngtcp2_ssize n;
+	int accepted = 0;
+	uint8_t *to;
+
+	/* Small ones are better packed together, and that takes the queue. */
+	if (c->nstage > 0 || !sched_empty(c->sched) || c->out.sent < c->out.end || c->closing ||
+	    hdr_len + len < c->datagram_max / 2)
+		return false;
+	direct_begin(c);
+	to = batch_room(c, &direct.b, max);
+	if (c->sock->blocked)
+		return false;
+	ngtcp2_path_storage_zero(&ps);
+	n = ngtcp2_conn_writev_datagram(c->q, &ps.path, &pi, to, max, &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_NONE, 0,
+	    vec, 2, c->dp->now_ns);
+	if (n <= 0) {
+		if (n < 0)
+			conn_error(c, (int)n);
+		return false;
+	}
+	direct.sent += (size_t)n;
+	batch_add(c, &direct.b, (size_t)n, &ps.path, (uint8_t)pi.ecn);
+	return accepted != 0;
+}
+
 static void
 mtu_watch(struct conn *c)
 {
@@ -194,14 +280,8 @@ quantum_write(struct conn *c, struct batch *b, size_t quantum, uint64_t ts)
 
 		if (c->sock->blocked)
 			return 0;
-		if (b->count == 0)
-			b->start = batch_buf;
-		if (b->start + b->len + max > batch_buf + sizeof(batch_buf)) {
-			batch_send(c, b);
-			continue;
-		}
 		ngtcp2_path_storage_zero(&ps);
-		n = packet_write(c, &ps.path, &pi, b->start + b->len, max, ts);
+		n = packet_write(c, &ps.path, &pi, batch_room(c, b, max), max, ts);
 		if (n <= 0) {
 			if (n < 0)
 				conn_error(c, (int)n);
@@ -292,6 +372,7 @@ conn_flush(struct conn *c)
 {
 	ngtcp2_conn_info info;
 
+	direct_end();
 	if (!c->closing) {
 		ngtcp2_conn_get_conn_info2(c->q, &info);
 		if (info.pkt_recv != c->packets_in) {	/* only authentic ones count */
