@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Reads OpenMetrics 1.0 text strictly, as far as counters, gauges and infos go. Written apart from telemd's own test."""
+"""Reads OpenMetrics 1.0 text strictly, as far as counters, gauges and infos go. Written apart from telemd's own test.
+
+Debian's promtool is no help here: "promtool check metrics" reads the older Prometheus format only, and refuses an info.
+"""
 import re
 import sys
 

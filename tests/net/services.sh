@@ -81,11 +81,6 @@ t 'metrics are OpenMetrics 1.0 by name' grep -qi '^content-type: application/ope
 t 'and by content' python3 tests/net/openmetrics.py "$W/metrics"
 t 'every worker counts' sh -c "for w in dataplane routed vpnd svchostd telemd; do grep -q \"^fabric_\${w}_start_generation [1-9]\" '$W/metrics' || exit 1; done"
 t 'it knows its node' grep -q "^fabric_node_info{id=\"${node_id[alpha]}\",name=\"alpha\"" "$W/metrics"
-if command -v promtool >/dev/null; then
-	t 'promtool finds nothing' sh -c "promtool check metrics <'$W/metrics'"
-else
-	skip 'no promtool'
-fi
 status_is() { [ "$(scrape -o /dev/null -w '%{http_code}' "${@:2}")" = "$1" ]; }
 t 'another path is not found' status_is 404 "$URL/"
 t 'another method is not allowed' status_is 405 -X POST "$URL/metrics"
