@@ -311,6 +311,8 @@ main(int argc, char **argv)
 		return check(&d, o.print);
 	if (d.root && geteuid() != 0)
 		fatalx("needs root, or -U");
+	if (!d.root && geteuid() == 0)
+		log_warnx("-U as root: the workers stay root, without any capability");
 	crypto_init();
 	umask(022);
 	absolute_path(&d);

@@ -91,6 +91,7 @@ tun_receive(struct tun *t, const char *path, char err[CONF_ERR_MAX])
 	if (strlen(path) < sizeof(sun.sun_path) && (sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) != -1) {
 		memcpy(sun.sun_path, path, strlen(path));
 		setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));	/* connect(2) */
 		if (connect(sock, (struct sockaddr *)&sun, sizeof(sun)) == 0)
 			t->fd = receive_fd(sock);
 	}

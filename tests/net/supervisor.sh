@@ -99,6 +99,7 @@ t 'reload: a peer is known and its prefixes have routes' eval \
 	'ctl na reload && in_ na ip route show 10.9.0.0/16 | grep -q fab0 && in_ na ip -6 route show fd99::/64 | grep -q fab0 && ctl na show peers | grep -q nb'
 t 'a default route is left to the operator' eval '! in_ na ip route | grep -q ^default'
 t 'health: a peer that is not there is not well' fails_with 1 'peer nb +no' ctl na health
+t 'the UDP socket has large buffers' eval 'in_ na ss -lunm src 10.0.1.1 | grep -qE "rb8388608.*tb8388608"'
 t 'the same workers run' [ "$P" = "$(pids)" ]
 G=$(ctl na show config)
 GOOD=$(cat "$CONF")
@@ -136,9 +137,9 @@ kill -HUP "$(fabricd_pid)"
 mtu_is() { [ "$(mtu)" = "$1" ]; }
 t 'SIGHUP with a good file applies it' wait_for 3 mtu_is 'mtu 1380'
 t 'and removes the routes' eval '[ -z "$(in_ na ip route show 10.9.0.0/16)" ] && [ -z "$(in_ na ip -6 route show fd99::/64)" ]'
-sed -i 's/^listen on.*/&\nlisten on 10.0.1.1 port 4700/; s/interface fab0/interface fab7/; /^metrics/d' "$CONF"
+sed -i 's/^listen on.*/&\nlisten on 10.0.1.1 port 4700\nlisten on ::1 port 4701/; s/interface fab0/interface fab7/; /^metrics/d' "$CONF"
 t 'reload: another socket, another interface, no metrics' eval \
-	'ctl na reload && in_ na ss -lun | grep -q 10.0.1.1:4700 && in_ na ip link show fab7 && ! in_ na ip link show fab0 && ! in_ na ss -ltn | grep -q 9464'
+	'ctl na reload && in_ na ss -lun | grep -q 10.0.1.1:4700 && in_ na ss -lun | grep -qF "[::1]:4701" && in_ na ip link show fab7 && ! in_ na ip link show fab0 && ! in_ na ss -ltn | grep -q 9464'
 sed -i '/^vpn/d' "$CONF"
 t 'reload: without a vpn block there is no interface' eval 'ctl na reload && ! in_ na ip link show fab7 && healthy'
 cp "$W/good.conf" "$CONF"
