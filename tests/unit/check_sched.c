@@ -109,7 +109,7 @@ START_TEST(shares_by_weight)
 {
 	static const unsigned weight[CLASS_COUNT] = { 0, 4, 8, 4, 2, 1 };
 	uint64_t bytes[CLASS_COUNT] = { 0 }, total = 0;
-	size_t len;
+	size_t len = 0;
 
 	for (unsigned round = 0; round < 20000; round++) {
 		int c;
@@ -135,7 +135,7 @@ END_TEST
 START_TEST(control_is_limited)
 {
 	uint64_t control = 0, other = 0;
-	size_t len;
+	size_t len = 0;
 
 	for (unsigned round = 0; round < 5000; round++) {
 		while (sched_class_bytes(s, CLASS_CONTROL) < 5000)

@@ -304,6 +304,13 @@ START_TEST(order_is_strict)
 		f.ready.version = 1;
 		f.ready.max_frame = FRAME_MAX_MIN;
 		break;
+	case 4:		/* HELLO again instead of AUTH */
+		memcpy(buf, i.out, len = i.out_len);
+		pass(&i, &r, 4096);
+		r.out_len = 0;
+		session_input(&r.s, buf, len, now, WALL);
+		ended(&r, REASON_PROTOCOL, false);
+		return;
 	default:	/* PING instead of READY */
 		pass(&i, &r, 4096);
 		pass(&r, &i, 4096);
@@ -600,7 +607,7 @@ suite(void)
 	tcase_add_test(tc, limits_meet);
 	tcase_add_test(tc, ready_above_hello);
 	tcase_add_test(tc, ready_of_another_version);
-	tcase_add_loop_test(tc, order_is_strict, 0, 5);
+	tcase_add_loop_test(tc, order_is_strict, 0, 6);
 	tcase_add_test(tc, peer_is_told);
 	tcase_add_test(tc, other_exporter);
 	tcase_add_loop_test(tc, hello_changed_on_the_way, 0, 2);
