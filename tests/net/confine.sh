@@ -234,6 +234,22 @@ io-uring	-	0	-	0
 TABLE
 kill $listener
 
+# A supervisor that was started with more than it should have been: none of it reaches the worker.
+(
+	ulimit -c unlimited
+	exec setpriv --groups 4,24 --inh-caps +net_raw,+setuid --ambient-caps +net_raw,+setuid \
+		"$W/launch" -u 64005 -c "$W/empty" "$LIB/telemd" wait >/dev/null 2>&1
+) &
+waiting=$!
+child=$(wait_for 5 pgrep -P $waiting && pgrep -P $waiting)
+t 'it waits in its sandbox' wait_for 5 has "$child" Seccomp 2
+t 'the supervisor had groups' has $waiting Groups 4 24
+t 'the supervisor had inheritable capabilities' has $waiting CapAmb 0000000000002080
+t 'the worker has no groups' has "$child" Groups
+t 'the worker has no capabilities' no_rights "$child"
+t 'the worker dumps no core' limited "$child" 'Max core file size' 0
+kill $waiting
+
 # The launcher plays a supervisor that dies.
 left_alone() {
 	local pid
