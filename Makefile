@@ -176,6 +176,10 @@ $(O)/tests/bench/%: $(O)/tests/bench/%.o $(TEST_LIBS)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(TEST_LINK)
 
+$(O)/tests/sim/sim: $(addprefix $(O)/,$(SIM_OBJS)) $(O)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(BASE_LIBS)
+
 # The golden vectors as seeds for the fuzz targets of the same names.
 $(O)/seeds/made: tests/fuzz/seeds.sh $(wildcard tests/unit/vectors/*.txt)
 	$(SAY) SEEDS $(O)/seeds
@@ -191,6 +195,11 @@ unit-tests: $(UNIT_TESTS)
 fuzz-targets: $(FUZZ_TARGETS) $(O)/seeds/made
 net-tools: $(NET_TOOLS) $(PROGRAMS)
 benches: $(BENCHES) $(PROGRAMS)
+
+sim-program: $(O)/tests/sim/sim
+
+sim: sim-program
+	$(O)/tests/sim/sim -n $(or $(SEEDS),1000) -s $(or $(SEED),1)
 
 check: config.mk
 	tests/run-check
@@ -230,6 +239,7 @@ help:
 	@echo 'make demo       three nodes in network namespaces, real traffic (root); KEEP=1 leaves them up'
 	@echo 'make check      all tests (root)'
 	@echo 'make bench      measure against other VPNs (root)'
+	@echo 'make sim        simulate streams; SEEDS=1000 from SEED=1 on'
 	@echo 'make fuzz       long fuzz run; SECONDS_EACH=600'
 	@echo 'make deps       install the Debian packages and build wolfSSL and ngtcp2 into the cache'
 	@echo 'make install    honours DESTDIR, prefix; creates the users when run as root without DESTDIR'
@@ -239,7 +249,7 @@ help:
 FORCE:
 .PHONY: FORCE
 
-.PHONY: all deps deps-bench deps-once unit-tests fuzz-targets net-tools benches check fuzz lint demo bench \
+.PHONY: all deps deps-bench deps-once sim sim-program unit-tests fuzz-targets net-tools benches check fuzz lint demo bench \
 	install uninstall clean distclean help
 .SECONDARY:
 
