@@ -187,6 +187,33 @@ START_TEST(both_dial_at_once)
 }
 END_TEST
 
+/* The other side dials as well while a session is young: of the two, that of the lower id stays, whichever came first. */
+START_TEST(lower_id_wins)
+{
+	unsigned first = 0, second = 0;
+
+	while (first == 0 || second == 0) {
+		bool a_lower, kept;
+
+		node_init(&a, base, "a", &authority);
+		node_init(&b, base, "b", &authority);
+		start_both();
+		a_lower = memcmp(a.id, b.id, NODE_ID_LEN) < 0;
+		dp_begin(b.dp);
+		ck_assert_ptr_nonnull(quic_dial(b.dp, peer_get(b.dp, a.id), &a.addr));
+		dp_flush(b.dp);
+		ck_assert(RUN_UNTIL(base, 3000, a.dp->nconns == 1 && b.dp->nconns == 1 && a.dp->nup == 1 &&
+		    b.dp->nup == 1));
+		kept = node_session(&a, &b)->session.initiator;
+		ck_assert_int_eq(kept, a_lower);
+		ck_assert_int_eq(node_session(&b, &a)->session.initiator, !a_lower);
+		*(kept ? &first : &second) += 1;
+		node_free(&a);
+		node_free(&b);
+	}
+}
+END_TEST
+
 START_TEST(silent_peer_is_dead)
 {
 	a.session.dead_ms = 800;
@@ -356,7 +383,7 @@ suite(void)
 {
 	const TTest *const tests[] = {
 		session_comes_up, streams_carry_both_ways, refusals_of_streams, close_ends_both_ends,
-		killed_and_back, dialler_killed_and_back, both_dial_at_once, silent_peer_is_dead,
+		killed_and_back, dialler_killed_and_back, both_dial_at_once, lower_id_wins, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
 		slow_worker, reload_keeps_sessions, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
