@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -125,8 +126,22 @@ drain(struct worker *w, unsigned ms)
 		worker_exit(w);
 }
 
+static void
+on_hour(evutil_socket_t fd, short what, void *arg)
+{
+}
+
+/* A loop without events would end of itself. */
+static void
+start_worker(struct worker *w)
+{
+	static const struct timeval hour = { 3600, 0 };
+
+	event_base_once(w->base, -1, EV_TIMEOUT, on_hour, NULL, &hour);
+}
+
 static struct worker_ops ops = {
-	.kind = WORKER_DATAPLANE, .nofile = 64, .conf_begin = conf_begin, .conf_item = conf_item,
+	.kind = WORKER_DATAPLANE, .nofile = 64, .start = start_worker, .conf_begin = conf_begin, .conf_item = conf_item,
 	.conf_check = conf_check, .conf_commit = conf_commit, .conf_abort = conf_abort, .port = port,
 	.message = message, .request = request, .drain = drain,
 };
