@@ -254,12 +254,3 @@ answers_init(struct routed *r)
 {
 	r->answer_timer = evtimer_new(r->worker->base, answers_run, r);
 }
-
-void
-answers_free(struct routed *r)
-{
-	for (size_t i = 0; i < ANSWERS_MAX; i++)
-		free(r->answers[i].ids);
-	if (r->answer_timer != NULL)
-		event_free(r->answer_timer);
-}

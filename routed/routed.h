@@ -35,6 +35,5 @@ extern const struct worker_ops routed_ops;
 /* answers.c */
 void	answers_init(struct routed *);
 void	answers_request(struct worker *, const struct pm_request *);
-void	answers_free(struct routed *);
 
 #endif

@@ -2,6 +2,7 @@
 # routed, svchostd and telemd as they run: proof and status, pings, metrics, the directory on disk.
 #
 #	alpha 10.0.1.1 ---- 10.0.1.2 beta         overlay 10.77.0.1, .2
+#	gamma 10.0.1.3 (fabricd -U, in alpha's namespace)
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tests/net/lib.sh
 . tests/net/lib.sh
@@ -120,8 +121,14 @@ again() { rows 'rows[-1]["received"] == 1' alpha ping -c 1 beta; }
 t 'svchostd is back' wait_for 5 again
 t 'its counters went on where they were' above alpha fabric_svchostd_pings_sent_total "$before"
 t 'its generation shows that it is another' [ "$(counter alpha fabric_svchostd_start_generation)" -eq 2 ]
+# Twice: the second time it is started again after half a second only, and that can be looked at.
+first=$(worker_pid alpha dataplane)
+kill -9 "$first"
+another() { [ "$(worker_pid alpha dataplane)" -ne "$first" ] && is_up; }
+t 'a dead dataplane is back with its session' wait_for 10 another
 kill -9 "$(worker_pid alpha dataplane)"
-t 'without a dataplane nothing is up' rows 'rows[0]["state"] != "up"' alpha status
+none_up() { rows 'rows[0]["state"] != "up" and rows[0]["reason"] == "no-dataplane"' alpha status; }
+t 'without a dataplane nothing is up' wait_for 5 none_up
 t 'and then it is again' wait_for 10 is_up
 
 # --- the directory on disk
@@ -181,6 +188,21 @@ written() { change && above alpha fabric_routed_database_commits_total "$commits
 t 'with room it is written again' wait_for 20 written
 kill -9 "$(worker_pid alpha routed)"
 t 'and read by the next one' wait_for 5 remembered
+
+# --- without root: the same, and the state directory is no root directory
+node gamma 10.0.1.3 10.77.0.3
+ip -n alpha addr add 10.0.1.3/24 dev beta
+sed -i -e '/^user /d' -e '/^vpn /d' -e 's/9464/9465/' "$W/gamma/fabricd.conf"
+peer gamma beta
+chown -R 64010:64010 "$W/gamma"
+ip netns exec alpha setpriv --reuid 64010 --regid 64010 --clear-groups "$FABRICD" -U -d -f "$W/gamma/fabricd.conf" >"$W/gamma/stderr" 2>&1 &
+echo $! >"$W/gamma/pid"
+gamma_up() { rows 'rows[0]["state"] == "up"' gamma status; }
+t '-U: the peer is up' wait_for 20 gamma_up
+t '-U: it answers' rows 'rows[-1]["received"] == 1' gamma ping -c 1 beta
+t '-U: it counts' status_is 200 http://127.0.0.1:9465/metrics
+t '-U: the directory is on disk' [ "$(counter gamma fabric_routed_database_open)" -eq 1 ]
+t '-U: in its place' test -s "$W/gamma/state/routed/directory.db"
 
 cannot() { ! grep -hE "signal 31|Bad system call" "$W"/*/log/fabricd.log; }
 t 'none did what its filter forbids' cannot
