@@ -204,7 +204,8 @@ batch_room(struct conn *c, struct batch *b, size_t max)
 static void
 direct_begin(struct conn *c)
 {
-	if (direct.conn == c && direct.sent < ngtcp2_conn_get_send_quantum2(c->q))
+	if (direct.conn == c &&
+	    direct.sent + ngtcp2_conn_get_max_tx_udp_payload_size2(c->q) <= ngtcp2_conn_get_send_quantum2(c->q))
 		return;
 	direct_end();
 	c->dp->now_ns = clock_ns();
@@ -275,7 +276,8 @@ quantum_write(struct conn *c, struct batch *b, size_t quantum, uint64_t ts)
 	ngtcp2_pkt_info pi;
 	size_t sent = 0, max = ngtcp2_conn_get_max_tx_udp_payload_size2(c->q);
 
-	while (sent < quantum) {
+	/* Only whole packets: one over would leave alone, as the kernel takes hardly more at once than a quantum. */
+	while (sent == 0 || sent + max <= quantum) {
 		ngtcp2_ssize n;
 
 		if (c->sock->blocked)
