@@ -113,7 +113,7 @@ transact(struct request *r)
 }
 
 int
-rtnl_link(unsigned ifindex, unsigned mtu, unsigned txqlen)
+rtnl_link(unsigned ifindex, unsigned mtu, unsigned txqlen, unsigned gso_max)
 {
 	uint8_t none = IN6_ADDR_GEN_MODE_NONE;
 	struct rtattr *spec, *inet6;
@@ -134,6 +134,7 @@ rtnl_link(unsigned ifindex, unsigned mtu, unsigned txqlen)
 	r.u.link.ifi_flags = r.u.link.ifi_change = IFF_UP;
 	put_u32(&r, IFLA_MTU, mtu);
 	put_u32(&r, IFLA_TXQLEN, txqlen);
+	put_u32(&r, IFLA_GSO_MAX_SIZE, gso_max);
 	return transact(&r);
 }
 

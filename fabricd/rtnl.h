@@ -12,8 +12,8 @@
 unsigned rtnl_ifindex(const char *ifname);	/* 0 with errno */
 bool	rtnl_is_up(unsigned ifindex);
 
-/* MTU, queue length, no link-local addresses of the kernel's own, up. */
-int	rtnl_link(unsigned ifindex, unsigned mtu, unsigned txqlen);
+/* MTU, queue length in packets, bytes of a superpacket at most, no link-local addresses of the kernel's own, up. */
+int	rtnl_link(unsigned ifindex, unsigned mtu, unsigned txqlen, unsigned gso_max);
 
 /* Adding what is there already is no error; nor is removing what is not. */
 int	rtnl_address(unsigned ifindex, const struct record_prefix *, bool add);

@@ -13,6 +13,24 @@
 
 #define TXQLEN 500	/* packets that wait for vpnd: what CoDel there cannot see */
 
+/*
+ * Bytes of a superpacket at most: as many segments as one UDP_SEGMENT send of the dataplane's carries, so that none
+ * of its packets has to leave alone. A segment becomes a datagram of about WIRE_OVERHEAD bytes more; the kernel
+ * keeps GSO_MARGIN (its MAX_TCP_HEADER) for headers when it fills one.
+ */
+static unsigned
+gso_max(unsigned mtu)
+{
+	enum { WIRE_OVERHEAD = 52, INNER_HEADERS = 40, GSO_MARGIN = 330, UDP_GSO_BYTES = 65507, UDP_GSO_SEGMENTS = 64 };
+	unsigned segments = UDP_GSO_BYTES / (mtu + WIRE_OVERHEAD);
+
+	if (segments > UDP_GSO_SEGMENTS)
+		segments = UDP_GSO_SEGMENTS;
+	if (segments > 1)
+		segments--;	/* IPv6's are shorter: one more would fit */
+	return segments * (mtu - INNER_HEADERS) + GSO_MARGIN;
+}
+
 static int
 find_user(struct setup *s, unsigned kind, char err[CONF_ERR_MAX])
 {
@@ -359,7 +377,7 @@ add_routes(const struct setup *s, const struct setup *old, char err[CONF_ERR_MAX
 static int
 add_all(const struct setup *s, const struct setup *old, char err[CONF_ERR_MAX])
 {
-	if (rtnl_link(s->tun.ifindex, s->vpn.mtu, TXQLEN) == 0)
+	if (rtnl_link(s->tun.ifindex, s->vpn.mtu, TXQLEN, gso_max(s->vpn.mtu)) == 0)
 		return add_addresses(s, old, err) == -1 || add_routes(s, old, err) == -1 ? -1 : 0;
 	snprintf(err, CONF_ERR_MAX, "interface %s: %s", s->vpn.ifname, strerror(errno));
 	return -1;
@@ -374,6 +392,6 @@ setup_apply(const struct setup *s, const struct setup *old, char err[CONF_ERR_MA
 		return 0;
 	setup_retire(s, old);
 	if (same_interface(s, old))
-		rtnl_link(old->tun.ifindex, old->vpn.mtu, TXQLEN);
+		rtnl_link(old->tun.ifindex, old->vpn.mtu, TXQLEN, gso_max(old->vpn.mtu));
 	return -1;
 }
