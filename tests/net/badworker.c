@@ -14,7 +14,7 @@
 #include "proc/procmsg.h"
 #include "proc/worker.h"
 
-static char mode_path[PATH_MAX];
+static char mode_path[PATH_MAX], id_path[PATH_MAX];
 static const char *generation = "0";
 static uint64_t version;
 
@@ -27,6 +27,7 @@ find_mode(const char *name)
 	exe[n < 0 ? 0 : n] = '\0';
 	*strrchr(exe, '/') = '\0';
 	snprintf(mode_path, sizeof(mode_path), "%s/%s.mode", exe, name);
+	snprintf(id_path, sizeof(id_path), "%s/request.id", exe);
 }
 
 static bool
@@ -129,6 +130,33 @@ flood_delegate(void)
 		say(&m);
 }
 
+/* Keeps a request to itself, and lets another worker know its number. */
+static void
+hold(uint64_t id)
+{
+	FILE *f = fopen(id_path, "w");
+
+	if (f == NULL)
+		exit(9);
+	fprintf(f, "%llu\n", (unsigned long long)id);
+	fclose(f);
+}
+
+/* Answers what another one was asked. */
+static void
+steal(void)
+{
+	struct procmsg m = { .type = PM_DONE };
+	unsigned long long id = 0;
+	FILE *f = fopen(id_path, "r");
+
+	if (f == NULL || fscanf(f, "%llu", &id) != 1)
+		exit(9);
+	fclose(f);
+	m.done.id = id;
+	say(&m);
+}
+
 /* What makes it a worker that was taken over. */
 static void
 misbehave(void)
@@ -154,6 +182,8 @@ misbehave(void)
 		say(&delegate);
 	if (take("delegate-flood"))
 		flood_delegate();
+	if (take("steal"))
+		steal();
 	if (take("descriptor"))
 		say_with_fd(&log);
 	if (take("worker-message"))
@@ -177,6 +207,8 @@ on_message(const struct frame *f)
 		exit(0);
 	else if (m.type == PM_REQUEST && take("die-at-request"))
 		exit(6);
+	else if (m.type == PM_REQUEST && take("hold"))
+		hold(m.request.id);
 }
 
 static void

@@ -332,6 +332,14 @@ t 'a malformed message ends it' misbehaves routed malformed 'malformed DELEGATE'
 t 'ready when it is already' misbehaves vpnd ready-again 'it sent READY while running'
 t 'a verdict that nobody asked for' misbehaves telemd verdict 'it sent CONF_OK while running'
 t 'an answer that nobody asked for' misbehaves routed row 'it sent ROW while running'
+echo hold >"$LE/telemd.mode"
+ctl na show counters >"$W/held" 2>&1 &
+HELD=$!
+wait_for 3 test -s "$LE/request.id"
+t 'an answer to what another one was asked' misbehaves vpnd steal 'it sent DONE while running'
+t 'and it is not taken for the answer' eval 'kill -0 $HELD && [ ! -s "$W/held" ]'
+kill -9 "$(field telemd pid)"
+wait "$HELD"
 t 'a delegation for another than the dataplane' misbehaves vpnd delegate 'it sent DELEGATE while running'
 t 'a delegation for a key that is none' misbehaves dataplane delegate 'it sent DELEGATE while running'
 t 'a descriptor' misbehaves svchostd descriptor 'it sent a descriptor with LOG'
