@@ -250,6 +250,23 @@ START_TEST(sizes)
 }
 END_TEST
 
+/* More than an IP packet can hold: two superpackets. */
+START_TEST(longest)
+{
+	struct spec s = first4;
+	size_t bytes = 0;
+
+	for (unsigned k = 0; k < 100; k++, s.seq += 1000, s.id++)
+		add(&s, true);
+	check_writes(2);
+	for (unsigned i = 0; i < nwrites; i++) {
+		ck_assert_uint_le(writes[i].len, IP_PACKET_MAX);
+		bytes += writes[i].len - 52;
+	}
+	ck_assert_uint_eq(bytes, 100000);
+}
+END_TEST
+
 /* PSH and FIN end a superpacket, at once; a packet that has them alone waits for nothing. */
 START_TEST(push)
 {
@@ -535,6 +552,7 @@ main(void)
 	tcase_add_loop_test(tc, second_differs, 0, sizeof differences / sizeof differences[0]);
 	tcase_add_test(tc, id_without_df);
 	tcase_add_test(tc, sizes);
+	tcase_add_test(tc, longest);
 	tcase_add_loop_test(tc, push, TF_FIN, TF_FIN + 1);
 	tcase_add_loop_test(tc, push, TF_PSH, TF_PSH + 1);
 	tcase_add_test(tc, order_with_acks);

@@ -777,6 +777,27 @@ START_TEST(in_spoofed)
 }
 END_TEST
 
+/* A peer that has the rest of the world still cannot send from addresses that are nobody's. */
+START_TEST(in_bogus)
+{
+	static const uint8_t world[] = { 4, 0, 0, 0, 0, 0 };
+	size_t len = from_peer(buf, ping4, 3, false);
+
+	peer_up_with(3, world, sizeof(world));
+	dp_open(1, 3, "vpn");
+	memcpy(buf + 12, (uint8_t[]){ 8, 8, 8, 8 }, 4);
+	dp_unit(1, 0, buf, len);
+	ck_assert_uint_eq(COUNTED(VPND_IN_PACKETS), 1);
+	memcpy(buf + 12, (uint8_t[]){ 127, 0, 0, 1 }, 4);
+	dp_unit(1, 0, buf, len);
+	memcpy(buf + 12, (uint8_t[]){ 224, 0, 0, 1 }, 4);
+	dp_unit(1, 0, buf, len);
+	memcpy(buf + 12, (uint8_t[]){ 10, 77, 0, 2 }, 4);	/* 2's, by a longer prefix */
+	dp_unit(1, 0, buf, len);
+	ck_assert_uint_eq(COUNTED(VPND_IN_DROP_SOURCE), 3);
+}
+END_TEST
+
 START_TEST(in_malformed)
 {
 	size_t len = from_peer(buf, tcp4, 2, true);
@@ -1005,6 +1026,7 @@ main(void)
 	tcase_add_test(tc, in_coalesced);
 	tcase_add_test(tc, network_behind);
 	tcase_add_loop_test(tc, in_spoofed, 0, sizeof spoofs / sizeof spoofs[0]);
+	tcase_add_test(tc, in_bogus);
 	tcase_add_test(tc, in_malformed);
 	tcase_add_test(tc, in_fragments);
 	tcase_add_test(tc, in_streams);
