@@ -228,7 +228,7 @@ settings_set(struct dataplane *dp, ngtcp2_settings *s)
 {
 	ngtcp2_settings_default(s);
 	s->initial_ts = dp->now_ns;
-	s->cc_algo = NGTCP2_CC_ALGO_CUBIC;
+	s->cc_algo = NGTCP2_CC_ALGO_BBR;
 	s->max_tx_udp_payload_size = MAX_UDP_PAYLOAD;
 	s->pmtud_probes = mtu_probes;
 	s->pmtud_probeslen = sizeof(mtu_probes) / sizeof(mtu_probes[0]);

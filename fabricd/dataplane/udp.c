@@ -243,21 +243,28 @@ pend(struct udp_sock *us, const struct sockaddr *to, socklen_t to_len, const str
 	event_add(us->write, NULL);
 }
 
+static int
+gso_off(struct udp_sock *us)
+{
+	us->gso = false;
+	STAT_INC(DP_UDP_GSO_OFF);
+	log_warnx("udp gso=off fd=%d: the device or the kernel refuses segments", us->fd);
+	return 0;
+}
+
 /* The rest of a batch after an error: 0 to go on with what is left, -1 when it is dealt with. */
 static int
 send_error(struct udp_sock *us, struct udp_local *from, bool many)
 {
 	switch (errno) {
-	case EIO:
+	case EMSGSIZE:		/* a probe of the path's size that the device itself cannot send */
+		STAT_INC(DP_UDP_TOO_BIG);
+		return -1;
+	case EIO:		/* no checksums over segments */
+		if (many)
+			return gso_off(us);
+		break;
 	case EINVAL:
-		/* The device cannot do checksums over segments, or the kernel does not know them. */
-		if (many && us->gso) {
-			us->gso = false;
-			STAT_INC(DP_UDP_GSO_OFF);
-			log_warn("udp gso=off fd=%d", us->fd);
-			return 0;
-		}
-		/* FALLTHROUGH */
 	case EADDRNOTAVAIL:
 	case ENETUNREACH:
 	case EHOSTUNREACH:
@@ -266,10 +273,9 @@ send_error(struct udp_sock *us, struct udp_local *from, bool many)
 			from->family = 0;
 			return 0;
 		}
+		if (errno == EINVAL && many)
+			return gso_off(us);
 		break;
-	case EMSGSIZE:		/* a probe of the path's size that the device itself cannot send */
-		STAT_INC(DP_UDP_TOO_BIG);
-		return -1;
 	default:
 		break;
 	}

@@ -319,6 +319,55 @@ START_TEST(slow_worker)
 }
 END_TEST
 
+/* With `gso no` every datagram is one message, in and out. */
+START_TEST(without_segmentation)
+{
+	uint64_t writes, datagrams;
+	static uint8_t payload[1200];
+
+	a.session.gso = b.session.gso = false;
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1 && node_session(&a, &b)->datagram_max > 1400));
+	writes = STAT(DP_UDP_WRITES);
+	datagrams = STAT(DP_UDP_DATAGRAMS_OUT);
+	for (uint32_t i = 0; i < 200; i++)
+		fake_data(&a.vpnd, 2, i, payload, sizeof(payload));
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.data_frames == 200));
+	ck_assert_uint_eq(STAT(DP_UDP_WRITES) - writes, STAT(DP_UDP_DATAGRAMS_OUT) - datagrams);
+	ck_assert(!a.dp->socks[0]->gso && !a.dp->socks[0]->gro);
+}
+END_TEST
+
+/* With it, many leave in one call; and small frames share a DATAGRAM. */
+START_TEST(batches_and_packs)
+{
+	uint64_t writes, datagrams;
+	static uint8_t payload[1200];
+
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1 && node_session(&a, &b)->datagram_max > 1400));
+	writes = STAT(DP_UDP_WRITES);
+	datagrams = STAT(DP_UDP_DATAGRAMS_OUT);
+	for (uint32_t i = 0; i < 200; i++)
+		fake_data(&a.vpnd, 2, i, payload, sizeof(payload));
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.data_frames == 200));
+	ck_assert_uint_ge(STAT(DP_UDP_DATAGRAMS_OUT) - datagrams, 200);
+	ck_assert_uint_lt(STAT(DP_UDP_WRITES) - writes, 100);
+	datagrams = STAT(DP_UDP_DATAGRAMS_OUT);
+	for (uint32_t i = 0; i < 200; i++)
+		fake_data(&a.vpnd, 2, 200 + i, payload, 60);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.data_frames == 400));
+	ck_assert_uint_lt(STAT(DP_UDP_DATAGRAMS_OUT) - datagrams, 60);
+}
+END_TEST
+
 /* The same sockets again, other limits: sessions live on. */
 START_TEST(reload_keeps_sessions)
 {
@@ -385,7 +434,7 @@ suite(void)
 		session_comes_up, streams_carry_both_ways, refusals_of_streams, close_ends_both_ends,
 		killed_and_back, dialler_killed_and_back, both_dial_at_once, lower_id_wins, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
-		slow_worker, reload_keeps_sessions, renewed_before_the_records_end, ends_with_the_records,
+		slow_worker, without_segmentation, batches_and_packs, reload_keeps_sessions, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
 	};
 	Suite *s = suite_create("dataplane");
