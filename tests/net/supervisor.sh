@@ -46,16 +46,17 @@ start_na() { start na; wait_for 10 all_run; }
 
 start_na
 t 'a node starts and is healthy' wait_for 5 healthy
+ms_of() { date -d "$(grep -E "$1" "$FLOG" | tail -n 1 | cut -d' ' -f1)" +%s%3N; }
 killed_and_back() { # WORKER: kill -9; back within a second, next generation, configured; the others live on
-	local w=$1 g begin other
+	local w=$1 g other took
 	g=$(field "$w" generation)
 	other=$(pids | grep -v "^$(field "$w" pid)$")
-	begin=$(now_ms)
 	kill -9 "$(field "$w" pid)"
-	until runs_as "$w" $((g + 1)); do
-		[ $(($(now_ms) - begin)) -lt 1000 ] || { echo 'not back within a second'; return 1; }
-	done
-	echo "$w was back after $(($(now_ms) - begin)) ms"
+	wait_for 10 runs_as "$w" $((g + 1)) || { echo 'not back'; return 1; }
+	# By the log: what this script takes to look is not the supervisor's time.
+	took=$(($(ms_of "worker=$w .*generation=$((g + 1)) runs") - $(ms_of "worker=$w .*generation=$g died")))
+	echo "$w was back after $took ms"
+	[ "$took" -ge 0 ] && [ "$took" -lt 1000 ] || return 1
 	[ "$(pids | grep -v "^$(field "$w" pid)$")" = "$other" ] || { echo 'another one changed'; return 1; }
 }
 for w in $WORKERS; do
