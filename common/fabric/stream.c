@@ -9,6 +9,7 @@
 #define NS_PER_MS	1000000ull
 #define AGAIN_FIRST_NS	(50 * NS_PER_MS)
 #define AGAIN_MAX_NS	(5000 * NS_PER_MS)
+#define RTT_MIN_NS	(2 * NS_PER_MS)	/* a process that is woken for batches is not quicker than this */
 #define WRITE_AHEAD	(2 * STREAM_WINDOW_INITIAL)	/* bytes beyond the window that wait here */
 #define FLAG_MUST_EXIST	0x01u
 
@@ -458,7 +459,7 @@ window_move(struct fabric_stream *s, uint64_t n, uint64_t now_ns)
 
 	if (s->final_known)
 		return;
-	if (window_drain(&s->window, n, s->rtt_min_ns, now_ns)) {
+	if (window_drain(&s->window, n, max64(s->rtt_min_ns, RTT_MIN_NS), now_ns)) {
 		next = window_next(&s->window, s->set->conf.window_max, budget_free(s->set->budget));
 		if (next > s->window.size && reserve(s->set->budget, &s->in_reserved, max64(s->in_reserved, RING_COST(next))))
 			s->window.size = next;
