@@ -228,6 +228,10 @@ settings_set(struct dataplane *dp, ngtcp2_settings *s)
 {
 	ngtcp2_settings_default(s);
 	s->initial_ts = dp->now_ns;
+	/*
+	 * Measured (tests/net/impair, iperf3 through two TUNs): 100 Mbit/s with 20 ms and 1 % loss, BBR 43-74, CUBIC
+	 * 6 Mbit/s; with a buffer of 1 MB, ping beside a download 36 against 51 ms; between namespaces both alike.
+	 */
 	s->cc_algo = NGTCP2_CC_ALGO_BBR;
 	s->max_tx_udp_payload_size = MAX_UDP_PAYLOAD;
 	s->pmtud_probes = mtu_probes;
