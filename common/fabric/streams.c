@@ -509,20 +509,19 @@ reset_put(struct streams *t, uint8_t *buf, size_t size)
 size_t
 streams_output(struct streams *t, uint8_t *buf, size_t size, uint64_t now_ns)
 {
+	struct fabric_stream *s;
 	struct turn_entry *e;
+	size_t n;
 
 	if (t->nresets > 0)
 		return reset_put(t, buf, size);
-	while ((e = turn_next(&t->turn)) != NULL) {
-		struct fabric_stream *s = (struct fabric_stream *)(void *)((char *)e - offsetof(struct fabric_stream, turn));
-		size_t n = stream_output(s, buf, size, now_ns);
-
-		turn_sent(&t->turn, e, n, stream_ready(s));
-		stream_update(s, now_ns);
-		if (n > 0)
-			return n;
-	}
-	return 0;
+	if ((e = turn_next(&t->turn)) == NULL)
+		return 0;
+	s = (struct fabric_stream *)(void *)((char *)e - offsetof(struct fabric_stream, turn));
+	n = stream_output(s, buf, size, now_ns);
+	turn_sent(&t->turn, e, n, stream_ready(s));
+	stream_update(s, now_ns);
+	return n;
 }
 
 bool

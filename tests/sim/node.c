@@ -460,10 +460,10 @@ plane_output(struct port *p, uint8_t *buf, size_t size, bool *datagram, uint64_t
 			if (credit_done(&g->c))
 				leg_free(g);
 		}
-		if (n > 0) {
+		if (n > 0)
 			judge_turn(p, class, n);
-			return n;
-		}
+		if (n > 0 || !*datagram)
+			return n;	/* a stream that has the turn has a frame: else it would be asked for ever */
 	}
 	return 0;
 }
