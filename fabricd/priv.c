@@ -21,6 +21,7 @@ static const cap_value_t kept[] = {
 	CAP_SETGID,		/* workers: group, no supplementary groups */
 	CAP_SETUID,		/* workers: user */
 	CAP_SETPCAP,		/* workers: an empty bounding set */
+	CAP_SYS_NICE,		/* workers: those that carry packets go before other programs */
 };
 #define NKEPT (sizeof(kept) / sizeof(kept[0]))
 

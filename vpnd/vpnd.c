@@ -141,6 +141,7 @@ static const int no_more_syscalls[] = { -1 };
 const struct worker_ops vpnd_ops = {
 	.kind = WORKER_VPND,
 	.network = false,
+	.nice = -10,		/* packets go before whatever else this machine computes, as in its kernel */
 	.nofile = 64,
 	.memory = 48u * 1024 * 1024,
 	.syscalls = no_more_syscalls,	/* read and writev of the TUN are in every worker's list */

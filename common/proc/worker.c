@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -447,6 +448,9 @@ worker_main(const struct worker_ops *ops, int argc, char **argv)
 	prepare(&w, ops, &o);
 	if (ops->init != NULL)
 		ops->init(&w);
+	/* Without privilege this fails, and nothing depends on it. */
+	if (ops->nice != 0 && setpriority(PRIO_PROCESS, 0, ops->nice) == -1)
+		log_debug("nice=%d: %s", ops->nice, strerror(errno));
 	confine(&w, &o);
 	w.ctl = ipc_new(w.base, WORKER_FD_CTL, &ctl_ops, &w);
 	if (w.ctl == NULL)

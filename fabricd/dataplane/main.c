@@ -1,7 +1,4 @@
 /* The dataplane worker: carriers, sessions, the frame switch. All but the start is in the library beside. */
-#include <errno.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "base/log.h"
@@ -11,7 +8,7 @@
 #include "proc/worker.h"
 
 #define NOFILE	64u
-#define NICE	(-10)
+#define NICE	(-10)	/* packets go before whatever else this machine computes, as in its kernel */
 #define MEMORY	(512u << 20)	/* thousands of sessions; what is queued is bounded far below */
 
 /* Beyond what every worker may do. */
@@ -53,12 +50,6 @@ init(struct worker *w)
 {
 	(void)w;
 	crypto_init();
-	/*
-	 * Packets go before whatever else this machine computes, as they do in its kernel. Without privilege
-	 * this fails, and nothing depends on it.
-	 */
-	if (setpriority(PRIO_PROCESS, 0, NICE) == -1)
-		log_debug("nice=%d: %s", NICE, strerror(errno));
 }
 
 static void
@@ -125,7 +116,7 @@ drain(struct worker *w, unsigned ms)
 }
 
 static const struct worker_ops worker_ops = {
-	.kind = WORKER_DATAPLANE, .network = true, .nofile = NOFILE, .memory = MEMORY, .syscalls = syscalls,
+	.kind = WORKER_DATAPLANE, .network = true, .nice = NICE, .nofile = NOFILE, .memory = MEMORY, .syscalls = syscalls,
 	.init = init, .start = start,
 	.conf_begin = conf_begin, .conf_item = conf_item, .conf_check = conf_check,
 	.conf_commit = conf_commit, .conf_abort = conf_abort,
