@@ -1,4 +1,4 @@
-#include <errno.h>
+#include <event2/event.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -342,8 +342,12 @@ vpn_out_run(struct vpnd *v)
 			break;
 		vpn_out_packet(v, &h, pkt, len);
 	}
-	if (r == TUN_ERROR && errno != EBADFD && errno != EIO)
+	if (r == TUN_ERROR) {
+		/* Gone, most likely, and it would be reported as readable for ever: on_tick() tries again. */
 		log_warn("read from the TUN");
+		STAT_INC(VPND_OUT_TUN_ERRORS);
+		event_del(v->tun_event);
+	}
 	if (v->port != NULL)
 		ipc_flush(v->port);
 }

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "vpnd/vpnd.h"
 
@@ -24,8 +25,9 @@ vpn_flow_open(struct vpnd *v, uint32_t peer, unsigned class, struct flow *flow)
 
 	f.open.stream_id = stream_id_alloc(&v->ids);
 	if (f.open.stream_id == 0) {
-		/* Half a billion streams later: a new channel begins anew. */
-		vpn_port_close(v);
+		/* Half a billion streams later. Ids begin anew with a new channel, and that comes with a new vpnd. */
+		log_warnx("stream ids are used up");
+		worker_exit(v->worker);
 		return -1;
 	}
 	if (vpn_stream_add(&v->streams, f.open.stream_id, peer, flow) == NULL)
@@ -158,6 +160,8 @@ on_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 
 	(void)ipc;
 	(void)fd;	/* the channel refuses one with any type that may come here */
+	if (f->type != FT_DATA_U)
+		v->now_ns = clock_ns();
 	switch (f->type) {
 	case FT_DATA_U:
 	case FT_DATA_UF:
@@ -203,8 +207,8 @@ vpn_port_close(struct vpnd *v)
 		return;
 	ipc_free(v->port);
 	v->port = NULL;
+	vpn_stream_remove_peer(&v->streams, LPM_NONE);	/* at once: not peer by peer */
 	vpn_peers_reset(v);
-	vpn_stream_remove_peer(&v->streams, LPM_NONE);
 	vpn_routes_update(v);
 }
 

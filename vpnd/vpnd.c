@@ -32,6 +32,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	if (++v->ticks % EXPIRE_TICKS == 0)
 		vpn_flows_expire(v);
 	vpn_routes_update(v);
+	if (v->tun_event != NULL && !event_pending(v->tun_event, EV_READ, NULL))
+		event_add(v->tun_event, NULL);
 }
 
 static void

@@ -15,6 +15,7 @@
 	X(VPND_PREFIX_CONFLICTS, "fabric_vpn_prefix_conflicts_total", "", "Prefixes that a second peer claimed") \
 	/* out: TUN to dataplane */ \
 	X(VPND_OUT_READS, "fabric_vpn_tun_reads_total", "", "Packets and superpackets read from the TUN") \
+	X(VPND_OUT_TUN_ERRORS, "fabric_vpn_tun_errors_total", "", "Failed reads of the TUN; each stops reading for a second") \
 	X(VPND_OUT_PACKETS, "fabric_vpn_packets_total", "direction=\"out\"", "IP packets carried") \
 	X(VPND_OUT_BYTES, "fabric_vpn_bytes_total", "direction=\"out\"", "Bytes of IP packets carried") \
 	X(VPND_OUT_FRAGMENTED, "fabric_vpn_fragmented_total", "direction=\"out\"", "Packets that travelled in fragments") \

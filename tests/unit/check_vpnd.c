@@ -678,6 +678,20 @@ START_TEST(out_full)
 }
 END_TEST
 
+/* A TUN that is gone does not make vpnd spin; one that is back is read again. */
+START_TEST(out_tun_gone)
+{
+	close(kernel);
+	turn();
+	ck_assert_uint_eq(COUNTED(VPND_OUT_TUN_ERRORS), 1);
+	ck_assert(!event_pending(v->tun_event, EV_READ, NULL));
+	event_active(v->tick, EV_TIMEOUT, 0);
+	turn();
+	ck_assert_uint_eq(COUNTED(VPND_OUT_TUN_ERRORS), 2);
+	kernel = -1;
+}
+END_TEST
+
 START_TEST(in_one)
 {
 	static uint8_t p[65536];
@@ -1022,6 +1036,7 @@ main(void)
 	tcase_add_test(tc, out_reset);
 	tcase_add_test(tc, out_idle);
 	tcase_add_test(tc, out_full);
+	tcase_add_test(tc, out_tun_gone);
 	tcase_add_test(tc, in_one);
 	tcase_add_test(tc, in_coalesced);
 	tcase_add_test(tc, network_behind);
