@@ -76,9 +76,18 @@ conv_make(struct sim *sim, unsigned i)
 void
 app_make(struct sim *sim)
 {
-	sim->nconvs = 1 + (unsigned)sim_random(sim, sim_chance(sim, 300) ? CONVS_MAX : 10);
+	sim->nconvs = sim->conf.wide ? 1 : 1 + (unsigned)sim_random(sim, sim_chance(sim, 300) ? CONVS_MAX : 10);
 	for (unsigned i = 0; i < sim->nconvs; i++)
 		conv_make(sim, i);
+	if (!sim->conf.wide)
+		return;
+	sim->conv[0].reliable = true;
+	for (unsigned k = 0; k < 2; k++) {
+		sim->conv[0].use[k].reader = READ_FAST;
+		sim->conv[0].use[k].abort_at = 0;
+		sim->conv[0].use[k].target = k == 0 ? WIDE_BYTES : 0;
+		sim->conv[0].use[k].piece = 30000;
+	}
 }
 
 static void

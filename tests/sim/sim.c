@@ -1,6 +1,6 @@
 /*
- * sim [-n seeds] [-s seed] [-v]: runs so many simulations from one seed on (1), and each of the first ones twice. The
- * last line is `N passed, N failed'. A run that fails says what did not hold, the last frames before it, and how to see
+ * sim [-n seeds] [-s seed] [-vw]: runs so many simulations from one seed on (1), and each of the first ones twice; -w:
+ * how one stream fills 1 Gbit/s and 100 ms. The last line is `N passed, N failed'. A run that fails says what did not hold, the last frames before it, and how to see
  * all of it: -s SEED -v.
  */
 #include <stdarg.h>
@@ -230,7 +230,7 @@ act(struct sim *sim, struct event *e)
 /* --- one run --- */
 
 static struct sim *
-run(uint64_t seed)
+run(uint64_t seed, bool wide)
 {
 	struct sim *sim = calloc(1, sizeof(*sim));
 
@@ -241,7 +241,12 @@ run(uint64_t seed)
 	sim->verbose = verbose;
 	sim->conf.faults = sim_chance(sim, 700);
 	sim->conf.plenty = sim_chance(sim, 600);
-	sim->conf.calm_ns = (5 + sim_random(sim, 30)) * SEC;
+	sim->conf.wide = wide;
+	if (wide) {
+		sim->conf.faults = false;
+		sim->conf.plenty = true;
+	}
+	sim->conf.calm_ns = wide ? SEC : (5 + sim_random(sim, 30)) * SEC;
 	world_make(sim);
 	app_make(sim);
 	sim_post(sim, (struct event){ .type = EV_WATCH, .at_ns = sim->conf.calm_ns + SEC });
@@ -280,11 +285,11 @@ static uint64_t passed, failed, bytes, frames, resumed, completed, ended;
 static void
 run_one(uint64_t seed, bool twice)
 {
-	struct sim *sim = run(seed), *again;
+	struct sim *sim = run(seed, false), *again;
 	bool good = !sim->failed;
 
 	if (good && twice) {
-		again = run(seed);
+		again = run(seed, false);
 		if (again->hash != sim->hash || again->steps != sim->steps) {
 			printf("seed %llu FAILED: the same seed does not give the same trace\n", (unsigned long long)seed);
 			good = false;
@@ -305,14 +310,32 @@ run_one(uint64_t seed, bool twice)
 	run_free(sim);
 }
 
+static void
+run_wide(uint64_t seed)
+{
+	struct sim *sim = run(seed, true);
+	const struct use *u = sim->conv[0].use;
+	double took = (double)(u[1].progress_ns - sim->conv[0].start_ns) / (double)SEC;
+	uint64_t peak[2] = { sim->node[0].plane_budget.peak, sim->node[1].plane_budget.peak };
+	bool good = !sim->failed && u[1].read == WIDE_BYTES && sim->second_best >= WIDE_RATE / 10 * 9;
+
+	printf("one stream, 1 Gbit/s, 100 ms: %.2f s for %llu MB; best second %.0f Mbit/s; peak memory of a dataplane %.1f MB\n",
+	    took, (unsigned long long)(u[1].read >> 20), (double)sim->second_best * 8 / 1e6,
+	    (double)(peak[0] > peak[1] ? peak[0] : peak[1]) / 1e6);
+	passed += good;
+	failed += !good;
+	run_free(sim);
+}
+
 int
 main(int argc, char **argv)
 {
 	uint64_t n = 1, first = 1;
+	bool wide = false;
 	int opt;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((opt = getopt(argc, argv, "n:s:v")) != -1) {
+	while ((opt = getopt(argc, argv, "n:s:vw")) != -1) {
 		switch (opt) {
 		case 'n':
 			n = strtoull(optarg, NULL, 10);
@@ -323,12 +346,17 @@ main(int argc, char **argv)
 		case 'v':
 			verbose = true;
 			break;
+		case 'w':
+			wide = true;
+			break;
 		default:
-			fprintf(stderr, "usage: sim [-n seeds] [-s seed] [-v]\n");
+			fprintf(stderr, "usage: sim [-n seeds] [-s seed] [-vw]\n");
 			return 2;
 		}
 	}
-	for (uint64_t i = 0; i < n; i++)
+	if (wide)
+		run_wide(first);
+	for (uint64_t i = 0; i < n && !wide; i++)
 		run_one(first + i, i < TWICE && !verbose);
 	printf("%llu frames, %llu bytes read; %llu ends of streams completed, %llu ended early, %llu resumed\n",
 	    (unsigned long long)frames, (unsigned long long)bytes, (unsigned long long)completed,

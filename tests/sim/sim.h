@@ -19,6 +19,8 @@
 
 #define MS		1000000ull
 #define SEC		1000000000ull
+#define WIDE_RATE	125000000ull	/* bytes a second */
+#define WIDE_BYTES	(700ull << 20)
 #define NODES_MAX	6u
 #define CONVS_MAX	40u
 #define PATH_MAX_LEN	NODES_MAX
@@ -153,6 +155,7 @@ struct route { unsigned n; uint8_t hop[PATH_MAX_LEN]; };
 struct config {
 	bool	 faults;	/* sessions and processes die */
 	bool	 plenty;	/* memory never runs out */
+	bool	 wide;		/* nothing but one stream over 1 Gbit/s and 100 ms */
 	uint64_t calm_ns, duration_ns;
 };
 
@@ -171,6 +174,7 @@ struct sim {
 	size_t	 nroutes;
 	char	(*lines)[160];		/* the last of the trace */
 	uint64_t nlines;
+	uint64_t second_from, second_best;
 	uint64_t bytes_read, resumed, resets, frames, completed;
 	uint8_t	 scratch[FRAME_BUF];
 };

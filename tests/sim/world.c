@@ -434,6 +434,8 @@ link_make(struct sim *sim, unsigned a, unsigned b)
 	l->loss = sim_chance(sim, 500) ? (unsigned)sim_random(sim, 50) : 0;
 	l->dup = (unsigned)sim_random(sim, 20);
 	l->reorder = (unsigned)sim_random(sim, 50);
+	if (sim->conf.wide)
+		*l = (struct link){ .rate = WIDE_RATE, .delay_ns = 50 * MS };
 	for (unsigned k = 0; k < 2; k++) {
 		l->end[k].node = &sim->node[k == 0 ? a : b];
 		l->end[k].peer = &l->end[1 - k];
@@ -448,7 +450,7 @@ link_make(struct sim *sim, unsigned a, unsigned b)
 void
 world_make(struct sim *sim)
 {
-	sim->nnodes = 2 + (unsigned)sim_random(sim, NODES_MAX - 1);
+	sim->nnodes = sim->conf.wide ? 2 : 2 + (unsigned)sim_random(sim, NODES_MAX - 1);
 	for (unsigned i = 0; i < sim->nnodes; i++)
 		node_init(sim, i);
 	for (unsigned i = 1; i < sim->nnodes; i++)
