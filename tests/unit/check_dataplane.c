@@ -86,6 +86,22 @@ START_TEST(streams_carry_both_ways)
 }
 END_TEST
 
+START_TEST(over_ipv6)
+{
+	a.addr.family = b.addr.family = 6;
+	start_both();
+	ck_assert_uint_eq(a.vpnd.last_up.addr.family, 6);
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_RELIABLE);
+	fake_data(&a.vpnd, 2, 7, "six", 3);
+	ipc_flush(a.vpnd.ipc);
+	/* The data may have overtaken the OPEN; what comes after cannot. */
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1));
+	fake_data(&a.vpnd, 2, 8, "six", 3);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.data_frames >= 1 && b.vpnd.last_data_seq == 8));
+}
+END_TEST
+
 START_TEST(refusals_of_streams)
 {
 	start_both();
@@ -431,7 +447,7 @@ static Suite *
 suite(void)
 {
 	const TTest *const tests[] = {
-		session_comes_up, streams_carry_both_ways, refusals_of_streams, close_ends_both_ends,
+		session_comes_up, streams_carry_both_ways, over_ipv6, refusals_of_streams, close_ends_both_ends,
 		killed_and_back, dialler_killed_and_back, both_dial_at_once, lower_id_wins, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
 		slow_worker, without_segmentation, batches_and_packs, reload_keeps_sessions, renewed_before_the_records_end, ends_with_the_records,

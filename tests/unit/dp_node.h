@@ -250,22 +250,26 @@ node_init(struct node *n, struct event_base *base, const char *name, const struc
 	    .max_sessions = 16, .retry_above = 64, .auth_fail_per_min = 1000, .gso = true };
 }
 
+/* A socket on loopback, at addr->port or at any when that is 0; addr->family 6 makes it an IPv6 one. */
 static inline int
 node_socket(struct pm_addr *addr)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(addr->port) };
-	socklen_t len = sizeof(sin);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+	static const uint8_t loopback4[16] = { 127, 0, 0, 1 }, loopback6[16] = { [15] = 1 };
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int fd, one = 1;
 
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (fd == -1 || bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
-	    getsockname(fd, (struct sockaddr *)&sin, &len) == -1)
+	if (addr->family != 6)
+		addr->family = 4;
+	memcpy(addr->addr, addr->family == 4 ? loopback4 : loopback6, sizeof(addr->addr));
+	if (udp_addr_to_sockaddr(addr, &ss, &len) == -1)
 		abort();
-	memset(addr, 0, sizeof(*addr));
-	addr->family = 4;
-	addr->port = ntohs(sin.sin_port);
-	memcpy(addr->addr, &sin.sin_addr, 4);
+	fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (fd == -1 || bind(fd, (struct sockaddr *)&ss, len) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) == -1)
+		abort();
+	udp_addr_from_sockaddr((struct sockaddr *)&ss, addr);
 	return fd;
 }
 
