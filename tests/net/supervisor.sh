@@ -239,7 +239,7 @@ t 'and no descriptor is left over' eval 'sleep 0.5; [ "$(fds)" -le '"$FDS"' ]'
 # --- privileges -----------------------------------------------------------------------------------
 
 S=/proc/$(fabricd_pid)/status
-t 'fabricd has its eight capabilities and no others' [ "$(awk '/^Cap(Prm|Eff|Bnd)/ { print $2 }' "$S" | uniq)" = 00000000002415e0 ]
+t 'fabricd has its nine capabilities and no others' [ "$(awk '/^Cap(Prm|Eff|Bnd)/ { print $2 }' "$S" | uniq)" = 0000000000a415e0 ]
 t 'no_new_privs' grep -qE '^NoNewPrivs:.*1' "$S"
 t 'it links neither TLS nor QUIC' eval '! nm "$FABRICD" | grep -E " [TtDd] (wolfSSL_(new|connect|CTX_new|accept)|ngtcp2_)"'
 t 'workers have an empty environment' eval '[ "$(for p in $(pids); do cat /proc/$p/environ; done | wc -c)" -eq 0 ]'
