@@ -401,6 +401,30 @@ START_TEST(reload_keeps_sessions)
 }
 END_TEST
 
+/* A reload brings the sockets anew: sessions go on over the one of their address, and end where there is none. */
+START_TEST(reload_brings_sockets)
+{
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1));
+	node_configure(&a, true);
+	node_configure(&b, true);
+	for (uint32_t seq = 0; seq < 5; seq++) {
+		fake_data(&a.vpnd, 2, seq, "x", 1);
+		fake_data(&b.vpnd, b.vpnd.last_open_id, seq, "y", 1);
+	}
+	ipc_flush(a.vpnd.ipc);
+	ipc_flush(b.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.data_frames == 5 && b.vpnd.data_frames == 5));
+	ck_assert_uint_eq(a.vpnd.down + b.vpnd.down, 0);
+	a.addr.port = 0;
+	node_configure(&a, true);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.down == 1));
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 2));
+}
+END_TEST
+
 /* The records end soon: the session is dialled anew before, with no gap, and one whose records cannot be renewed ends. */
 START_TEST(renewed_before_the_records_end)
 {
@@ -450,7 +474,7 @@ suite(void)
 		session_comes_up, streams_carry_both_ways, over_ipv6, refusals_of_streams, close_ends_both_ends,
 		killed_and_back, dialler_killed_and_back, both_dial_at_once, lower_id_wins, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
-		slow_worker, without_segmentation, batches_and_packs, reload_keeps_sessions, renewed_before_the_records_end, ends_with_the_records,
+		slow_worker, without_segmentation, batches_and_packs, reload_keeps_sessions, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
 	};
 	Suite *s = suite_create("dataplane");
