@@ -263,7 +263,7 @@ app_run(struct use *u)
 	use_read(u);
 	use_write(u);
 	if (u->abort_at != 0 && u->read + u->wrote >= u->abort_at && !u->conv->sim->calm) {
-		u->aborted = true;
+		u->aborted = u->conv->sim->disturbed = true;
 		stream_abort(u->s, REASON_REFUSED, sim_local(u->node));
 		finish(u);
 	} else if (u->eof && u->shut) {
@@ -295,6 +295,8 @@ app_event(struct use *u, unsigned events)
 	if (events & STREAM_EV_END) {
 		u->reason = u->s->reason;
 		sim->resets++;
+		if (u->conv->reliable)
+			sim->disturbed = true;
 		sim_say(sim, "stream %u side %u ends: %s", u->conv->index, u->index, reason_name(u->reason));
 		if (!reason_fits(u, u->reason))
 			sim_fail(sim, "reason: stream %u side %u ends with %s", u->conv->index, u->index,

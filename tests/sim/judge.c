@@ -163,7 +163,7 @@ judge_end(struct sim *sim)
 			sim_fail(sim, "left over: memory at %u", i);
 		if (n->credits.violations > 0)
 			sim_fail(sim, "reason: a hop of %u saw the protocol broken", i);
-		if (!sim->conf.faults && n->credits.reaped > 0)
+		if (n->credits.reaped > 0)
 			sim_fail(sim, "left over: %u had to reap a hop", i);
 		if (n->pool.in_use > 0)
 			sim_fail(sim, "left over: packets at %u", i);

@@ -178,6 +178,7 @@ open_frame(struct port *from, const struct frame *f)
 	if (g->reliable && credit_init(&g->c, &n->credits, g->class, &from->turn, &to->turn, initial, sim_local(n)) !=
 	    REASON_NONE) {
 		free(g);
+		n->sim->disturbed = true;
 		refuse(from, f->open.stream_id, REASON_LIMIT);
 		return;
 	}
@@ -260,8 +261,11 @@ plane_frame(struct port *p, const struct frame *f)
 		sim_fail(p->node->sim, "%s for a stream that never was", frame_type_name(f->type));
 		return;
 	}
-	if ((g = port_slot(p, frame_id(f))->leg) == NULL)
-		return;		/* late */
+	if ((g = port_slot(p, frame_id(f))->leg) == NULL) {	/* late */
+		if (!p->node->sim->disturbed && !p->node->sim->conf.faults && (f->type == FT_DATA || f->type == FT_CLOSE_STREAM))
+			sim_fail(p->node->sim, "lost: %s for a stream that was forgotten", frame_type_name(f->type));
+		return;
+	}
 	side = g->port[0] == p ? 0 : 1;
 	if (g->reliable) {
 		credit_input(&g->c, side, f, p->link->local ? 0 : 2 * p->link->delay_ns, sim_local(p->node));
@@ -309,8 +313,10 @@ node_attach(struct use *u)
 		sim_post(sim, (struct event){ .type = EV_ATTACH, .at_ns = sim->now_ns + 100 * MS, .p = u });
 		return;
 	}
-	if (u->s->n.legs > 0)
+	if (u->s->n.legs > 0) {
 		sim->resumed++;
+		sim->disturbed = true;
+	}
 	f = open_make(u, route, noise);
 	f.open.stream_id = stream_id_alloc(&p->ids);
 	if (stream_attach(u->s, f.open.stream_id, sim_local(u->node)) == -1) {
@@ -332,6 +338,7 @@ accept_new(struct node *n, struct use *u, const struct frame_open_stream *o, con
 	u->s = streams_accept(&n->streams, token, o->stream_id, o->class, !(o->flags & OPEN_UNRELIABLE), u, sim_local(n),
 	    &reason);
 	if (u->s == NULL) {
+		n->sim->disturbed = true;
 		streams_refuse(&n->streams, o->stream_id, reason);
 		return;
 	}

@@ -163,6 +163,7 @@ struct sim {
 	uint64_t seed, rand, now_ns, order, steps, hash;
 	struct config conf;
 	bool	 verbose, failed, calm;
+	bool	 disturbed;	/* a stream was broken off, refused or resumed */
 	const char *why;
 	struct event *heap;
 	size_t	 nheap, heap_size;
