@@ -340,11 +340,14 @@ vpn_out_run(struct vpnd *v)
 		r = tun_read(&v->tun, &h, &pkt, &len);
 		if (r != TUN_OK)
 			break;
+		v->tun_failed = false;
 		vpn_out_packet(v, &h, pkt, len);
 	}
 	if (r == TUN_ERROR) {
 		/* Gone, most likely, and it would be reported as readable for ever: on_tick() tries again. */
-		log_warn("read from the TUN");
+		if (!v->tun_failed)
+			log_warn("read from the TUN");
+		v->tun_failed = true;
 		STAT_INC(VPND_OUT_TUN_ERRORS);
 		event_del(v->tun_event);
 	}

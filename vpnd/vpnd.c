@@ -92,6 +92,7 @@ tun_start(struct vpnd *v)
 		fatal("TUN");
 	c->tun_fd = -1;
 	v->gso_taken = v->gso_refused = v->gso_given_up = 0;
+	v->tun_failed = false;
 	v->coalescer = coalesce_new(&cc);
 	v->tun_event = event_new(v->worker->base, v->tun.fd, EV_READ | EV_PERSIST, on_tun, v);
 	if (v->coalescer == NULL || v->tun_event == NULL || event_add(v->tun_event, NULL) == -1)

@@ -83,6 +83,7 @@ struct vpnd {
 
 	struct tun	 tun;
 	struct event	*tun_event;
+	bool		 tun_failed;	/* the last read: said once */
 	struct coalescer *coalescer;
 	struct frag_table *frags;
 	unsigned	 gso_taken, gso_refused;	/* VPN_GSO_*: what this kernel took, and what it never did */
