@@ -176,7 +176,7 @@ void	streams_free(struct streams *);	/* with all streams, silently */
 struct fabric_stream *streams_open(struct streams *, const uint8_t token[STREAM_TOKEN_LEN], unsigned class, bool reliable,
 	    void *arg, uint64_t now_ns, uint64_t *reason);
 
-/* The same for an OPEN_STREAM that came, with its id. */
+/* The same for an OPEN_STREAM that came, with its id. What is refused is answered with streams_refuse(). */
 struct fabric_stream *streams_accept(struct streams *, const uint8_t token[STREAM_TOKEN_LEN], uint64_t id, unsigned class,
 	    bool reliable, void *arg, uint64_t now_ns, uint64_t *reason);
 
@@ -237,7 +237,7 @@ void	stream_abort(struct fabric_stream *, uint64_t reason, uint64_t now_ns);
 /*
  * The adapter is done with it. What was written and closed is still delivered, and for that it may want a leg once more
  * (STREAM_EV_LEG is all that still comes); one that is not closed both ways is broken off with REASON_NONE. Its arg is
- * needed until set->gone.
+ * needed until set->gone, which may be called from here already.
  */
 void	stream_release(struct fabric_stream *, uint64_t now_ns);
 

@@ -223,7 +223,8 @@ streams_deadline_set(struct fabric_stream *s, uint64_t at_ns)
 {
 	struct streams *t = s->set;
 
-	if (s->heap_at != 0 && s->deadline_ns == at_ns)
+	/* One that has moved away is found to have when its time comes: moving it for every frame costs more. */
+	if (s->heap_at != 0 && s->deadline_ns <= at_ns)
 		return;
 	heap_remove(s);
 	s->deadline_ns = at_ns;
@@ -240,8 +241,12 @@ streams_deadline(const struct streams *t)
 void
 streams_tick(struct streams *t, uint64_t now_ns)
 {
-	while (t->heap_len > 0 && t->heap[1]->deadline_ns <= now_ns)
-		stream_tick(t->heap[1], now_ns);
+	while (t->heap_len > 0 && t->heap[1]->deadline_ns <= now_ns) {
+		struct fabric_stream *s = t->heap[1];
+
+		heap_remove(s);
+		stream_tick(s, now_ns);
+	}
 }
 
 /* --- what is to be told --- */
