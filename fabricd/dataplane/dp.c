@@ -17,6 +17,8 @@
 
 #define RESETS_PER_SEC	200u
 #define REFUSALS_PER_SEC 200u
+#define REFUSED_LOGS_PER_SEC 5u
+#define REFUSED_LOGS_BURST 50u
 #define PROBE_NS	(2 * NS_PER_SEC)	/* for an answer after the machine's addresses changed */
 #define STREAM_CREDIT	(1u << 20)
 
@@ -175,6 +177,7 @@ dp_new(struct event_base *base, const struct dp_ops *ops, void *arg)
 	TAILQ_INIT(&dp->dirty);
 	ratelimit_init(&dp->resets, NS_PER_SEC / RESETS_PER_SEC, RESETS_PER_SEC);
 	ratelimit_init(&dp->refusals, NS_PER_SEC / REFUSALS_PER_SEC, REFUSALS_PER_SEC);
+	ratelimit_init(&dp->refused_logs, NS_PER_SEC / REFUSED_LOGS_PER_SEC, REFUSED_LOGS_BURST);
 	sched_pool_init(&dp->pool, DP_DATAGRAM_MAX, DP_POOL_BYTES);
 	self_init(&dp->self);
 	wports_init(dp);

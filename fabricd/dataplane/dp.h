@@ -102,7 +102,7 @@ struct dataplane {
 	size_t		 npeers;
 	struct sched_pool pool;
 	struct prefix_table *prefixes;
-	struct ratelimit resets, refusals;
+	struct ratelimit resets, refusals, refused_logs;
 	uint8_t		 token_key[32], reset_key[32];
 	struct event	*second, *renew, *drain;
 	struct timers	*timers;	/* of the connections */

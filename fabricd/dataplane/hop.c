@@ -188,8 +188,10 @@ hop_failed(struct session *s, uint64_t reason, bool remote, void *arg)
 		conn_remote(c, &from);
 		prefix_failed(c->dp->prefixes, &from, c->dp->now_ns);
 	}
-	if (s->failed_in != SESSION_NEW)
-		log_peer(c, s->failed_in == SESSION_UP ? "down" : "refused", reason);
+	if (s->failed_in == SESSION_UP)
+		log_peer(c, "down", reason);
+	else if (s->failed_in != SESSION_NEW && ratelimit_take(&c->dp->refused_logs, c->dp->now_ns))
+		log_peer(c, "refused", reason);		/* strangers write no more than this; all are counted */
 	conn_dirty(c);
 }
 

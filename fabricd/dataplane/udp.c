@@ -287,6 +287,10 @@ void
 udp_send(struct udp_sock *us, const struct sockaddr *to, socklen_t to_len, struct udp_local *from, uint8_t ecn,
     const uint8_t *buf, size_t len, size_t segment)
 {
+	if (us->blocked) {	/* its own batch waits already: QUIC sends again what this lacks */
+		STAT_INC(DP_UDP_SEND_ERRORS);
+		return;
+	}
 	while (len > 0) {
 		size_t n = us->gso || len <= segment ? len : segment;
 
