@@ -600,6 +600,55 @@ START_TEST(retry_above_threshold)
 }
 END_TEST
 
+/* Lets streams be opened to it and reads nothing: what waits for it is bounded, and it loses the session. */
+START_TEST(never_reads)
+{
+	char service[FRAME_SERVICE_MAX + 1];
+
+	v.session.dead_ms = e.session.dead_ms = 60000;
+	up_then(NULL);
+	memset(service, 's', sizeof(service) - 1);
+	service[sizeof(service) - 1] = '\0';
+	event_del(e.dp->socks[0]->read);
+	for (uint64_t id = 2; id < 2 * 4000 && by_us(REASON_LIMIT) == 0; id += 2) {
+		fake_open(&v.vpnd, id, e.id, service, CLASS_BULK);
+		ipc_flush(v.vpnd.ipc);
+		if (id % 100 == 0)
+			RUN_UNTIL(base, 5, false);
+	}
+	ck_assert(RUN_UNTIL(base, 2000, by_us(REASON_LIMIT) == 1));
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.down == 1));
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.resets > 1000));
+	ck_assert(!v.vpnd.closed);
+	node_kill(&e);
+}
+END_TEST
+
+/* Another version of QUIC is told which one there is; what is too short to be a first packet is told nothing. */
+START_TEST(other_version)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	struct pm_addr addr = { 0 };
+	uint8_t buf[1200] = { 0xc0, 0xba, 0xba, 0xba, 0xba, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 9, 9, 9, 9, 9, 9, 9 };
+	int fd = node_socket(&addr);
+	ssize_t n = -1;
+
+	node_start(&v);
+	to.sin_port = htons(v.addr.port);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	sendto(fd, buf, 1199, 0, (struct sockaddr *)&to, sizeof(to));
+	RUN_UNTIL(base, 100, false);
+	ck_assert_int_eq(recv(fd, buf, sizeof(buf), MSG_DONTWAIT), -1);
+	sendto(fd, buf, 1200, 0, (struct sockaddr *)&to, sizeof(to));
+	ck_assert(RUN_UNTIL(base, 2000, n > 0 || (n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0));
+	/* Version 0, our connection id back, and QUIC 1 in the list. */
+	ck_assert_mem_eq(buf + 1, "\0\0\0\0\10\11\11\11\11\11\11\11\11\10\1\2\3\4\5\6\7\10\0\0\0\1", 26);
+	ck_assert_int_lt(n, 100);
+	ck_assert_uint_eq(v.dp->nconns, 0);
+	close(fd);
+}
+END_TEST
+
 /* Noise on the socket costs nothing but counters. */
 START_TEST(noise)
 {
@@ -634,7 +683,7 @@ suite(void)
 		replayed_auth, moved_auth, downgraded, no_common_version, oversized_hello, silence,
 		silence_after_hello, slow_loris, garbage_after_handshake, garbage_datagram,
 		process_frame_from_the_network, second_hello, wrong_parity, stream_id_reused, too_many_streams,
-		ping_flood, prefix_is_limited, retry_above_threshold, noise,
+		ping_flood, prefix_is_limited, retry_above_threshold, never_reads, other_version, noise,
 	};
 	Suite *s = suite_create("hostile");
 	TCase *tc = tcase_create("peers");
