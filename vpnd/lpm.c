@@ -103,6 +103,14 @@ lpm_free(struct lpm *t)
 	free(t);
 }
 
+void
+lpm_clear(struct lpm *t)
+{
+	t->used = 1;
+	t->root[0] = t->root[1] = 0;
+	t->count = 0;
+}
+
 /* Room for two more nodes, so that an insert never stops half done. */
 static int
 make_room(struct lpm *t)

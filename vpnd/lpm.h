@@ -18,6 +18,9 @@ struct lpm;
 struct lpm *lpm_new(void);
 void	lpm_free(struct lpm *);
 
+/* Takes all prefixes out. */
+void	lpm_clear(struct lpm *);
+
 /*
  * Adds a prefix with a value below LPM_NONE. 0; 1 when this very prefix is there already (it keeps its value, which
  * *holder receives unless NULL); -1 with errno: EINVAL, or ENOMEM.

@@ -223,12 +223,15 @@ owner_name(const struct vpnd *v, uint32_t owner)
 	return owner == VPN_ROUTE_SELF ? v->conf->node.name : v->peers[owner]->name;
 }
 
-/* What a rebuild gives each prefix to: the rows of fabricctl come from the same walk. */
+/* A walk over all prefixes in the order in which they count: fills a table, and may tell of each. */
 struct visit {
 	struct lpm *table;
 	void	(*entry)(struct vpnd *, const struct record_prefix *, uint32_t owner, const char *origin, bool held,
-		    void *arg);
+		    void *arg);	/* `held`: it is another's; may be NULL */
 	void	*arg;
+	bool	 failed;	/* no memory: not all are in the table */
+	uint32_t conflicts;	/* prefixes that are another's */
+	uint64_t mark;		/* made of those: tells whether they are the same as last time */
 };
 
 static void
@@ -236,18 +239,20 @@ add(struct vpnd *v, struct visit *x, const struct record_prefix *p, uint32_t own
 {
 	uint32_t holder = owner;
 	int r = lpm_insert(x->table, p, owner, &holder);
-	char text[64];
+	bool held = r == 1 && holder != owner;
 
 	if (r == -1)
+		x->failed = true;
+	if (r == -1 || (r == 1 && !held))
 		return;
-	if (x->entry != NULL) {
-		x->entry(v, p, owner, origin, r == 0, x->arg);
-	} else if (r == 1 && holder != owner) {
-		prefix_text(text, sizeof(text), p);
-		STAT_INC(VPND_PREFIX_CONFLICTS);
-		log_warnx("prefix %s of %s is %s's already: ignored", text, owner_name(v, owner),
-		    owner_name(v, holder));
+	if (held) {
+		x->conflicts++;
+		for (unsigned i = 0; i < sizeof(p->addr); i++)
+			x->mark = (x->mark ^ p->addr[i]) * 0x100000001b3ull;
+		x->mark = (x->mark ^ owner ^ (uint64_t)holder << 32) * 0x100000001b3ull;
 	}
+	if (x->entry != NULL)
+		x->entry(v, p, owner, origin, held, x->arg);
 }
 
 static struct record_prefix
@@ -330,8 +335,10 @@ add_proven(struct vpnd *v, struct visit *x)
 	struct proof *proofs = calloc(v->npeers + 1, sizeof(*proofs));
 	uint32_t n = 0;
 
-	if (proofs == NULL)
+	if (proofs == NULL) {
+		x->failed = true;
 		return;
+	}
 	for (uint32_t i = 0; i < v->npeers; i++)
 		if (v->peers[i] != NULL && v->peers[i]->nproven != 0)
 			proofs[n++] = (struct proof){ v->peers[i]->up, v->peers[i]->up_order, i };
@@ -356,6 +363,34 @@ add_all(struct vpnd *v, struct visit *x)
 	add_proven(v, x);
 }
 
+static void
+log_held(struct vpnd *v, const struct record_prefix *p, uint32_t owner, const char *origin, bool held, void *arg)
+{
+	char text[64];
+
+	(void)arg;
+	if (!held)
+		return;
+	prefix_text(text, sizeof(text), p);
+	log_warnx("prefix=%s node=%s origin=%s is another's already: ignored", text, owner_name(v, owner), origin);
+}
+
+/* Says which claims lost, when they are not those of the last time. */
+static void
+note_conflicts(struct vpnd *v, const struct visit *x)
+{
+	struct visit again = { .table = NULL, .entry = log_held };
+
+	STAT_SET(VPND_PREFIX_CONFLICTS, x->conflicts);
+	if (x->mark == v->conflicts)
+		return;
+	v->conflicts = x->mark;
+	again.table = lpm_new();
+	if (again.table != NULL)
+		add_all(v, &again);
+	lpm_free(again.table);
+}
+
 void
 vpn_routes_update(struct vpnd *v)
 {
@@ -364,13 +399,20 @@ vpn_routes_update(struct vpnd *v)
 	if (!v->routes_stale)
 		return;
 	x.table = lpm_new();
-	if (x.table == NULL)
-		return;		/* the old ones serve until the next round */
-	add_all(v, &x);
+	if (x.table != NULL)
+		add_all(v, &x);
+	if (x.table == NULL || x.failed) {
+		/* Neither the old ones nor some of the new: a packet could go to the wrong peer. on_tick() tries again. */
+		log_warnx("no memory for the table of prefixes");
+		lpm_free(x.table);
+		lpm_clear(v->routes);
+		return;
+	}
 	lpm_free(v->routes);
 	v->routes = x.table;
 	v->routes_stale = false;
 	STAT_SET(VPND_PREFIXES, lpm_count(v->routes));
+	note_conflicts(v, &x);
 }
 
 static void
@@ -389,7 +431,7 @@ row(struct vpnd *v, const struct record_prefix *p, uint32_t owner, const char *o
 		snprintf(text + 2 * i, 3, "%02x", id[i]);
 	row_str(&w, "id", text);
 	row_str(&w, "origin", origin);
-	row_str(&w, "state", !held ? "conflict" : own ? "own" : v->peers[owner]->up ? "up" : "down");
+	row_str(&w, "state", held ? "conflict" : own ? "own" : v->peers[owner]->up ? "up" : "down");
 	row_str(&w, "interface", v->conf->vpn.ifname);
 	row_uint(&w, "mtu", v->conf->vpn.mtu);
 	if (!w.failed)

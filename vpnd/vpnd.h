@@ -80,6 +80,7 @@ struct vpnd {
 	uint64_t	 ups;
 	struct lpm	*routes;	/* never NULL once started */
 	bool		 routes_stale;	/* rebuilt at the end of the round */
+	uint64_t	 conflicts;	/* which claims lost, in one number; 0: none */
 
 	struct tun	 tun;
 	struct event	*tun_event;

@@ -12,7 +12,7 @@
 	X(VPND_STARTS, "fabric_vpnd_start_generation", "", "Generation of the running worker") \
 	X(VPND_PEERS_UP, "fabric_vpn_peers_up", "", "Peers with a session") \
 	X(VPND_PREFIXES, "fabric_vpn_prefixes", "", "Prefixes in the routing table") \
-	X(VPND_PREFIX_CONFLICTS, "fabric_vpn_prefix_conflicts_total", "", "Prefixes that a second peer claimed") \
+	X(VPND_PREFIX_CONFLICTS, "fabric_vpn_prefix_conflicts", "", "Claims of a prefix that is another's") \
 	/* out: TUN to dataplane */ \
 	X(VPND_OUT_READS, "fabric_vpn_tun_reads_total", "", "Packets and superpackets read from the TUN") \
 	X(VPND_OUT_TUN_ERRORS, "fabric_vpn_tun_errors_total", "", "Failed reads of the TUN; each stops reading for a second") \

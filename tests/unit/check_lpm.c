@@ -83,6 +83,12 @@ START_TEST(defaults)
 	ck_assert_uint_eq(lookup(t, "1.2.3.5"), 4);
 	ck_assert_uint_eq(lookup(t, "255.0.0.0"), 4);
 	ck_assert_uint_eq(lookup(t, "fd::"), 6);
+	lpm_clear(t);
+	ck_assert_uint_eq(lpm_count(t), 0);
+	ck_assert_uint_eq(lookup(t, "1.2.3.4"), LPM_NONE);
+	ck_assert_uint_eq(lookup(t, "fd::"), LPM_NONE);
+	ck_assert_int_eq(lpm_insert(t, &h, 8, NULL), 0);
+	ck_assert_uint_eq(lookup(t, "1.2.3.4"), 8);
 	lpm_free(t);
 }
 END_TEST
