@@ -79,7 +79,11 @@ sessions_watch(struct dataplane *dp)
 			c->probed_ns = 0;
 		if (c->probed_ns != 0 && dp->now_ns - c->probed_ns >= PROBE_NS)
 			conn_end(c, REASON_TIMEOUT);
-		else
+		else if (mtu_blackhole(c)) {
+			STAT_INC(DP_MTU_LOST);
+			log_info("session path=smaller name=%s", c->session.peer.name);
+			conn_end(c, REASON_TIMEOUT);
+		} else
 			peer_renew(c, wall);
 	}
 }

@@ -18,6 +18,7 @@
 
 #define QUIC_CID_LEN		CID_OWN_LEN
 #define QUIC_STAGE_MAX		16u	/* frames packed in one DATAGRAM */
+#define QUIC_LARGE	1200u	/* every path of QUIC's carries this much */
 #define CONTROL_CHUNK		4096u
 #define CONTROL_QUEUE_MAX	(256u * 1024)	/* bytes of the control stream that the peer has not acknowledged */
 #define CONTROL_WINDOW		(64u * 1024)	/* bytes of it that a peer may send ahead */
@@ -69,6 +70,10 @@ struct conn {
 	uint32_t	 datagram_max, datagram_told;
 	bool		 settled_told;
 	uint64_t	 mtu_ns;	/* when datagram_max last changed */
+	struct {		/* counters when packets last began to be lost */
+		uint64_t at_ns, lost, bytes_lost, large;
+	} mtu_mark;
+	uint64_t	 large_sent;	/* packets above QUIC_LARGE */
 	uint64_t	 since_wall;
 	uint64_t	 own_not_after;	/* of the records that this side proved itself with */
 	uint64_t	 renewed_wall;	/* when it was last dialled anew for that */
@@ -106,6 +111,9 @@ void	conn_info(const struct conn *, ngtcp2_conn_info *);
 
 /* hop.c: takes it out of the switch and tells the workers that the session is over; the connection goes on. */
 void	hop_down(struct conn *, uint64_t reason);
+
+/* mtu.c: each second; true when nothing large arrives any more although small packets do. */
+bool	mtu_blackhole(struct conn *);
 
 /* stream.c: the control stream's bytes that wait for their acknowledgement */
 void	control_init(struct control_out *);

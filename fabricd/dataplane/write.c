@@ -153,6 +153,7 @@ batch_add(struct conn *c, struct batch *b, size_t n, const ngtcp2_path *path, ui
 		ngtcp2_path_storage_zero(&b->path);
 		ngtcp2_path_copy(&b->path.path, path);
 	}
+	c->large_sent += n > QUIC_LARGE;
 	b->len += n;
 	b->count++;
 	if (n < b->segment)

@@ -78,6 +78,14 @@ path 10 20000 100 0
 t 'a download through 20 Mbit/s with a small buffer arrives whole' fetch c
 t 'while ping is answered' sh -c "ip netns exec c ping -n -q -c 20 -i 0.05 -W 2 10.77.0.2 | grep -q ' 0% packet loss'"
 
+# The path between a and b becomes smaller than what a session had found; nobody is told.
+smaller() { ctl b show counters --json | tr '{' '\n' | grep fabric_sessions_path_smaller_total | grep -oE '"value": *[0-9]+' | grep -oE '[0-9]+'; }
+in_ r ip link set dev a mtu 1300
+t 'a download over a path that became smaller arrives whole' fetch a
+t 'because b noticed it' [ "$(smaller)" -ge 1 ]
+t 'and found its size' [ "$(field b a datagram_max)" -lt 1260 ]
+in_ r ip link set dev a mtu 1500
+
 # Noise at the port: no session suffers, and no connection is left of it.
 noise() {
 	in_ r python3 -c '

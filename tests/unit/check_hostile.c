@@ -369,6 +369,20 @@ START_TEST(silence_after_hello)
 }
 END_TEST
 
+/* Not even the handshake goes on. */
+START_TEST(silence_in_the_handshake)
+{
+	e.session.auth_timeout_ms = 60000;
+	attack(NULL);
+	event_del(e.dp->socks[0]->read);
+	ck_assert(RUN_UNTIL(base, 2000, v.dp->nhalf_open == 1));
+	ck_assert(RUN_UNTIL(base, 4000, v.dp->nconns == 0));
+	ck_assert_uint_ge(by_us(REASON_AUTH_TIMEOUT), 1);
+	ck_assert_uint_eq(v.vpnd.up, 0);
+	node_kill(&e);
+}
+END_TEST
+
 /* A byte of HELLO now and then: it is the time since the first packet that counts, not the time since the last. */
 static uint8_t loris_frame[SESSION_HELLO_MAX];
 static size_t loris_len, loris_sent;
@@ -681,7 +695,7 @@ suite(void)
 	const TTest *const tests[] = {
 		expired, expired_delegation, not_yet_valid, wrong_tenant, wrong_authority, wrong_node, policy, dials_itself,
 		replayed_auth, moved_auth, downgraded, no_common_version, oversized_hello, silence,
-		silence_after_hello, slow_loris, garbage_after_handshake, garbage_datagram,
+		silence_after_hello, silence_in_the_handshake, slow_loris, garbage_after_handshake, garbage_datagram,
 		process_frame_from_the_network, second_hello, wrong_parity, stream_id_reused, too_many_streams,
 		ping_flood, prefix_is_limited, retry_above_threshold, never_reads, other_version, noise,
 	};
