@@ -10,7 +10,8 @@
 #include "crypto/identity.h"
 #include "crypto/keyfile.h"
 
-#define DEFAULT_EXPIRES_S (365ull * 86400)
+#define DAY_S 86400ull
+#define DEFAULT_EXPIRES_S (365 * DAY_S)
 
 static const char usage[] =
     "usage: fabricctl authority init [-d dir] [--passphrase-file file | --no-passphrase]\n"
@@ -315,7 +316,9 @@ authority_sign(struct authority_options *o)
 	else
 		rv = CMD_OK;
 	if (rv == CMD_OK)
-		printf("%s: %s, a member of %s for %llu s\n", out, m->name, m->tenant, (unsigned long long)o->expires_s);
+		printf("%s: %s, a member of %s for %llu %s\n", out, m->name, m->tenant,
+		    (unsigned long long)(o->expires_s % DAY_S == 0 ? o->expires_s / DAY_S : o->expires_s),
+		    o->expires_s % DAY_S == 0 ? "d" : "s");
 done:
 	crypto_wipe(&k, sizeof(k));
 	identity_passphrase_wipe();
