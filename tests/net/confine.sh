@@ -281,7 +281,7 @@ done
 t 'none of it had an answer' sh -c "! grep -E 'probe: (allowed|refused)' '$W/p/log/telemd.log'"
 t 'the other workers live on' [ "$before" = "$(others)" ]
 stop p
-LIBEXEC=$ROOT/$FABRIC_O/libexec
+LIBEXEC=/run/build/libexec
 
 # --- without root -----------------------------------------------------------------------------------
 node u 10.0.3.1 10.77.0.3

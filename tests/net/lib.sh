@@ -36,8 +36,13 @@ sandbox() {
 	fi
 	mount --make-rprivate /
 	mount -t tmpfs -o mode=755 tmpfs /run
-	mkdir -p /run/netns /run/work
+	mkdir -p /run/netns /run/work /run/build
 	W=/run/work
+	# Other users run the programs too, and the tree may be in a directory that is root's alone.
+	mount --bind "$ROOT/$FABRIC_O" /run/build
+	FABRICD=/run/build/fabricd/fabricd
+	FABRICCTL=/run/build/fabricctl/fabricctl
+	[ "$LIBEXEC" != "$ROOT/$FABRIC_O/libexec" ] || LIBEXEC=/run/build/libexec
 	ip link set lo up
 	trap 'exit 130' INT TERM
 	trap 'show_failure' EXIT
