@@ -146,11 +146,16 @@ t 'reload: without a vpn block there is no interface' eval 'ctl na reload && ! i
 cp "$W/good.conf" "$CONF"
 t 'reload: back to the first one' eval 'ctl na reload && in_ na ip addr show fab0 | grep -q 10.77.0.1/16 && healthy'
 
-awk 'BEGIN { for (i = 1; i <= 1024; i++) { printf "peer \"p%d\" {\nid %064x\n", i, i
-	for (j = 0; j < 4; j++) printf "address 10.0.1.1 port %d\n", 5000 + j
-	for (j = 100; j < 116; j++) printf "prefix 10.%d.%d.%d/32\n", j, i / 256, i % 256
-	print "}" } }' >>"$CONF"
-t 'reload: 1024 peers, more than any channel holds at once' eval 'ctl na reload && [ "$(in_ na ip route | grep -c "proto 250")" -eq 16384 ]'
+# Everything as large as it may be.
+many_peers() {
+	awk 'BEGIN { for (i = 1; i <= 1024; i++) { printf "peer \"p%062d\" {\nid %064x\n", i, i
+		for (j = 0; j < 4; j++) printf "address fd77::%x port %d\n", i, 5000 + j
+		for (j = 1; j <= 16; j++) printf "prefix fd88:%x:%x::/64\n", j, i
+		print "}" } }'
+}
+many_peers >>"$CONF"
+our_routes() { in_ na ip -6 route | grep -c 'proto 250'; }
+t 'reload: 1024 peers' eval 'ctl na reload && [ "$(our_routes)" -eq 16384 ] && [ "$(ctl na show peers | wc -l)" -gt 1024 ]'
 t 'fabricctl show config has all of it' eval '[ "$(ctl na show config | grep -c "prefix ")" -eq 16384 ]'
 killed_with_peers() { # a worker that has to be told all of that again
 	local g
@@ -160,7 +165,7 @@ killed_with_peers() { # a worker that has to be told all of that again
 }
 t 'a new worker is told all of it' killed_with_peers
 cp "$W/good.conf" "$CONF"
-t 'reload: and nobody again' eval 'ctl na reload && [ "$(in_ na ip route | grep -c "proto 250")" -eq 0 ] && [ "$(ctl na show config | grep -c "prefix ")" -eq 0 ]'
+t 'reload: and nobody again' eval 'ctl na reload && [ "$(our_routes)" -eq 0 ] && [ "$(ctl na show config | grep -c "prefix ")" -eq 0 ]'
 P=$(pids)
 
 # --- logs -----------------------------------------------------------------------------------------
