@@ -1,22 +1,74 @@
-# Object lists: a library a process, all but its main.c.
-objs = $(patsubst %.c,%.o,$(wildcard $(1)/*.c))
+# What belongs to what: a library a process (all but its main.c), and the test programs.
 
-COMMON_OBJS = $(call objs,common/base) $(call objs,common/wire) $(call objs,common/fabric) $(call objs,common/proc) \
-	common/crypto/crypto.o common/crypto/identity.o common/crypto/aead.o common/crypto/noise.o \
-	common/crypto/seal.o
-KEYFILE_OBJS = common/crypto/keyfile.o common/crypto/armour.o
+COMMON_OBJS = \
+	common/base/hex.o common/base/log.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
+	common/wire/frame_data.o common/wire/frame_name.o common/wire/record.o common/wire/record_name.o \
+	common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
+	common/crypto/seal.o common/fabric/credit.o common/fabric/loss.o common/fabric/ring.o common/fabric/sched.o \
+	common/fabric/session.o common/fabric/stream.o common/fabric/stream_out.o common/fabric/stream_table.o \
+	common/fabric/streamid.o common/fabric/streams.o common/fabric/turn.o common/proc/ipc.o common/proc/procmsg.o \
+	common/proc/row.o common/proc/sandbox.o common/proc/stats.o common/proc/worker.o
+
+KEYFILE_OBJS = \
+	common/crypto/armour.o common/crypto/keyfile.o
+
 # A program that links this as well holds no TLS: see the file.
 NOTLS = $(O)/common/crypto/notls.o
-FABRICD_OBJS = $(filter-out fabricd/main.o,$(call objs,fabricd)) fabricd/parse.o
-FABRICCTL_OBJS = $(filter-out fabricctl/fabricctl.o,$(call objs,fabricctl))
-DATAPLANE_OBJS = $(filter-out fabricd/dataplane/main.o,$(call objs,fabricd/dataplane))
-ROUTED_OBJS = $(filter-out routed/main.o,$(call objs,routed))
-VPND_OBJS = $(filter-out vpnd/main.o,$(call objs,vpnd))
-SVCHOSTD_OBJS = $(filter-out svchostd/main.o,$(call objs,svchostd))
-TELEMD_OBJS = $(filter-out telemd/main.o,$(call objs,telemd))
 
-UNIT = $(patsubst %.c,%,$(wildcard tests/unit/check_*.c))
-FUZZERS = $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-NETTOOLS = $(patsubst %.c,%,$(wildcard tests/net/*.c))
-SIM_OBJS = $(call objs,tests/sim)
-BENCHMARKS = $(patsubst %.c,%,$(wildcard tests/bench/*.c))
+FABRICD_OBJS = \
+	fabricd/answers.o fabricd/conf.o fabricd/confsend.o fabricd/confset.o fabricd/control.o fabricd/dirs.o \
+	fabricd/dispatch.o fabricd/fabricd.o fabricd/keys.o fabricd/lex.o fabricd/logs.o fabricd/netwatch.o \
+	fabricd/priv.o fabricd/reload.o fabricd/request.o fabricd/rtnl.o fabricd/setup.o fabricd/sockets.o \
+	fabricd/tun.o fabricd/wire.o fabricd/workers.o fabricd/parse.o
+
+FABRICCTL_OBJS = \
+	fabricctl/authority.o fabricctl/client.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \
+	fabricctl/record.o fabricctl/rows.o fabricctl/table.o
+
+DATAPLANE_OBJS = \
+	fabricd/dataplane/accept.o fabricd/dataplane/cid.o fabricd/dataplane/conf.o fabricd/dataplane/conn.o \
+	fabricd/dataplane/dp.o fabricd/dataplane/hop.o fabricd/dataplane/limits.o fabricd/dataplane/mtu.o \
+	fabricd/dataplane/peer.o fabricd/dataplane/port.o fabricd/dataplane/protect.o fabricd/dataplane/show.o \
+	fabricd/dataplane/stream.o fabricd/dataplane/switch.o fabricd/dataplane/timer.o fabricd/dataplane/tls.o \
+	fabricd/dataplane/udp.o fabricd/dataplane/write.o
+
+ROUTED_OBJS = \
+	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/store.o routed/targets.o
+
+VPND_OBJS = \
+	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \
+	vpnd/ip.o vpnd/lpm.o vpnd/out.o vpnd/peers.o vpnd/port.o vpnd/segment.o vpnd/tun.o vpnd/vpnd.o
+
+SVCHOSTD_OBJS = \
+	svchostd/echo.o svchostd/nodes.o svchostd/pinger.o svchostd/svchostd.o
+
+TELEMD_OBJS = \
+	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o
+
+UNIT = \
+	tests/unit/check_aead tests/unit/check_checksum tests/unit/check_classify tests/unit/check_coalesce \
+	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_credit tests/unit/check_crypto \
+	tests/unit/check_dataplane tests/unit/check_directory tests/unit/check_dptables tests/unit/check_echo \
+	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_hostile \
+	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
+	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_noise tests/unit/check_openmetrics \
+	tests/unit/check_procmsg tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
+	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_session \
+	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
+	tests/unit/check_switch tests/unit/check_tlv tests/unit/check_varint tests/unit/check_vpnd \
+	tests/unit/check_worker
+
+FUZZERS = \
+	tests/fuzz/fuzz_conf tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
+	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
+	tests/fuzz/fuzz_row tests/fuzz/fuzz_session tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio
+
+NETTOOLS = \
+	tests/net/badworker tests/net/ctlabuse tests/net/impair tests/net/launch tests/net/probe tests/net/tungive \
+	tests/net/vpnd_pair
+
+BENCHMARKS = \
+	tests/bench/bench_frame tests/bench/bench_ipc tests/bench/bench_seal tests/bench/bench_vpn tests/bench/floor
+
+SIM_OBJS = \
+	tests/sim/app.o tests/sim/judge.o tests/sim/node.o tests/sim/sim.o tests/sim/world.o
