@@ -73,6 +73,7 @@ struct conn {
 	struct {		/* counters when packets last began to be lost */
 		uint64_t at_ns, lost, bytes_lost, large;
 	} mtu_mark;
+	int64_t		 inflight_room;	/* bytes that may still be put under way; see write.c */
 	uint64_t	 large_sent;	/* packets above QUIC_LARGE */
 	uint64_t	 since_wall;
 	uint64_t	 own_not_after;	/* of the records that this side proved itself with */

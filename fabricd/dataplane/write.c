@@ -9,6 +9,11 @@
 #define BLOCKED_NS	NS_PER_MS
 #define GRID_NS		NS_PER_MS	/* deadlines are rounded up to these */
 #define GRID_PACED_NS	(100 * NS_PER_US)
+/*
+ * Bytes that one connection may have under way, whatever its congestion control thinks: BBR's window can be a
+ * gigabyte, which a peer that stops answering would fill. Holds 2.5 Gbit/s over 100 ms.
+ */
+#define INFLIGHT_MAX	(32 << 20)
 #define ROUNDS_MAX	64u		/* of a send quantum each: others get their turn */
 
 /* Packets lie here on their way to the socket; one connection writes at a time. */
@@ -118,7 +123,7 @@ packet_write(struct conn *c, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *de
 		if (n != NGTCP2_ERR_WRITE_MORE)
 			return n;
 	}
-	while (c->sched != NULL && c->datagram_max > 0 && !c->closing && stage_fill(c, ts)) {
+	while (c->sched != NULL && c->datagram_max > 0 && c->inflight_room > 0 && !c->closing && stage_fill(c, ts)) {
 		n = datagram_write(c, path, pi, dest, size, ts);
 		if (n != NGTCP2_ERR_WRITE_MORE)
 			return n;
@@ -154,6 +159,7 @@ batch_add(struct conn *c, struct batch *b, size_t n, const ngtcp2_path *path, ui
 		ngtcp2_path_copy(&b->path.path, path);
 	}
 	c->large_sent += n > QUIC_LARGE;
+	c->inflight_room -= (int64_t)n;
 	b->len += n;
 	b->count++;
 	if (n < b->segment)
@@ -228,7 +234,7 @@ conn_send_direct(struct conn *c, const uint8_t *hdr, size_t hdr_len, const uint8
 
 	/* Small ones are better packed together, and that takes the queue. */
 	if (c->nstage > 0 || !sched_empty(c->sched) || c->out.sent < c->out.end || c->closing ||
-	    hdr_len + len < c->datagram_max / 2)
+	    c->inflight_room <= 0 || hdr_len + len < c->datagram_max / 2)
 		return false;
 	direct_begin(c);
 	to = batch_room(c, &direct.b, max);
@@ -347,7 +353,7 @@ is_paced(const struct conn *c)
 	bool waits = c->nstage > 0 || (c->sched != NULL && !sched_empty(c->sched)) ||
 	    (c->out.sent < c->out.end && !c->blocked);
 
-	return waits && ngtcp2_conn_get_cwnd_left2(c->q) > 0;
+	return waits && c->inflight_room > 0 && ngtcp2_conn_get_cwnd_left2(c->q) > 0;
 }
 
 /*
@@ -361,6 +367,8 @@ arm(struct conn *c)
 	uint64_t now = c->dp->now_ns, at = ngtcp2_conn_get_expiry2(c->q), session = session_deadline(&c->session);
 	uint64_t grid = is_paced(c) ? GRID_PACED_NS : GRID_NS;
 
+	if (at <= now)
+		at = now + GRID_NS;	/* it was due, and could not be done: not at once again */
 	if (at < session)
 		at = (at + grid - 1) / grid * grid;
 	else
@@ -383,6 +391,7 @@ conn_flush(struct conn *c)
 			session_heard(&c->session, c->dp->now_ns);
 		}
 		key_watch(c, info.pkt_sent);
+		c->inflight_room = INFLIGHT_MAX - (int64_t)info.bytes_in_flight;
 		conn_write(c);
 	}
 	if (c->closing) {
