@@ -81,7 +81,7 @@ def small_packets():
     rate = 20e6
     while rate < 2e9:
         before = time.time()
-        out = in_a("iperf3", "-c", far, "-J", "-u", "-l", "200", "-b", str(int(rate)), "-t", "2")
+        out = in_a("iperf3", "-c", far, "-J", "-u", "-l", "200", "-w", "1M", "-b", str(int(rate)), "-t", "2")
         try:
             s = json.loads(out.stdout)["end"]["sum"]
         except (ValueError, KeyError):

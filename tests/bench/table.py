@@ -21,3 +21,5 @@ for r in rows:
     if r is not base:
         cells = ["%.2f" % (r[c[0]] / base[c[0]]) if r[c[0]] and base[c[0]] else "-" for c in columns]
         print("%-10s" % r["kind"] + "".join("%14s" % c for c in cells))
+print("A node's memory is the peak sum of all its processes' resident sets. Fabric's dataplane and vpnd run at nice -10,")
+print("as installed; the others as they come. On a busy machine only rows of one run can be compared.")
