@@ -21,7 +21,7 @@ void	store_init(void);
 struct store *store_new(const char *path);
 void	store_free(struct store *);
 
-/* Opens the file, moves a bad one aside, reads all into the directory. 0, or -1: it goes on without, for now. */
+/* Opens the file, moves a bad one aside, reads all into the directory. 0, or -1: it goes on in memory and tries again later. */
 int	store_load(struct store *, struct directory *);
 
 /*

@@ -36,8 +36,8 @@ sandbox() {
 	fi
 	mount --make-rprivate /
 	mount -t tmpfs -o mode=755 tmpfs /run
-	mkdir -p /run/netns /run/work /run/build
-	W=/run/work
+	mkdir -p /run/netns /run/nodes /run/build
+	W=/run/nodes
 	# Other users run the programs too, and the tree may be in a directory that is root's alone.
 	mount --bind "$ROOT/$FABRIC_O" /run/build
 	FABRICD=/run/build/fabricd/fabricd
