@@ -115,6 +115,9 @@ static const struct desc descs[] = {
 	    BOOL(1, conf_tun.vnet_hdr), BOOL(2, conf_tun.offload)), FD_MUST },
 	TYPE(PM_CONF_SERVICE) = { "CONF_SERVICE", FIELDS(SERVICE(1, conf_service.name)), FD_NONE },
 	TYPE(PM_CONF_STATE_DIR) = { "CONF_STATE_DIR", NULL, FD_MUST },
+	TYPE(PM_CONF_LISTEN) = { "CONF_LISTEN", FIELDS(
+	    UINT(1, conf_listen.purpose, LISTEN_TCP, LISTEN_SOCKS), ADDR(2, conf_listen.addr),
+	    TEXT_OPT(3, conf_listen.target)), FD_MUST },
 
 	TYPE(PM_DELEGATE) = { "DELEGATE", FIELDS(
 	    UINT(1, delegate.purpose, 1, PURPOSE_COUNT - 1), BYTES(2, delegate.key)), FD_NONE },
@@ -130,6 +133,7 @@ static const struct desc descs[] = {
 	TYPE(PM_ROW) = { "ROW", FIELDS(U62(1, row.id), BLOB(2, row.row, 0, ROW_MAX)), FD_NONE },
 	TYPE(PM_DONE) = { "DONE", FIELDS(
 	    U62(1, done.id), UINT(2, done.status, 0, UINT8_MAX), TEXT_OPT(3, done.text)), FD_NONE },
+	TYPE(PM_LOCAL) = { "LOCAL", FIELDS(U62(1, local.id), TEXT(2, local.target)), FD_MUST },
 
 	TYPE(PM_BIND) = { "BIND", FIELDS(SERVICE(1, bind.service)), FD_NONE },
 	TYPE(PM_TARGET) = { "TARGET", FIELDS(

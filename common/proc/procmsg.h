@@ -47,6 +47,7 @@ enum procmsg_type {
 	PM_CONF_TUN,		/* fd: vpnd's TUN; comes with PM_CONF_VPN in the same transaction */
 	PM_CONF_SERVICE,
 	PM_CONF_STATE_DIR,	/* fd: routed's state directory */
+	PM_CONF_LISTEN,		/* fd: a listening TCP socket for clients of this machine (svchostd) */
 	/* identity */
 	PM_DELEGATE = 0x1050,	/* w->s: certify this key of mine */
 	PM_DELEGATION,		/* s->w */
@@ -54,6 +55,7 @@ enum procmsg_type {
 	PM_REQUEST = 0x1060,	/* s->w */
 	PM_ROW,			/* w->s: one row of the answer (proc/row.h) */
 	PM_DONE,		/* w->s: the answer is whole, or failed */
+	PM_LOCAL,		/* s->svchostd, fd: join it with the target; PM_DONE says how that ended. s->fabricctl, fd: the other end */
 	/* between workers */
 	PM_BIND = 0x1080,	/* adapter->dataplane: I serve this service */
 	PM_TARGET,		/* routed->dataplane: hold a session to this node */
@@ -67,6 +69,7 @@ enum procmsg_type {
 
 #define PM_TEXT_MAX	255
 #define PM_IFNAME_MAX	15
+#define TARGET_MAX	(FRAME_SERVICE_MAX + 1 + 2 * NODE_ID_LEN)	/* bytes of SERVICE[@NODE]; NODE is a name or an id */
 
 struct pm_ready { uint32_t generation; uint32_t pid; };
 struct pm_stats { uint8_t kind; uint32_t generation; };
@@ -138,6 +141,15 @@ struct pm_request {
 struct pm_row { uint64_t id; struct frame_bytes row; };
 struct pm_done { uint64_t id; uint8_t status; char text[PM_TEXT_MAX + 1]; };	/* status: fabricctl's exit status */
 
+struct pm_conf_listen {
+	uint8_t	purpose;
+	struct pm_addr addr;
+	char	target[TARGET_MAX + 1];		/* LISTEN_TCP: the service, as a person names it; LISTEN_SOCKS: "" */
+};
+enum { LISTEN_TCP = 1, LISTEN_SOCKS };
+
+struct pm_local { uint64_t id; char target[TARGET_MAX + 1]; };	/* the id of the request */
+
 struct pm_bind { char service[FRAME_SERVICE_MAX + 1]; };
 struct pm_target { uint8_t node_id[NODE_ID_LEN]; bool dial; };
 struct pm_target_addr { uint8_t node_id[NODE_ID_LEN]; struct pm_addr addr; };
@@ -194,6 +206,8 @@ struct procmsg {
 		struct pm_request request;
 		struct pm_row row;
 		struct pm_done done;
+		struct pm_conf_listen conf_listen;
+		struct pm_local local;
 		struct pm_bind bind;
 		struct pm_target target;
 		struct pm_target_addr target_addr;

@@ -271,7 +271,9 @@ static const struct rule {
 	{ PM_CONF_TUN, EVERY, CONF, on_conf_item },
 	{ PM_CONF_SERVICE, EVERY, CONF, on_conf_item },
 	{ PM_CONF_STATE_DIR, EVERY, CONF, on_conf_item },
+	{ PM_CONF_LISTEN, KIND(WORKER_SVCHOSTD), CONF, on_conf_item },
 	{ PM_DELEGATION, EVERY, ANY, pass_on },
+	{ PM_LOCAL, KIND(WORKER_SVCHOSTD), ANY, pass_on },
 	{ PM_REQUEST, EVERY, ANY, on_request },
 };
 
