@@ -17,7 +17,7 @@ void	names_free(struct names *);
  * id that is up), "ssh@berlin" the one on that node, named as nodes_resolve() takes it. 0, or -1 with *reason
  * (REASON_NO_SERVICE; REASON_UNREACHABLE when it is known but no node that serves it is up) and `err' (PM_TEXT_MAX + 1).
  */
-int	names_resolve(const struct names *, const struct nodes *, const char *text, struct pump_target *,
+int	names_resolve(const struct names *, const struct nodes *, const char *text, struct e2e_service *,
 	    uint64_t *reason, char *err);
 
 #endif

@@ -11,19 +11,11 @@
 #ifndef SVCHOSTD_PUMP_H
 #define SVCHOSTD_PUMP_H
 
+#include "fabric/e2e.h"
 #include "fabric/stream.h"
-#include "wire/frame.h"
 
 struct hub;
 struct pump;
-
-/* What a stream is opened to: svchostd/names.h makes one of a name that a person wrote. */
-struct pump_target {
-	char	 service[FRAME_SERVICE_MAX + 1];
-	uint8_t	 node_id[NODE_ID_LEN];
-	uint8_t	 key[32];	/* the serving adapter's X25519 key, from the node's signed record */
-	uint8_t	 class;		/* enum traffic_class: the service's own */
-};
 
 /*
  * What a pump tells its owner. Exactly one of `failed' and `ended' comes, once, and it is the last: the pump is freed after
@@ -42,11 +34,11 @@ struct pump_ops {
 };
 
 /*
- * Opens a stream to `target' for fd, which is non-blocking, connected, and the pump's from now on, also when it fails: then
+ * Opens a stream to `target', which svchostd/names.h makes of what a person wrote, for fd, which is non-blocking, connected, and the pump's from now on, also when it fails: then
  * it is closed, NULL is returned, *reason says why, and no callback comes. Nothing is read from fd before `opened'.
  * `arg' is the owner's.
  */
-struct pump *pump_open(struct hub *, const struct pump_target *target, int fd, const struct pump_ops *, void *arg,
+struct pump *pump_open(struct hub *, const struct e2e_service *target, int fd, const struct pump_ops *, void *arg,
 	    uint64_t *reason);
 
 /* Breaks it off, both ways: the far end gets RESET_STREAM with `reason'. No callback comes; the descriptor is closed. */
