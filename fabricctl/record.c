@@ -71,7 +71,9 @@ prefix_text(char out[PREFIX_LEN], const struct record_prefix *p)
 static const char *
 purpose_name(unsigned purpose)
 {
-	return purpose == PURPOSE_SESSION ? "session" : "unknown";
+	static const char *const names[PURPOSE_COUNT] = { [PURPOSE_SESSION] = "session", [PURPOSE_E2E] = "e2e" };
+
+	return purpose > 0 && purpose < PURPOSE_COUNT ? names[purpose] : "unknown";
 }
 
 /* The names of the roles, each between quotes `q`; a bit without a name as "role-N". */
@@ -100,13 +102,20 @@ print_membership(const struct record *r)
 		printf("address     %s\n", prefix_text(text, &r->prefixes[i]));
 }
 
+/* The key of the node that it is about: of a worker's key or a service, its issuer's. */
+static const uint8_t *
+node_key(const struct record *r)
+{
+	return r->kind == RECORD_DELEGATION || r->kind == RECORD_SERVICE ? r->issuer : r->subject;
+}
+
 static void
 print_text(const struct record *r, const struct verdict *v)
 {
 	char hex[KEY_HEX_LEN], date[DATE_LEN];
 	uint8_t id[NODE_ID_LEN];
 
-	node_id_from_key(id, r->kind == RECORD_DELEGATION ? r->issuer : r->subject);
+	node_id_from_key(id, node_key(r));
 	printf("kind        %s\n", record_kind_name(r->kind));
 	if (r->kind != RECORD_DELEGATION)
 		printf("name        %s\n", r->name);
@@ -117,6 +126,8 @@ print_text(const struct record *r, const struct verdict *v)
 		print_membership(r);
 	if (r->kind == RECORD_DELEGATION)
 		printf("purpose     %s\n", purpose_name(r->purpose));
+	if (r->kind == RECORD_SERVICE)
+		printf("class       %s\n", class_name(r->class));
 	printf("serial      %" PRIu64 "\n", r->serial);
 	printf("not before  %s\n", date_text(date, r->not_before));
 	printf("not after   %s\n", date_text(date, r->not_after));
@@ -147,7 +158,7 @@ print_json(const struct record *r, const struct verdict *v)
 	char hex[KEY_HEX_LEN], date[DATE_LEN];
 	uint8_t id[NODE_ID_LEN];
 
-	node_id_from_key(id, r->kind == RECORD_DELEGATION ? r->issuer : r->subject);
+	node_id_from_key(id, node_key(r));
 	printf("{\"version\":1,\"kind\":\"%s\",", record_kind_name(r->kind));
 	if (r->kind != RECORD_DELEGATION)
 		printf("\"name\":\"%s\",", r->name);
@@ -158,6 +169,8 @@ print_json(const struct record *r, const struct verdict *v)
 		json_membership(r);
 	if (r->kind == RECORD_DELEGATION)
 		printf("\"purpose\":\"%s\",", purpose_name(r->purpose));
+	if (r->kind == RECORD_SERVICE)
+		printf("\"class\":\"%s\",", class_name(r->class));
 	printf("\"serial\":%" PRIu64 ",\"not_before\":\"%s\",", r->serial, date_text(date, r->not_before));
 	printf("\"not_after\":\"%s\",\"time\":\"%s\",", date_text(date, r->not_after), v->time);
 	printf("\"authority\":\"%s\",\"signature\":\"%s\",\"verifies\":%s}\n", v->authority,

@@ -251,7 +251,7 @@ int
 confset_service(struct confset *s, const struct lex_token *t)
 {
 	struct conf *c = s->conf;
-	struct pm_conf_service svc;
+	struct pm_conf_service svc = { .class = CLASS_INTERACTIVE };
 
 	if (name_copy(s, svc.name, FRAME_SERVICE_MAX, t, false) == -1)
 		return -1;

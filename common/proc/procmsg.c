@@ -11,6 +11,7 @@
 #include "wire/varint.h"
 
 #define LOG_LEVEL_MAX	3	/* enum log_level */
+#define ERRNO_MAX	4095	/* the kernel's */
 #define TIER_MAX	9
 #define MTU_MIN		576
 #define PREFIX_LEN_MAX	(2 + 16)
@@ -59,6 +60,7 @@ struct desc {
 #define IFNAME(t, m)		{ t, F_IFNAME, false, MEMBER(m), 0, 0 }
 #define BLOB(t, m, lo, hi)	{ t, F_BLOB, false, MEMBER(m), lo, hi }
 #define ADDR(t, m)		{ t, F_ADDR, false, MEMBER(m), 0, 0 }
+#define ADDR_OPT(t, m)		{ t, F_ADDR, true, MEMBER(m), 0, 0 }
 #define PREFIX(t, m)		{ t, F_PREFIX, false, MEMBER(m), 0, 0 }
 #define IFADDR(t, m, fam)	{ t, F_IFADDR, false, MEMBER(m), 0, fam }
 #define IFADDR_OPT(t, m, fam)	{ t, F_IFADDR, true, MEMBER(m), 0, fam }
@@ -113,7 +115,10 @@ static const struct desc descs[] = {
 	    IFADDR_OPT(3, conf_vpn.addr4, 4), IFADDR(4, conf_vpn.addr6, 6)), FD_NONE },
 	TYPE(PM_CONF_TUN) = { "CONF_TUN", FIELDS(
 	    BOOL(1, conf_tun.vnet_hdr), BOOL(2, conf_tun.offload)), FD_MUST },
-	TYPE(PM_CONF_SERVICE) = { "CONF_SERVICE", FIELDS(SERVICE(1, conf_service.name)), FD_NONE },
+	TYPE(PM_CONF_SERVICE) = { "CONF_SERVICE", FIELDS(
+	    SERVICE(1, conf_service.name), UINT(2, conf_service.class, 0, CLASS_COUNT - 1),
+	    ADDR_OPT(3, conf_service.target), UINT_OPT(4, conf_service.roles, UINT32_MAX),
+	    TEXT_OPT(5, conf_service.tenants)), FD_NONE },
 	TYPE(PM_CONF_STATE_DIR) = { "CONF_STATE_DIR", NULL, FD_MUST },
 	TYPE(PM_CONF_LISTEN) = { "CONF_LISTEN", FIELDS(
 	    UINT(1, conf_listen.purpose, LISTEN_TCP, LISTEN_SOCKS), ADDR(2, conf_listen.addr),
@@ -126,6 +131,10 @@ static const struct desc descs[] = {
 	    BLOB(2, delegation.membership, 1, FRAME_RECORD_MAX),
 	    BLOB(3, delegation.delegation, 1, FRAME_RECORD_MAX),
 	    UINT(4, delegation.renew_at, 0, RECORD_TIME_MAX)), FD_NONE },
+
+	TYPE(PM_CONNECT) = { "CONNECT", FIELDS(U62(1, connect.id), SERVICE(2, connect.service)), FD_NONE },
+	TYPE(PM_CONNECTED) = { "CONNECTED", FIELDS(
+	    U62(1, connected.id), UINT(2, connected.error, 0, ERRNO_MAX)), FD_MAY },
 
 	TYPE(PM_REQUEST) = { "REQUEST", FIELDS(
 	    U62(1, request.id), SERVICE(2, request.command), TEXT_OPT(3, request.argument),
@@ -160,6 +169,13 @@ static const struct desc descs[] = {
 	TYPE(PM_DIAL_FAILED) = { "DIAL_FAILED", FIELDS(
 	    BYTES(1, dial_failed.node_id), ADDR(2, dial_failed.addr),
 	    U62(3, dial_failed.reason)), FD_NONE },
+	TYPE(PM_RECORDS) = { "RECORDS", FIELDS(
+	    BYTES(1, records.node_id), BLOB(2, records.records, 0, PM_RECORDS_MAX)), FD_NONE },
+	TYPE(PM_SERVICE) = { "SERVICE", FIELDS(
+	    BYTES(1, service.node_id), BLOB(2, service.record, 1, FRAME_RECORD_MAX)), FD_NONE },
+	TYPE(PM_SERVICE_DEL) = { "SERVICE_DEL", FIELDS(
+	    BYTES(1, service_del.node_id), SERVICE(2, service_del.name)), FD_NONE },
+	TYPE(PM_SERVICES) = { "SERVICES", NULL, FD_NONE },
 };
 
 static const char *const worker_names[WORKER_COUNT + 1] = {
@@ -394,6 +410,8 @@ put_addr(const struct field *f, struct tlv_writer *w, const void *p)
 	const struct pm_addr *a = p;
 	uint8_t v[ADDR_LEN_MAX] = { a->family, (uint8_t)(a->port >> 8), (uint8_t)a->port };
 
+	if (f->optional && a->family == 0)
+		return;
 	memcpy(v + 3, a->addr, addr_len(a->family));
 	tlv_put(w, f->tag, v, 3 + addr_len(a->family));
 }
@@ -516,6 +534,8 @@ fd_fits(const struct procmsg *m, const struct desc *d, int fd)
 {
 	if (m->type == PM_LOG)
 		return m->log.has_fd == (fd != -1);
+	if (m->type == PM_CONNECTED)
+		return (m->connected.error == 0) == (fd != -1);
 	return d->fd == FD_MUST ? fd != -1 : fd == -1;
 }
 

@@ -51,6 +51,9 @@ enum procmsg_type {
 	/* identity */
 	PM_DELEGATE = 0x1050,	/* w->s: certify this key of mine */
 	PM_DELEGATION,		/* s->w */
+	/* svchostd's connections: it has no sockets of its own making */
+	PM_CONNECT = 0x1058,	/* svchostd->s: connect to this service's configured target */
+	PM_CONNECTED,		/* s->svchostd, fd when error is 0: the socket, which may still be connecting */
 	/* requests of fabricctl, handed on by the supervisor */
 	PM_REQUEST = 0x1060,	/* s->w */
 	PM_ROW,			/* w->s: one row of the answer (proc/row.h) */
@@ -65,6 +68,11 @@ enum procmsg_type {
 	PM_PEER_DOWN,
 	PM_PEER_STAT,		/* dataplane->routed (each second) and vpnd (when mtu changes) */
 	PM_DIAL_FAILED,		/* dataplane->routed */
+	PM_RECORDS,		/* a node's whole set of service records: s->routed, routed->dataplane (to this peer),
+				   dataplane->routed (from this peer) */
+	PM_SERVICE,		/* routed->dataplane->adapter: this node serves this, or again with another record */
+	PM_SERVICE_DEL,		/* routed->dataplane->adapter: it does so no more */
+	PM_SERVICES,		/* adapter->dataplane->routed: tell me all services */
 };
 
 #define PM_TEXT_MAX	255
@@ -123,7 +131,13 @@ struct pm_conf_vpn {
 };
 
 struct pm_conf_tun { bool vnet_hdr; bool offload; };	/* vnet_hdr false: a plain fd handed in by Android or -U */
-struct pm_conf_service { char name[FRAME_SERVICE_MAX + 1]; };
+struct pm_conf_service {
+	char	 name[FRAME_SERVICE_MAX + 1];
+	uint8_t	 class;			/* enum traffic_class: its streams', unless they say otherwise */
+	struct pm_addr target;		/* family 0: none, it is served by svchostd itself */
+	uint32_t roles;			/* who may use it: a node with one of these (1 << enum node_role); 0: any */
+	char	 tenants[PM_TEXT_MAX + 1];	/* and a member of one of these, between single spaces; empty: the own */
+};
 
 struct pm_delegate { uint8_t purpose; uint8_t key[RECORD_KEY_LEN]; };
 struct pm_delegation {
@@ -131,6 +145,9 @@ struct pm_delegation {
 	struct frame_bytes membership, delegation;	/* borrowed from the frame */
 	uint64_t renew_at;				/* seconds since 1970: ask again from then on */
 };
+
+struct pm_connect { uint64_t id; char service[FRAME_SERVICE_MAX + 1]; };
+struct pm_connected { uint64_t id; uint32_t error; };	/* errno; 0: with the descriptor */
 
 struct pm_request {
 	uint64_t id;				/* the supervisor's; rows and the end repeat it */
@@ -179,6 +196,10 @@ struct pm_peer_stat {
 	uint64_t idle_ms;		/* since something was received */
 	uint64_t up_ms;			/* since the session came up; 0: just now */
 };
+#define PM_RECORDS_MAX	(FRAME_CONTROL_MAX - 6)	/* so that a ROUTE_UPDATE holds them */
+struct pm_records { uint8_t node_id[NODE_ID_LEN]; struct frame_bytes records; };	/* back to back; may be empty */
+struct pm_service { uint8_t node_id[NODE_ID_LEN]; struct frame_bytes record; };
+struct pm_service_del { uint8_t node_id[NODE_ID_LEN]; char name[FRAME_SERVICE_MAX + 1]; };
 struct pm_dial_failed { uint8_t node_id[NODE_ID_LEN]; struct pm_addr addr; uint64_t reason; };
 
 struct procmsg {
@@ -203,6 +224,8 @@ struct procmsg {
 		struct pm_conf_service conf_service;
 		struct pm_delegate delegate;
 		struct pm_delegation delegation;
+		struct pm_connect connect;
+		struct pm_connected connected;
 		struct pm_request request;
 		struct pm_row row;
 		struct pm_done done;
@@ -216,6 +239,9 @@ struct procmsg {
 		struct pm_peer_down peer_down;
 		struct pm_peer_stat peer_stat;
 		struct pm_dial_failed dial_failed;
+		struct pm_records records;
+		struct pm_service service;
+		struct pm_service_del service_del;
 	};
 };
 
@@ -236,7 +262,7 @@ size_t	procmsg_encode(uint8_t *buf, size_t size, const struct procmsg *m);
 /* Whether frames of this type may carry a descriptor. */
 bool	procmsg_carries_fd(uint64_t type);
 
-/* Whether they must: the receiver refuses one without. PM_LOG says it in has_fd. */
+/* Whether they must: the receiver refuses one without. PM_LOG says it in has_fd, PM_CONNECTED in error. */
 bool	procmsg_needs_fd(uint64_t type);
 
 const char *procmsg_name(uint64_t type);

@@ -61,6 +61,7 @@
 	X(DP_END_AUTH_POLICY, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-policy\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_AUTH_TIMEOUT, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-timeout\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_AUTH_RATE, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-rate\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_TAMPERED, "fabric_sessions_ended_total", "by=\"us\",reason=\"tampered\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_NONE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"none\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_INTERNAL, "fabric_sessions_ended_total", "by=\"peer\",reason=\"internal\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_PROTOCOL, "fabric_sessions_ended_total", "by=\"peer\",reason=\"protocol\"", "Connections that ended, by whose word and reason") \
@@ -87,6 +88,7 @@
 	X(DP_END_PEER_AUTH_POLICY, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-policy\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_AUTH_TIMEOUT, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-timeout\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_AUTH_RATE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-rate\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_TAMPERED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"tampered\"", "Connections that ended, by whose word and reason") \
 	X(DP_MTU_LOST, "fabric_sessions_path_smaller_total", "", "Sessions begun anew because their path carried no large packets any more") \
 	X(DP_STREAMS, "fabric_streams", "", "Streams that are open") \
 	X(DP_STREAMS_OPENED, "fabric_streams_opened_total", "", "Streams opened through this node") \

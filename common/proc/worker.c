@@ -273,6 +273,8 @@ static const struct rule {
 	{ PM_CONF_STATE_DIR, EVERY, CONF, on_conf_item },
 	{ PM_CONF_LISTEN, KIND(WORKER_SVCHOSTD), CONF, on_conf_item },
 	{ PM_DELEGATION, EVERY, ANY, pass_on },
+	{ PM_RECORDS, KIND(WORKER_ROUTED), ANY, pass_on },
+	{ PM_CONNECTED, KIND(WORKER_SVCHOSTD), ANY, pass_on },
 	{ PM_LOCAL, KIND(WORKER_SVCHOSTD), ANY, pass_on },
 	{ PM_REQUEST, EVERY, ANY, on_request },
 };

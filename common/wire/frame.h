@@ -194,7 +194,7 @@ struct frame_node_pressure {	/* each 0..1000, thousandths of the node's limit */
 };
 
 struct frame_route_update {
-	struct frame_bytes records;	/* not empty: records, back to back; frame_decode() does not look inside */
+	struct frame_bytes records;	/* all of the sender's service records, back to back; frame_decode() does not look inside */
 };
 
 /* Why a stream or a session ends. One space for RESET_STREAM, CLOSE and GOAWAY; unknown codes are kept as they are. */
@@ -206,6 +206,8 @@ enum fabric_reason {
 	REASON_AUTH_RECORD, REASON_AUTH_EXPIRED, REASON_AUTH_NOT_YET, REASON_AUTH_TENANT,
 	REASON_AUTH_AUTHORITY, REASON_AUTH_NODE, REASON_AUTH_DELEGATION, REASON_AUTH_PROOF,
 	REASON_AUTH_SELF, REASON_AUTH_POLICY, REASON_AUTH_TIMEOUT, REASON_AUTH_RATE,
+	/* end to end: what came is not what was sent, or was cut short */
+	REASON_TAMPERED,
 	REASON_COUNT
 };
 

@@ -292,8 +292,6 @@ route_param(struct frame *f, const struct tlv *t, enum frame_port port)
 	(void)port;
 	if (t->tag != ROUTE_RECORDS)
 		return FRAME_E_TLV_UNKNOWN;
-	if (t->value.len == 0)
-		return FRAME_E_VALUE;
 	f->route_update.records = t->value;
 	return 0;
 }

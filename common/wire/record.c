@@ -10,7 +10,7 @@
 
 enum record_tag {
 	TAG_ISSUER = 1, TAG_SUBJECT, TAG_SERIAL, TAG_NOT_BEFORE, TAG_NOT_AFTER, TAG_NAME, TAG_TENANT, TAG_ROLES,
-	TAG_TIER, TAG_PREFIXES, TAG_PURPOSE,
+	TAG_TIER, TAG_PREFIXES, TAG_PURPOSE, TAG_CLASS,
 	TAG_COUNT
 };
 
@@ -25,6 +25,7 @@ static const struct {
 	[RECORD_MEMBERSHIP] =	{ COMMON | BIT(TAG_NAME) | BIT(TAG_TENANT) | BIT(TAG_ROLES) | BIT(TAG_TIER),
 				  BIT(TAG_PREFIXES) },
 	[RECORD_DELEGATION] =	{ COMMON | BIT(TAG_PURPOSE), 0 },
+	[RECORD_SERVICE] =	{ COMMON | BIT(TAG_NAME) | BIT(TAG_CLASS), 0 },
 };
 
 static int
@@ -44,14 +45,14 @@ uint_get(const struct tlv *t, uint64_t min, uint64_t max, uint64_t *v)
 
 /* A name or tenant of at most 63 bytes, into a buffer of 64. */
 static int
-name_get(char *out, const struct tlv *t)
+name_get(char *out, const struct tlv *t, bool dots)
 {
-	if (!text_name(t->value.p, t->value.len, RECORD_NAME_MAX, true))
+	if (!text_name(t->value.p, t->value.len, RECORD_NAME_MAX, dots))
 		return RECORD_E_NAME;
 	memcpy(out, t->value.p, t->value.len);
 	return RECORD_OK;
 }
-_Static_assert(RECORD_NAME_MAX == RECORD_TENANT_MAX, "name_get() serves both");
+_Static_assert(RECORD_NAME_MAX == RECORD_TENANT_MAX && RECORD_NAME_MAX == FRAME_SERVICE_MAX, "name_get() serves all");
 
 /* The whole bytes that a prefix of so many bits needs. */
 static size_t
@@ -145,9 +146,9 @@ field_get(struct record *r, const struct tlv *t)
 	case TAG_NOT_AFTER:
 		return uint_get(t, 0, VARINT_MAX, &r->not_after);
 	case TAG_NAME:
-		return name_get(r->name, t);
+		return name_get(r->name, t, r->kind != RECORD_SERVICE);
 	case TAG_TENANT:
-		return name_get(r->tenant, t);
+		return name_get(r->tenant, t, true);
 	case TAG_ROLES:
 		err = uint_get(t, 0, UINT32_MAX, &v);
 		r->roles = (uint32_t)v;
@@ -158,9 +159,13 @@ field_get(struct record *r, const struct tlv *t)
 		return err;
 	case TAG_PREFIXES:
 		return prefixes_get(r, t);
-	default:	/* TAG_PURPOSE */
+	case TAG_PURPOSE:
 		err = uint_get(t, 1, PURPOSE_COUNT - 1, &v);
 		r->purpose = (uint8_t)v;
+		return err;
+	default:	/* TAG_CLASS */
+		err = uint_get(t, 0, CLASS_COUNT - 1, &v);
+		r->class = (uint8_t)v;
 		return err;
 	}
 }
@@ -281,6 +286,8 @@ body_put(struct tlv_writer *w, const struct record *r)
 	}
 	if (r->kind == RECORD_DELEGATION)
 		tlv_put_uint(w, TAG_PURPOSE, r->purpose);
+	if (r->kind == RECORD_SERVICE)
+		tlv_put_uint(w, TAG_CLASS, r->class);
 }
 
 /* Reads back what it wrote, so that nothing is signed that decode refuses. */

@@ -21,11 +21,13 @@ enum record_kind {
 	RECORD_REQUEST = 1,	/* node, self-signed: asks for a membership */
 	RECORD_MEMBERSHIP,	/* authority -> node */
 	RECORD_DELEGATION,	/* node -> a worker's key */
+	RECORD_SERVICE,		/* node: this service of mine is answered with this X25519 key */
 	RECORD_KIND_COUNT
 };
 
 enum record_purpose {		/* of a delegated key */
 	PURPOSE_SESSION = 1,	/* the dataplane's: TLS certificate and AUTH */
+	PURPOSE_E2E,		/* an adapter's X25519 key: streams sealed end to end */
 	PURPOSE_COUNT
 };
 
@@ -52,17 +54,19 @@ struct record {
 	enum record_kind kind;
 	bool		 params_skipped;/* an unknown field from 0x40 on was skipped */
 	const uint8_t	*issuer;	/* public key that signed: RECORD_KEY_LEN */
-	const uint8_t	*subject;	/* public key it is about: RECORD_KEY_LEN; in a request the issuer's own */
+	const uint8_t	*subject;	/* public key it is about: RECORD_KEY_LEN; in a request the issuer's own. X25519 in a
+					   service and in a delegation for PURPOSE_E2E, else Ed25519 */
 	uint64_t	 serial;	/* grows with each that an issuer gives a subject */
 	uint64_t	 not_before;	/* seconds since 1970 */
 	uint64_t	 not_after;	/* at most RECORD_TIME_MAX */
-	char		 name[RECORD_NAME_MAX + 1];	/* request, membership: [a-z0-9][a-z0-9.-]* */
+	char		 name[RECORD_NAME_MAX + 1];	/* request, membership: [a-z0-9][a-z0-9.-]*; service: without dots */
 	char		 tenant[RECORD_TENANT_MAX + 1];	/* membership: as name */
 	uint32_t	 roles;		/* membership: 1 << enum node_role; unknown bits are kept and grant nothing */
 	uint8_t		 tier;		/* membership: trust tier 0..9 */
 	struct record_prefix prefixes[RECORD_ADDRS_MAX];/* membership: overlay prefixes that are the node's own */
 	uint8_t		 nprefixes;	/* may be 0 */
 	uint8_t		 purpose;	/* delegation: enum record_purpose */
+	uint8_t		 class;		/* service: enum traffic_class, which its streams have unless they say otherwise */
 	struct frame_bytes signed_part;	/* what the signature covers, without the domain string */
 	const uint8_t	*signature;
 	struct frame_bytes raw;

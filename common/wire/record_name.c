@@ -13,6 +13,7 @@ _Static_assert(sizeof error_names / sizeof error_names[0] == RECORD_E_MAGIC - RE
 
 static const char *const kind_names[] = {
 	[RECORD_REQUEST] = "request", [RECORD_MEMBERSHIP] = "membership", [RECORD_DELEGATION] = "delegation",
+	[RECORD_SERVICE] = "service",
 };
 _Static_assert(sizeof kind_names / sizeof kind_names[0] == RECORD_KIND_COUNT, "a kind without a name");
 

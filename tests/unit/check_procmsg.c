@@ -17,7 +17,7 @@
 #define BYTES(s) { (const uint8_t *)(s), sizeof(s) - 1 }
 #define NAME63	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
-static const uint8_t big[FRAME_RECORD_MAX + 1];
+static const uint8_t big[FRAME_RECORD_MAX + 1], many[PM_RECORDS_MAX + 1];
 static char text255[PM_TEXT_MAX + 1];
 
 /* Every type with ordinary values, and with the ends of its ranges. */
@@ -58,11 +58,17 @@ static const struct procmsg good[] = {
 	{ .type = PM_CONF_VPN, .conf_vpn = { "fab0", 1380, { 4, 16, { 10, 77, 0, 1 } }, { 6, 64, { 0xfd, [15] = 1 } } } },
 	{ .type = PM_CONF_VPN, .conf_vpn = { "Tun_a.b-c012345", 65535, { 0 }, { 6, 128, { 0xfd } } } },
 	{ .type = PM_CONF_TUN, .conf_tun = { true, false } },
-	{ .type = PM_CONF_SERVICE, .conf_service = { "echo" } },
+	{ .type = PM_CONF_SERVICE, .conf_service = { .name = "echo" } },
+	{ .type = PM_CONF_SERVICE, .conf_service = { "ssh", CLASS_COUNT - 1, ADDR4, UINT32_MAX, "home away" } },
+	{ .type = PM_CONF_SERVICE, .conf_service = { "ssh", CLASS_INTERACTIVE, ADDR6, 0, "" } },
+	{ .type = PM_CONNECT, .connect = { 1, "ssh" } },
+	{ .type = PM_CONNECTED, .connected = { VARINT_MAX, 0 } },
+	{ .type = PM_CONNECTED, .connected = { 0, 4095 } },
 	{ .type = PM_CONF_STATE_DIR },
 	{ .type = PM_CONF_LISTEN, .conf_listen = { LISTEN_TCP, ADDR4, "ssh@home-1" } },
 	{ .type = PM_CONF_LISTEN, .conf_listen = { LISTEN_SOCKS, ADDR6, "" } },
 	{ .type = PM_DELEGATE, .delegate = { PURPOSE_SESSION, NODE } },
+	{ .type = PM_DELEGATE, .delegate = { PURPOSE_E2E, NODE } },
 	{ .type = PM_DELEGATION, .delegation = { PURPOSE_SESSION, BYTES("m"), BYTES("delegation"), 0 } },
 	{ .type = PM_DELEGATION, .delegation = { PURPOSE_SESSION, { big, FRAME_RECORD_MAX }, { big, FRAME_RECORD_MAX },
 	    RECORD_TIME_MAX } },
@@ -82,6 +88,13 @@ static const struct procmsg good[] = {
 	{ .type = PM_PEER_UP, .peer_up = { NODE, "a", "b", 0, 0, 0, { NULL, 0 }, ADDR6, 0, false,
 	    { big, FRAME_RECORD_MAX } } },
 	{ .type = PM_PEER_DOWN, .peer_down = { NODE, VARINT_MAX } },
+	{ .type = PM_RECORDS, .records = { NODE, BYTES("record") } },
+	{ .type = PM_RECORDS, .records = { NODE, { many, 0 } } },
+	{ .type = PM_RECORDS, .records = { NODE, { many, PM_RECORDS_MAX } } },
+	{ .type = PM_SERVICE, .service = { NODE, BYTES("record") } },
+	{ .type = PM_SERVICE, .service = { NODE, { big, FRAME_RECORD_MAX } } },
+	{ .type = PM_SERVICE_DEL, .service_del = { NODE, "vpn" } },
+	{ .type = PM_SERVICES },
 	{ .type = PM_PEER_STAT, .peer_stat = { NODE, 1, 2, 3, 4, 5, 6, 1200, true, 7 } },
 	{ .type = PM_PEER_STAT, .peer_stat = { NODE, UINT32_MAX, UINT32_MAX, VARINT_MAX, VARINT_MAX, VARINT_MAX,
 	    VARINT_MAX, 65535, false, VARINT_MAX } },
@@ -274,12 +287,22 @@ static const struct {
 	{ "an interface named ..", { .type = PM_CONF_VPN, .conf_vpn = { "..", 1380, { 0 }, { 6, 64, { 0xfd } } } } },
 	{ "a service with a dot", { .type = PM_BIND, .bind = { "a.b" } } },
 	{ "purpose 0", { .type = PM_DELEGATE, .delegate = { 0, NODE } } },
-	{ "purpose 2", { .type = PM_DELEGATE, .delegate = { PURPOSE_COUNT, NODE } } },
+	{ "purpose 3", { .type = PM_DELEGATE, .delegate = { PURPOSE_COUNT, NODE } } },
 	{ "no membership", { .type = PM_DELEGATION, .delegation = { PURPOSE_SESSION, { NULL, 0 }, BYTES("d"), 0 } } },
 	{ "a record too long", { .type = PM_DELEGATION,
 	    .delegation = { PURPOSE_SESSION, { big, sizeof(big) }, BYTES("d"), 0 } } },
 	{ "beyond the year 9999", { .type = PM_DELEGATION,
 	    .delegation = { PURPOSE_SESSION, BYTES("m"), BYTES("d"), RECORD_TIME_MAX + 1 } } },
+	{ "class 6", { .type = PM_CONF_SERVICE, .conf_service = { .name = "a", .class = CLASS_COUNT } } },
+	{ "a target of family 5", { .type = PM_CONF_SERVICE, .conf_service = { .name = "a", .target = { .family = 5 } } } },
+	{ "listen purpose 3", { .type = PM_CONF_LISTEN, .conf_listen = { LISTEN_SOCKS + 1, ADDR4, "" } } },
+	{ "listen nowhere", { .type = PM_CONF_LISTEN, .conf_listen = { LISTEN_SOCKS, { 0 }, "" } } },
+	{ "a connection to no service", { .type = PM_CONNECT, .connect = { 1, "" } } },
+	{ "no errno", { .type = PM_CONNECTED, .connected = { 1, 4096 } } },
+	{ "too many records", { .type = PM_RECORDS, .records = { NODE, { many, sizeof(many) } } } },
+	{ "a service without a record", { .type = PM_SERVICE, .service = { .node_id = NODE } } },
+	{ "a service's record too long", { .type = PM_SERVICE, .service = { NODE, { big, sizeof(big) } } } },
+	{ "a service with a dot is gone", { .type = PM_SERVICE_DEL, .service_del = { NODE, "a.b" } } },
 	{ "no command", { .type = PM_REQUEST, .request = { 1, "", "", 0 } } },
 	{ "a row too long", { .type = PM_ROW, .row = { 1, { big, ROW_MAX + 1 } } } },
 	{ "tier 10", { .type = PM_PEER_UP, .peer_up = { NODE, "a", "b", 0, 10, 0, { NULL, 0 }, ADDR6, 0, false, BYTES("r") } } },
@@ -370,7 +393,7 @@ END_TEST
 START_TEST(table)
 {
 	static const uint64_t with_fd[] = { PM_STATS, PM_PORT, PM_LOG, PM_CONF_SOCKET, PM_CONF_TUN, PM_CONF_STATE_DIR,
-	    PM_CONF_LISTEN, PM_LOCAL };
+	    PM_CONF_LISTEN, PM_CONNECTED, PM_LOCAL };
 	unsigned carrying = 0;
 
 	for (uint64_t t = 0; t <= FT_PROC_LAST + 0x100; t++) {
@@ -385,7 +408,7 @@ START_TEST(table)
 	ck_assert_uint_eq(carrying, sizeof(with_fd) / sizeof(with_fd[0]));
 	for (size_t i = 0; i < sizeof(with_fd) / sizeof(with_fd[0]); i++) {
 		ck_assert(procmsg_carries_fd(with_fd[i]));
-		ck_assert(procmsg_needs_fd(with_fd[i]) == (with_fd[i] != PM_LOG));
+		ck_assert(procmsg_needs_fd(with_fd[i]) == (with_fd[i] != PM_LOG && with_fd[i] != PM_CONNECTED));
 	}
 }
 END_TEST

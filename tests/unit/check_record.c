@@ -53,6 +53,8 @@ record_to_text(struct text *t, const struct record *r)
 	}
 	if (r->kind == RECORD_DELEGATION)
 		text_add(t, "purpose %u\n", r->purpose);
+	if (r->kind == RECORD_SERVICE)
+		text_add(t, "class %u\n", r->class);
 	if (r->params_skipped)
 		text_add(t, "skipped 1\n");
 	text_add_hex(t, "signature", r->signature, RECORD_SIG_LEN);
@@ -124,6 +126,7 @@ record_from_vector(struct record *r)
 	r->roles = (uint32_t)number("roles");
 	r->tier = (uint8_t)number("tier");
 	r->purpose = (uint8_t)number("purpose");
+	r->class = (uint8_t)number("class");
 	if (vector_get(&v, "name") != NULL)
 		vector_word(r->name, sizeof r->name, vector_get(&v, "name"));
 	if (vector_get(&v, "tenant") != NULL)
@@ -299,10 +302,14 @@ START_TEST(encode_refuses)
 	REFUSED(r.kind = RECORD_REQUEST);		/* two keys */
 	REFUSED(r.kind = RECORD_DELEGATION);		/* no purpose */
 	REFUSED((r.kind = RECORD_DELEGATION, r.purpose = PURPOSE_COUNT));
+	REFUSED((r.kind = RECORD_SERVICE, r.class = CLASS_COUNT));
+	REFUSED((r.kind = RECORD_SERVICE, r.name[1] = '.', r.name[2] = 'b'));
 #undef REFUSED
 	r = good;
 	r.kind = RECORD_DELEGATION;
 	r.purpose = PURPOSE_SESSION;
+	ck_assert_uint_ne(encode(&r), 0);
+	r.kind = RECORD_SERVICE;
 	ck_assert_uint_ne(encode(&r), 0);
 	r.kind = RECORD_REQUEST;
 	r.subject = r.issuer;
