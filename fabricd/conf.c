@@ -143,6 +143,14 @@ prefix_covers(const struct record_prefix *p, const struct record_prefix *a)
 	return prefix_equal(&m, p);
 }
 
+bool
+conf_addr_local(const struct pm_addr *a)
+{
+	static const uint8_t loopback6[16] = { [15] = 1 };
+
+	return a->family == 4 ? a->addr[0] == 127 : memcmp(a->addr, loopback6, sizeof(loopback6)) == 0;
+}
+
 /* The lexer reads \" and \\ back; no other character needs a mark. */
 static void
 print_string(FILE *f, const char *before, const char *s)
@@ -222,6 +230,17 @@ print_users(FILE *f, const struct conf *c)
 	}
 }
 
+static void
+print_forward(FILE *f, const struct conf_forward *w)
+{
+	char buf[CONF_ADDR_MAX];
+
+	fprintf(f, "%slisten on %s", w->to.purpose == LISTEN_SOCKS ? "socks " : "", conf_addr_str(buf, &w->to.addr));
+	if (w->to.purpose == LISTEN_TCP)
+		print_string(f, " to service ", w->to.target);
+	fputs(w->shared ? " shared\n" : "\n", f);
+}
+
 void
 conf_print(FILE *f, const struct conf *c)
 {
@@ -238,6 +257,8 @@ conf_print(FILE *f, const struct conf *c)
 		print_vpn(f, &c->vpn);
 	for (unsigned i = 0; i < c->nservices; i++)
 		fprintf(f, "service \"%s\"\n", c->services[i].name);
+	for (unsigned i = 0; i < c->nforwards; i++)
+		print_forward(f, &c->forwards[i]);
 	for (unsigned i = 0; i < c->nmetrics; i++)
 		fprintf(f, "metrics listen on %s\n", conf_addr_str(buf, &c->metrics[i]));
 	fprintf(f, "log level %s\n", log_level_name(c->log_level));

@@ -18,6 +18,7 @@
 #define CONF_PREFIXES_MAX 16		/* prefixes of a peer */
 #define CONF_LISTEN_MAX	16
 #define CONF_SERVICES_MAX 16
+#define CONF_FORWARDS_MAX 64
 #define CONF_PORT	4600
 
 enum conf_dir { DIR_RUN, DIR_LOG, DIR_STATE, DIR_CHROOT, DIR_COUNT };
@@ -50,6 +51,12 @@ struct conf_vpn {
 	char	 tun_socket[CONF_PATH_MAX + 1];	/* not empty: the TUN is handed in here */
 };
 
+/* A way into services of the fabric for clients of this machine. */
+struct conf_forward {
+	struct pm_conf_listen to;
+	bool	 shared;		/* the address may be one that other machines reach */
+};
+
 struct conf {
 	char	 name[RECORD_NAME_MAX + 1];	/* of the node */
 	char	 key[CONF_PATH_MAX + 1];
@@ -66,6 +73,8 @@ struct conf {
 	struct conf_vpn vpn;
 	struct pm_conf_service services[CONF_SERVICES_MAX];
 	unsigned nservices;
+	struct conf_forward forwards[CONF_FORWARDS_MAX];
+	unsigned nforwards;
 	enum log_level log_level;
 	char	 dir[DIR_COUNT][CONF_PATH_MAX + 1];
 	char	 libexec[CONF_PATH_MAX + 1];
@@ -83,6 +92,9 @@ void	conf_free(struct conf *);
  */
 struct conf *conf_parse_file(const char *path, char err[CONF_ERR_MAX]);
 struct conf *conf_parse_text(const char *name, const char *text, size_t len, char err[CONF_ERR_MAX]);
+
+/* Whether packets to it come from this machine only. */
+bool	conf_addr_local(const struct pm_addr *);
 
 /* Prints what parses again to the same. */
 void	conf_print(FILE *, const struct conf *);

@@ -127,6 +127,8 @@ add_all(struct confsend *cs, const struct setup *s, unsigned what, uint64_t vers
 		add_vpn(cs, s);
 	for (unsigned i = 0; what & CONFIG_SERVICES && i < c->nservices; i++)
 		add(cs, PM_CONF_SERVICE, -1)->conf_service = c->services[i];
+	for (unsigned i = 0; what & CONFIG_FORWARDS && i < c->nforwards; i++)
+		add(cs, PM_CONF_LISTEN, s->forward_fd[i])->conf_listen = c->forwards[i].to;
 	for (unsigned i = 0; what & CONFIG_METRICS && i < c->nmetrics; i++)
 		add_socket(cs, SOCKET_METRICS, &c->metrics[i], s->metrics_fd[i]);
 	add(cs, PM_CONF_END, -1);

@@ -247,6 +247,42 @@ confset_metrics(struct confset *s, const struct lex_token *addr, const struct le
 	return addr_add(s, s->conf->metrics, &s->conf->nmetrics, CONF_LISTEN_MAX, &a, addr);
 }
 
+/* SERVICE or SERVICE@NODE; what nodes and services there are is known while it runs. */
+static int
+target_copy(struct confset *s, char out[TARGET_MAX + 1], const struct lex_token *t)
+{
+	const char *at = strchr(t->text, '@');
+	size_t len = strlen(t->text), name = at == NULL ? len : (size_t)(at - t->text);
+
+	if (!text_name((const uint8_t *)t->text, name, FRAME_SERVICE_MAX, false) ||
+	    (at != NULL && !text_name((const uint8_t *)at + 1, len - name - 1, 2 * NODE_ID_LEN, true)))
+		return confset_fail(s, t, "\"%s\" names no service: SERVICE or SERVICE@NODE", t->text);
+	memcpy(out, t->text, len + 1);
+	return 0;
+}
+
+int
+confset_forward(struct confset *s, const struct lex_token *addr, const struct lex_token *port,
+    const struct lex_token *service, const struct lex_token *shared)
+{
+	struct conf *c = s->conf;
+	struct conf_forward w = { .to.purpose = service == NULL ? LISTEN_SOCKS : LISTEN_TCP, .shared = shared->number };
+
+	if (addr_make(s, &w.to.addr, addr, port, 1) == -1 ||
+	    (service != NULL && target_copy(s, w.to.target, service) == -1))
+		return -1;
+	if (!w.shared && !conf_addr_local(&w.to.addr))
+		return confset_fail(s, addr, "other machines reach \"%s\", and would be served as this node is: say"
+		    " \"shared\" at the end of the line if that is meant", addr->text);
+	for (unsigned i = 0; i < c->nforwards; i++)
+		if (pm_addr_equal(&c->forwards[i].to.addr, &w.to.addr))
+			return confset_fail(s, addr, "\"%s\" is given twice with the same port", addr->text);
+	if (c->nforwards == CONF_FORWARDS_MAX)
+		return confset_fail(s, addr, "\"%s\" is one address too many: %u at most", addr->text, CONF_FORWARDS_MAX);
+	c->forwards[c->nforwards++] = w;
+	return 0;
+}
+
 int
 confset_service(struct confset *s, const struct lex_token *t)
 {

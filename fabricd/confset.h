@@ -42,6 +42,9 @@ int	confset_node(struct confset *, const struct lex_token *name);
 int	confset_delegation(struct confset *, const struct lex_token *ms);
 int	confset_listen(struct confset *, const struct lex_token *addr, const struct lex_token *port);
 int	confset_metrics(struct confset *, const struct lex_token *addr, const struct lex_token *port);
+/* service NULL: SOCKS. shared->number: whether that was said. */
+int	confset_forward(struct confset *, const struct lex_token *addr, const struct lex_token *port,
+	    const struct lex_token *service, const struct lex_token *shared);
 int	confset_service(struct confset *, const struct lex_token *);
 int	confset_log(struct confset *, const struct lex_token *);
 int	confset_dir(struct confset *, enum conf_dir, const struct lex_token *);

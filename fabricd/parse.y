@@ -29,6 +29,7 @@ static int	macro(const struct lex_token *name, const struct lex_token *value);
 %token	INCLUDE NODE KEY CERTIFICATE AUTHORITY DELEGATION LISTEN ON PORT SESSION KEEPALIVE DEAD AUTH TIMEOUT
 %token	FAILURES MAX ACCEPT MEMBERS PEERS RETRY ABOVE GSO YES NO PEER ID ADDRESS PREFIX VPN INTERFACE NETWORK
 %token	MTU TUN SOCKET SERVICE METRICS LOG LEVEL DIRECTORY RUN STATE CHROOT USER GROUP LIBEXEC RESTART DELAY
+%token	TO SOCKS SHARED
 %token	STRING NUMBER INVALID
 
 %%
@@ -42,6 +43,8 @@ grammar	: /* empty */
 statement : STRING '=' value		{ TRY(macro(&$1, &$3)); }
 	| node
 	| LISTEN ON STRING port		{ TRY(confset_listen(&set, &$3, &$4)); }
+	| LISTEN ON STRING PORT NUMBER TO SERVICE STRING shared	{ TRY(confset_forward(&set, &$3, &$5, &$8, &$9)); }
+	| SOCKS LISTEN ON STRING PORT NUMBER shared	{ TRY(confset_forward(&set, &$4, &$6, NULL, &$7)); }
 	| session
 	| peer
 	| vpn
@@ -63,6 +66,10 @@ value	: STRING | NUMBER ;
 
 port	: /* empty */			{ memset(&$$, 0, sizeof($$)); $$.number = CONF_PORT; }
 	| PORT NUMBER			{ $$ = $2; }
+	;
+
+shared	: /* empty */			{ memset(&$$, 0, sizeof($$)); }
+	| SHARED			{ $$ = $1; $$.number = 1; }
 	;
 
 /* In milliseconds. */
@@ -134,8 +141,8 @@ static const struct {
 	{ "listen", LISTEN }, { "log", LOG }, { "max", MAX }, { "members", MEMBERS }, { "metrics", METRICS },
 	{ "mtu", MTU }, { "network", NETWORK }, { "no", NO }, { "node", NODE }, { "on", ON }, { "peer", PEER },
 	{ "peers", PEERS }, { "port", PORT }, { "prefix", PREFIX }, { "restart", RESTART }, { "retry", RETRY },
-	{ "run", RUN }, { "service", SERVICE }, { "session", SESSION }, { "socket", SOCKET },
-	{ "state", STATE }, { "timeout", TIMEOUT }, { "tun", TUN }, { "user", USER }, { "vpn", VPN },
+	{ "run", RUN }, { "service", SERVICE }, { "session", SESSION }, { "shared", SHARED }, { "socket", SOCKET },
+	{ "socks", SOCKS }, { "state", STATE }, { "timeout", TIMEOUT }, { "to", TO }, { "tun", TUN }, { "user", USER }, { "vpn", VPN },
 	{ "yes", YES },
 };
 

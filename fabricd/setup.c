@@ -113,8 +113,21 @@ open_metrics(struct setup *s, unsigned i, const struct setup *running, char err[
 	const struct pm_addr *a = &s->conf->metrics[i];
 	int o = running == NULL ? -1 : find_addr(running->conf->metrics, running->conf->nmetrics, a, i);
 
-	s->metrics_fd[i] = o == -1 ? sockets_tcp(a, err) : borrow(running->metrics_fd[o], err);
+	s->metrics_fd[i] = o == -1 ? sockets_tcp(a, "metrics listen", err) : borrow(running->metrics_fd[o], err);
 	return s->metrics_fd[i] == -1 ? -1 : 0;
+}
+
+/* One address has one listener: whatever it led to, the socket stays, and with it who waits to be accepted. */
+static int
+open_forward(struct setup *s, unsigned i, const struct setup *running, char err[CONF_ERR_MAX])
+{
+	const struct pm_addr *a = &s->conf->forwards[i].to.addr;
+	unsigned o = 0, n = running == NULL ? 0 : running->conf->nforwards;
+
+	while (o < n && !pm_addr_equal(&running->conf->forwards[o].to.addr, a))
+		o++;
+	s->forward_fd[i] = o == n ? sockets_forward(a, err) : borrow(running->forward_fd[o], err);
+	return s->forward_fd[i] == -1 ? -1 : 0;
 }
 
 static int
@@ -125,6 +138,9 @@ open_sockets(struct setup *s, const struct setup *running, char err[CONF_ERR_MAX
 			return -1;
 	for (unsigned i = 0; i < s->conf->nmetrics; i++)
 		if (open_metrics(s, i, running, err) == -1)
+			return -1;
+	for (unsigned i = 0; i < s->conf->nforwards; i++)
+		if (open_forward(s, i, running, err) == -1)
 			return -1;
 	return 0;
 }
@@ -263,6 +279,8 @@ setup_new(struct conf *conf, const struct setup *running, bool root, char err[CO
 	s->tun.fd = -1;
 	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++)
 		s->listen_fd[i] = s->metrics_fd[i] = -1;
+	for (unsigned i = 0; i < CONF_FORWARDS_MAX; i++)
+		s->forward_fd[i] = -1;
 	if ((!root || find_users(s, err) == 0) && (s->keys = keys_load(conf, err)) != NULL &&
 	    open_sockets(s, running, err) == 0 && make_vpn(s, err) == 0 && open_tun(s, running, root, err) == 0 &&
 	    make_routes(s, err) == 0)
@@ -282,6 +300,9 @@ setup_free(struct setup *s)
 		if (s->metrics_fd[i] != -1)
 			close(s->metrics_fd[i]);
 	}
+	for (unsigned i = 0; i < CONF_FORWARDS_MAX; i++)
+		if (s->forward_fd[i] != -1)
+			close(s->forward_fd[i]);
 	if (s->tun.fd != -1)
 		close(s->tun.fd);
 	keys_free(s->keys);

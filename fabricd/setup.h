@@ -16,6 +16,7 @@ struct setup {
 	int		 listen_fd[CONF_LISTEN_MAX];
 	struct pm_addr	 listen_addr[CONF_LISTEN_MAX];	/* as bound: the port is known */
 	int		 metrics_fd[CONF_LISTEN_MAX];
+	int		 forward_fd[CONF_FORWARDS_MAX];
 	struct tun	 tun;
 	struct pm_conf_vpn vpn;
 	struct record_prefix *routes;			/* what leads into the TUN, beside its own network */

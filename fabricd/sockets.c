@@ -1,6 +1,7 @@
 #include "fabricd/sockets.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
@@ -13,6 +14,8 @@
 #endif
 
 #define BUFFER (4 * 1024 * 1024)
+#define BACKLOG 1024		/* net.core.somaxconn has its say as well */
+#define KEEPALIVE_S 600
 
 static socklen_t
 to_sockaddr(struct sockaddr_storage *ss, const struct pm_addr *a)
@@ -106,7 +109,7 @@ sockets_udp(const struct pm_addr *a, bool gso, struct pm_addr *bound, char err[C
 }
 
 int
-sockets_tcp(const struct pm_addr *a, char err[CONF_ERR_MAX])
+sockets_tcp(const struct pm_addr *a, const char *what, char err[CONF_ERR_MAX])
 {
 	struct sockaddr_storage ss;
 	socklen_t len = to_sockaddr(&ss, a);
@@ -116,10 +119,24 @@ sockets_tcp(const struct pm_addr *a, char err[CONF_ERR_MAX])
 	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd != -1 && option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
 	    (a->family == 4 || option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) == 0) &&
-	    bind(fd, (struct sockaddr *)&ss, len) == 0 && listen(fd, 64) == 0)
+	    bind(fd, (struct sockaddr *)&ss, len) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
-	snprintf(err, CONF_ERR_MAX, "metrics listen on %s: %s", conf_addr_str(text, a), strerror(errno));
+	snprintf(err, CONF_ERR_MAX, "%s on %s: %s", what, conf_addr_str(text, a), strerror(errno));
 	if (fd != -1)
 		close(fd);
 	return -1;
+}
+
+/* A small write is not to wait for the ACK of the one before it; a client that vanished is to be found out. */
+int
+sockets_forward(const struct pm_addr *a, char err[CONF_ERR_MAX])
+{
+	int fd = sockets_tcp(a, "listen", err);
+
+	if (fd != -1) {
+		option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+		option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S);
+	}
+	return fd;
 }

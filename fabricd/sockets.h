@@ -9,7 +9,10 @@ int	sockets_udp(const struct pm_addr *, bool gso, struct pm_addr *bound, char er
 /* The same socket, after another configuration. */
 void	sockets_udp_gro(int fd, bool gso);
 
-/* A listening TCP socket. */
-int	sockets_tcp(const struct pm_addr *, char err[CONF_ERR_MAX]);
+/* A listening TCP socket; `what' names it in errors. */
+int	sockets_tcp(const struct pm_addr *, const char *what, char err[CONF_ERR_MAX]);
+
+/* The same for connections that carry other people's bytes: what they inherit is set here, once for all. */
+int	sockets_forward(const struct pm_addr *, char err[CONF_ERR_MAX]);
 
 #endif

@@ -48,7 +48,7 @@ const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 	[WORKER_SVCHOSTD] = {
 		.executable = "svchostd", .chroot = CHROOT_EMPTY,
 		.channels = BIT(WORKER_DATAPLANE),
-		.says = ADAPTER_SAYS(0), .config = CONFIG_PEERS | CONFIG_SERVICES,
+		.says = ADAPTER_SAYS(0), .config = CONFIG_PEERS | CONFIG_SERVICES | CONFIG_FORWARDS,
 	},
 	[WORKER_TELEMD] = {
 		.executable = "telemd", .chroot = CHROOT_EMPTY,

@@ -48,6 +48,7 @@ struct worker_kind_desc {
 #define CONFIG_VPN	0x10u
 #define CONFIG_SERVICES	0x20u
 #define CONFIG_METRICS	0x40u
+#define CONFIG_FORWARDS	0x100u	/* the ways into services */
 
 extern const struct worker_kind_desc worker_table[WORKER_COUNT];
 

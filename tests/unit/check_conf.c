@@ -62,6 +62,9 @@ static const char *const accepted[] = {
 	BASE "vpn { interface a.b-c_d address 10.1.2.3/8 mtu 9000 tun socket \"/s\" }\n",
 	BASE "vpn { address 10.1.2.3 network 10.1.0.0/16 mtu 1280 }\n",
 	BASE "service \"echo\"\nmetrics listen on 127.0.0.1 port 1\nmetrics listen on ::1 port 1\n",
+	BASE "listen on 127.0.0.1 port 2222 to service \"ssh\"\nlisten on ::1 port 2222 to service ssh@home-1\n"
+	    "listen on 127.8.9.1 port 1 to service ssh@" ID_A "\nlisten on 10.0.0.1 port 65535 to service s@a.b shared\n",
+	BASE "socks listen on 127.0.0.1 port 1080\nsocks listen on 0.0.0.0 port 1 shared\nsocks listen on ::1 port 1 shared\n",
 	BASE "log level debug\ndirectory run /r\ndirectory log /l\ndirectory state /s\ndirectory chroot /c\nlibexec /x\n",
 	BASE "user dataplane 1\nuser routed 2 group 3\nuser vpnd \"me\"\nuser svchostd _x\nuser telemd 4294967294\n",
 	BASE "restart delay 10 ms max 10 ms\n",
@@ -93,6 +96,7 @@ START_TEST(values)
 	    "peer \"entry-1\" { id " ID_A " address 10.0.1.2 port 4601 prefix $net }\n"
 	    "vpn { interface fab7 address 10.77.0.1/24 network 10.77.0.0/16 mtu 1400 }\n"
 	    "service \"echo\"\nmetrics listen on 127.0.0.1 port 9464\nlog level warn\n"
+	    "listen on 127.0.0.1 port 2222 to service \"ssh@home-1\"\nsocks listen on 10.0.0.1 port 1080 shared\n"
 	    "directory run \"/tmp/run\"\nuser vpnd 64003 group 64004\nrestart delay 1 s max 1 m\n");
 	const struct conf_peer *p = TAILQ_FIRST(&c->peers);
 	uint8_t id[NODE_ID_LEN];
@@ -124,6 +128,15 @@ START_TEST(values)
 	ck_assert_uint_eq(c->vpn.network.len, 16);
 	ck_assert_str_eq(c->services[0].name, "echo");
 	ck_assert_uint_eq(c->metrics[0].port, 9464);
+	ck_assert_uint_eq(c->nforwards, 2);
+	ck_assert_int_eq(c->forwards[0].to.purpose, LISTEN_TCP);
+	ck_assert_uint_eq(c->forwards[0].to.addr.port, 2222);
+	ck_assert_str_eq(c->forwards[0].to.target, "ssh@home-1");
+	ck_assert(!c->forwards[0].shared);
+	ck_assert_int_eq(c->forwards[1].to.purpose, LISTEN_SOCKS);
+	ck_assert_mem_eq(c->forwards[1].to.addr.addr, "\x0a\0\0\x01", 4);
+	ck_assert_str_eq(c->forwards[1].to.target, "");
+	ck_assert(c->forwards[1].shared);
 	ck_assert_int_eq(c->log_level, LOG_LEVEL_WARN);
 	ck_assert_str_eq(c->dir[DIR_RUN], "/tmp/run");
 	ck_assert(c->user[WORKER_VPND].numeric);
@@ -272,6 +285,28 @@ static const struct {
 	{ BASE "vpn { network fd00::/64 }\n", "c:3: \"fd00::/64\" is not IPv4" },
 	{ BASE "vpn { network 10.0.0.1/8 }\n", "c:3: \"10.0.0.1/8\" has bits" },
 	{ BASE "vpn { address 10.1.0.1/24\nnetwork 10.2.0.0/16\n}\n", "c:5: address 10.1.0.1/24 is not in network 10.2.0.0/16" },
+	/* ways in */
+	{ BASE "listen on 127.0.0.1 to service ssh\n", "c:3: \"to\" is not expected here" },
+	{ BASE "listen on 127.0.0.1 port 22 to ssh\n", "c:3: unknown word \"ssh\"" },
+	{ BASE "listen on 127.0.0.1 port 22 shared\n", "c:3: \"shared\" is not expected here" },
+	{ BASE "listen on 127.0.0.1 port 0 to service ssh\n", "c:3: \"0\" is no port: 1 to 65535" },
+	{ BASE "listen on 127.0.0.1 port 22 to service SSH\n", "c:3: \"SSH\" names no service: SERVICE or SERVICE@NODE" },
+	{ BASE "listen on 127.0.0.1 port 22 to service s.h\n", "c:3: \"s.h\" names no service" },
+	{ BASE "listen on 127.0.0.1 port 22 to service \"\"\n", "c:3: \"\" names no service" },
+	{ BASE "listen on 127.0.0.1 port 22 to service @n\n", "c:3: \"@n\" names no service" },
+	{ BASE "listen on 127.0.0.1 port 22 to service s@\n", "c:3: \"s@\" names no service" },
+	{ BASE "listen on 127.0.0.1 port 22 to service s@n@m\n", "c:3: \"s@n@m\" names no service" },
+	{ BASE "listen on 127.0.0.1 port 22 to service s@" ID_A "a\n", "c:3: \"s@" },
+	{ BASE "listen on 10.0.0.2 port 22 to service ssh\n", "c:3: other machines reach \"10.0.0.2\"" },
+	{ BASE "listen on 128.0.0.1 port 22 to service ssh\n", "c:3: other machines reach \"128.0.0.1\"" },
+	{ BASE "listen on :: port 22 to service ssh\n", "c:3: other machines reach \"::\"" },
+	{ BASE "listen on ::2 port 22 to service ssh\n", "c:3: other machines reach \"::2\"" },
+	{ BASE "listen on ::ffff:127.0.0.1 port 22 to service ssh\n", "c:3: other machines reach \"::ffff:127.0.0.1\"" },
+	{ BASE "socks listen on 0.0.0.0 port 1080\n", "c:3: other machines reach \"0.0.0.0\"" },
+	{ BASE "socks listen on 127.0.0.1\n", "c:3: the line ends too early" },
+	{ BASE "socks listen on 127.0.0.1 port 1080 to service ssh\n", "c:3: \"to\" is not expected here" },
+	{ BASE "socks listen on 127.0.0.1 port 22\nlisten on 127.0.0.1 port 22 to service ssh\n",
+	    "c:4: \"127.0.0.1\" is given twice with the same port" },
 	/* peers */
 	{ BASE "peer \"p\" {\n}\n", "c:4: peer \"p\" has no id" },
 	{ BASE "peer \"p\" { id abcd }\n", "c:3: \"abcd\" is no node id: 64 hexadecimal digits" },
