@@ -350,6 +350,15 @@ kill -9 "$(field telemd pid)"
 wait "$HELD"
 t 'a delegation for another than the dataplane' misbehaves vpnd delegate 'it sent DELEGATE while running'
 t 'a delegation for a key that is none' misbehaves dataplane delegate 'it sent DELEGATE while running'
+t 'a lost channel that is said by another than the dataplane' misbehaves vpnd port-lost 'it sent PORT_LOST while running'
+t 'a lost channel that never was' misbehaves dataplane port-of-nobody 'it sent PORT_LOST while running'
+G=$(field routed generation)
+echo port-lost >"$LE/dataplane.mode"
+t 'a channel that was lost: both get a new one' wait_for 3 log_has 'channel dataplane-routed was lost: a new one'
+t 'and live on' [ "$(field routed generation)" = "$G" ]
+echo port-lost-often >"$LE/dataplane.mode"
+t 'who loses one after the other is ended' wait_for 3 log_has "worker=routed pid=[0-9]+ generation=$G is ended: it lost one channel"
+wait_for 3 runs_as routed $((G + 1))
 t 'a descriptor' misbehaves svchostd descriptor 'it sent a descriptor with LOG'
 t 'a message between workers' misbehaves dataplane worker-message 'it sent PEER_DOWN while running'
 t 'a channel that it closes while it lives on' misbehaves telemd close 'its control channel: the other side is gone'
