@@ -4,8 +4,8 @@ COMMON_OBJS = \
 	common/base/hex.o common/base/log.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
 	common/wire/frame_data.o common/wire/frame_name.o common/wire/record.o common/wire/record_name.o \
 	common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
-	common/crypto/seal.o common/fabric/credit.o common/fabric/loss.o common/fabric/ring.o common/fabric/sched.o \
-	common/fabric/session.o common/fabric/stream.o common/fabric/stream_out.o common/fabric/stream_table.o \
+	common/crypto/seal.o common/fabric/credit.o common/fabric/e2e.o common/fabric/e2e_stream.o common/fabric/loss.o \
+	common/fabric/ring.o common/fabric/sched.o common/fabric/session.o common/fabric/stream.o common/fabric/stream_out.o common/fabric/stream_table.o \
 	common/fabric/streamid.o common/fabric/streams.o common/fabric/turn.o common/proc/ipc.o common/proc/procmsg.o \
 	common/proc/row.o common/proc/sandbox.o common/proc/stats.o common/proc/worker.o
 
@@ -48,7 +48,8 @@ TELEMD_OBJS = \
 UNIT = \
 	tests/unit/check_aead tests/unit/check_checksum tests/unit/check_classify tests/unit/check_coalesce \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_credit tests/unit/check_crypto \
-	tests/unit/check_dataplane tests/unit/check_directory tests/unit/check_dptables tests/unit/check_echo \
+	tests/unit/check_dataplane tests/unit/check_directory tests/unit/check_dptables tests/unit/check_e2e \
+	tests/unit/check_e2e_stream tests/unit/check_echo \
 	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_hostile \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
 	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_noise tests/unit/check_openmetrics \
@@ -59,7 +60,7 @@ UNIT = \
 	tests/unit/check_worker
 
 FUZZERS = \
-	tests/fuzz/fuzz_conf tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
+	tests/fuzz/fuzz_conf tests/fuzz/fuzz_e2e tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_row tests/fuzz/fuzz_session tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio
 

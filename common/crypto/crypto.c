@@ -7,6 +7,7 @@
 
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/ed25519.h>
+#include <wolfssl/wolfcrypt/hmac.h>
 #include <wolfssl/wolfcrypt/sha256.h>
 
 #include "base/log.h"
@@ -77,6 +78,15 @@ crypto_hash(uint8_t out[HASH_LEN], const struct crypto_piece *pieces, size_t n)
 	wc_Sha256Free(&sha);
 	if (err != 0)
 		fatalx("sha256: library error %d", err);
+}
+
+int
+crypto_expand(uint8_t *out, size_t len, const uint8_t key[HASH_LEN], const void *info, size_t info_len)
+{
+	if (len > 255 * HASH_LEN ||
+	    wc_HKDF_Expand(WC_SHA256, key, HASH_LEN, info, (word32)info_len, out, (word32)len) != 0)
+		return -1;
+	return 0;
 }
 
 /* Both orders are little endian, as Ed25519's encodings are. True when a < b. */

@@ -36,6 +36,9 @@ struct crypto_piece {
 };
 void	crypto_hash(uint8_t out[HASH_LEN], const struct crypto_piece *pieces, size_t n);
 
+/* HKDF-Expand with SHA-256, RFC 5869 section 2.3: `len` bytes, at most 255 * HASH_LEN. -1 when the library fails. */
+int	crypto_expand(uint8_t *out, size_t len, const uint8_t key[HASH_LEN], const void *info, size_t info_len);
+
 /* Makes an Ed25519 key (RFC 8032). -1 when the library fails. */
 int	sign_key_generate(struct sign_key *k);
 

@@ -120,8 +120,8 @@ proof_check(char role, const struct auth_transcript *t, const struct frame_auth 
 }
 
 /* not_before and not_after come from a peer: no sum of theirs may wrap. */
-static int
-time_check(const struct record *r, uint64_t now)
+int
+identity_time(const struct record *r, uint64_t now)
 {
 	if (now >= r->not_after)
 		return REASON_AUTH_EXPIRED;
@@ -130,12 +130,9 @@ time_check(const struct record *r, uint64_t now)
 	return REASON_NONE;
 }
 
-/*
- * The authority's word about the node; the order of the checks is fabric-frame(5)'s. The signature comes
- * before what it covers is believed.
- */
-static int
-membership_check(const struct record *m, const uint8_t *authority, const char *tenant, uint64_t now)
+/* The order of the checks is fabric-frame(5)'s. The signature comes before what it covers is believed. */
+int
+identity_membership(const struct record *m, const uint8_t authority[SIGN_PUBLIC_LEN], const char *tenant, uint64_t now)
 {
 	int reason;
 
@@ -143,26 +140,25 @@ membership_check(const struct record *m, const uint8_t *authority, const char *t
 		return REASON_AUTH_AUTHORITY;
 	if (record_verify(m) == -1)
 		return REASON_AUTH_RECORD;
-	if ((reason = time_check(m, now)) != REASON_NONE)
+	if ((reason = identity_time(m, now)) != REASON_NONE)
 		return reason;
 	return strcmp(m->tenant, tenant) == 0 ? REASON_NONE : REASON_AUTH_TENANT;
 }
 
-/* The node's word about its session key. */
-static int
-delegation_check(const struct record *d, const struct record *m, uint64_t now)
+int
+identity_delegation(const struct record *d, const struct record *m, unsigned purpose, uint64_t now)
 {
 	if (d->kind != RECORD_DELEGATION || memcmp(d->issuer, m->subject, SIGN_PUBLIC_LEN) != 0)
 		return REASON_AUTH_DELEGATION;
 	if (record_verify(d) == -1)
 		return REASON_AUTH_RECORD;
-	if (d->purpose != PURPOSE_SESSION || d->not_after - d->not_before > DELEGATION_MAX_S)
+	if (d->purpose != purpose || d->not_after - d->not_before > DELEGATION_MAX_S)
 		return REASON_AUTH_DELEGATION;
-	return time_check(d, now);
+	return identity_time(d, now);
 }
 
-static void
-peer_fill(struct peer_identity *id, const struct record *m, const struct record *d)
+void
+identity_fill(struct peer_identity *id, const struct record *m, const struct record *other)
 {
 	memset(id, 0, sizeof(*id));
 	node_id_from_key(id->node_id, m->subject);
@@ -173,7 +169,7 @@ peer_fill(struct peer_identity *id, const struct record *m, const struct record 
 	id->tier = m->tier;
 	id->nprefixes = m->nprefixes;
 	memcpy(id->prefixes, m->prefixes, m->nprefixes * sizeof(m->prefixes[0]));
-	id->not_after = m->not_after < d->not_after ? m->not_after : d->not_after;
+	id->not_after = m->not_after < other->not_after ? m->not_after : other->not_after;
 }
 
 int
@@ -187,15 +183,15 @@ auth_check(struct peer_identity *id, const struct frame_auth *a, char role, cons
 	if (record_decode(&m, a->membership.p, a->membership.len) != RECORD_OK ||
 	    record_decode(&d, a->delegation.p, a->delegation.len) != RECORD_OK)
 		return REASON_AUTH_RECORD;
-	if ((reason = membership_check(&m, authority, tenant, now)) != REASON_NONE)
+	if ((reason = identity_membership(&m, authority, tenant, now)) != REASON_NONE)
 		return reason;
 	node_id_from_key(member_id, m.subject);
 	if (memcmp(member_id, hello_node_id, NODE_ID_LEN) != 0)
 		return REASON_AUTH_NODE;
-	if ((reason = delegation_check(&d, &m, now)) != REASON_NONE)
+	if ((reason = identity_delegation(&d, &m, PURPOSE_SESSION, now)) != REASON_NONE)
 		return reason;
 	if ((reason = proof_check(role, t, a, d.subject)) != REASON_NONE)
 		return reason;
-	peer_fill(id, &m, &d);
+	identity_fill(id, &m, &d);
 	return REASON_NONE;
 }

@@ -39,6 +39,20 @@ struct peer_identity {
 	uint64_t	not_after;	/* the earlier end of membership and delegation */
 };
 
+/*
+ * What auth_check() is made of, for others that a peer shows its records. Each returns a reason, found in this order:
+ * the authority's word about a node: AUTH_AUTHORITY, AUTH_RECORD, AUTH_EXPIRED, AUTH_NOT_YET, AUTH_TENANT; the word of
+ * `m`, whom it is about, for a key of its own: AUTH_DELEGATION, AUTH_RECORD, AUTH_DELEGATION (purpose or length),
+ * AUTH_EXPIRED, AUTH_NOT_YET; and of any record, that it is valid at `now`: AUTH_EXPIRED, AUTH_NOT_YET.
+ */
+int	identity_membership(const struct record *m, const uint8_t authority[SIGN_PUBLIC_LEN], const char *tenant,
+	    uint64_t now);
+int	identity_delegation(const struct record *d, const struct record *m, unsigned purpose, uint64_t now);
+int	identity_time(const struct record *, uint64_t now);
+
+/* From a membership that was checked; not_after is the earlier end of it and of `other`. */
+void	identity_fill(struct peer_identity *, const struct record *m, const struct record *other);
+
 /* What both ends bind: see fabric-frame(5), "Proof". */
 struct auth_transcript {
 	const uint8_t	*exporter;		/* EXPORTER_LEN bytes from the carrier's TLS */

@@ -182,7 +182,8 @@ seal_one(struct seal_tx *tx, struct seal_pkt *pkt, uint64_t now_ns)
 		return error;
 	pkt->number = tx->next++;	/* used up even when the library fails: it may have written something */
 	pkt->phase = tx->phase;
-	if (aead_seal(tx->key, pkt->number, pkt->ad, pkt->ad_len, pkt->data, pkt->data, pkt->len) == -1)
+	if (aead_seal(tx->key, pkt->number, pkt->ad, pkt->ad_len, pkt->data,
+	    pkt->text != NULL ? pkt->text : pkt->data, pkt->len) == -1)
 		return SEAL_E_LIBRARY;
 	tx->packets++;
 	tx->bytes += pkt->len;

@@ -57,6 +57,7 @@ struct seal_limits {
 
 struct seal_pkt {
 	uint8_t		*data;	/* sealed and opened in place; to seal, with room for SEAL_TAG_LEN after it */
+	const uint8_t	*text;	/* to seal: where it comes from, which does not overlap data; NULL: it is there already */
 	size_t		 len;	/* in: of data; out: of the result, 0 when it failed */
 	const void	*ad;	/* sealed with it but not carried: both ends must have the same */
 	size_t		 ad_len;

@@ -46,6 +46,9 @@ size_t	e2e_stream_seal(struct e2e_stream *, uint8_t *out, size_t size, const uin
 /* Writes the end (E2E_OVERHEAD bytes), after which nothing can be sealed. Its length, or 0: no room, not ready, over. */
 size_t	e2e_stream_finish(struct e2e_stream *, uint8_t *out, size_t size, uint64_t now_ns);
 
+/* The next record is sealed with the next key, as happens by itself after 32 GiB, 2^22 records or two minutes. */
+void	e2e_stream_rekey(struct e2e_stream *);
+
 enum e2e_stream_result {
 	E2E_STREAM_MORE = 0,	/* all bytes were taken */
 	E2E_STREAM_READY,	/* opener: message 2 was good; see e2e_stream_peer() */

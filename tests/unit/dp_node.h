@@ -58,8 +58,7 @@ struct node {
 	struct pm_conf_session session;
 	bool		 no_delegation;
 	bool		 drained;
-	unsigned	 rows, dones, ports_lost;
-	int		 last_port_lost;
+	unsigned	 rows, dones;
 	uint64_t	 rows_seen;
 };
 
@@ -196,10 +195,6 @@ fake_send(const struct procmsg *m, void *arg)
 {
 	struct node *n = arg;
 
-	if (m->type == PM_PORT_LOST) {
-		n->ports_lost++;
-		n->last_port_lost = m->port_lost.kind;
-	}
 	if (m->type == PM_DELEGATE && !n->no_delegation && n->dp != NULL)
 		node_delegate(n);
 }
