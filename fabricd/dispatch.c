@@ -27,6 +27,8 @@ needed(enum procmsg_type type)
 		return SAYS_ANSWERS;
 	case PM_DELEGATE:
 		return SAYS_DELEGATE;
+	case PM_PORT_LOST:
+		return SAYS_PORT_LOST;
 	default:
 		return 0;
 	}
@@ -86,6 +88,8 @@ act(struct child *c, const struct procmsg *m)
 		return request_done(c, &m->done);
 	case PM_DELEGATE:
 		return keys_delegate(c, &m->delegate);
+	case PM_PORT_LOST:
+		return wire_lost(c, &m->port_lost);
 	default:
 		return -1;
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "fabricd/fabricd.h"
 
 static void
@@ -75,6 +76,25 @@ wire_child(struct child *c)
 		if (worker_table[c->kind].channels & 1u << k && child_is_up(&d->child[k]))
 			connect_pair(c, &d->child[k]);
 	wire_pages(c);
+}
+
+/* One that died tells by its control channel, and is wired up when it is back. */
+int
+wire_lost(struct child *c, const struct pm_port_lost *m)
+{
+	struct child *other = &c->fabricd->child[m->kind];
+
+	if ((worker_table[c->kind].channels & 1u << m->kind) == 0)
+		return -1;
+	if (!child_is_up(other))
+		return 0;
+	if (!ratelimit_take(&other->rewire_rate, clock_ns())) {
+		child_kill(other, "it lost one channel after the other");
+		return 0;
+	}
+	log_warnx("channel %s-%s was lost: a new one", worker_name(c->kind), worker_name(other->kind));
+	connect_pair(c, other);
+	return 0;
 }
 
 void

@@ -33,7 +33,8 @@ const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 	[WORKER_DATAPLANE] = {
 		.executable = "dataplane", .chroot = CHROOT_EMPTY,
 		.channels = BIT(WORKER_ROUTED) | BIT(WORKER_VPND) | BIT(WORKER_SVCHOSTD),
-		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_PEERS | CONFIG_SESSION | CONFIG_LISTEN,
+		.says = ADAPTER_SAYS(SAYS_DELEGATE | SAYS_PORT_LOST),
+		.config = CONFIG_PEERS | CONFIG_SESSION | CONFIG_LISTEN,
 	},
 	[WORKER_ROUTED] = {
 		.executable = "routed", .chroot = CHROOT_STATE,
@@ -61,6 +62,10 @@ const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 #define START_LIMIT_S	10			/* to enter the sandbox; then, to take its configuration */
 
 #define CLOSED_GRACE_MS 300
+
+/* New channels that a worker may need before it counts as one that cannot use them. */
+#define REWIRE_NS	(10 * NS_PER_SEC)
+#define REWIRE_BURST	5
 
 static void	child_start(struct child *);
 
@@ -130,6 +135,7 @@ workers_init(struct fabricd *d)
 		if (c->timer == NULL || c->delegate_timer == NULL)
 			fatalx("out of memory");
 		ratelimit_init(&c->delegate_rate, NS_PER_SEC, 10);
+		ratelimit_init(&c->rewire_rate, REWIRE_NS, REWIRE_BURST);
 	}
 }
 

@@ -29,6 +29,7 @@ enum child_state {
 #define SAYS_VERDICT	0x02u	/* CONF_OK, CONF_BAD */
 #define SAYS_ANSWERS	0x04u	/* ROW, DONE */
 #define SAYS_DELEGATE	0x08u
+#define SAYS_PORT_LOST	0x10u
 
 enum chroot_rule { CHROOT_EMPTY, CHROOT_STATE };
 
@@ -70,6 +71,7 @@ struct child {
 	char		 closed_why[CHILD_EXIT_MAX];	/* CHILD_ENDING: what became of its channel */
 	struct event	*timer;		/* start again; or: has been silent for too long */
 	struct confsend	*confsend;	/* a configuration that is being sent */
+	struct ratelimit rewire_rate;	/* new channels to the dataplane */
 	bool		 verdict_due;	/* it has a whole configuration and owes OK or BAD */
 
 	/* what it had certified */
@@ -108,6 +110,8 @@ child_is_up(const struct child *c)
 
 /* After c was found ready: wire.c. Channels to all others that are up, counter pages to telemd, secrets. */
 void	wire_child(struct child *);
+/* c says that its channel to another worker is gone. 0, or -1: there is none between those two. */
+int	wire_lost(struct child *c, const struct pm_port_lost *);
 /* A new log level to all that are up. */
 void	wire_log_level(struct fabricd *);
 

@@ -6,49 +6,59 @@
 #ifndef SVCHOSTD_HUB_H
 #define SVCHOSTD_HUB_H
 
-#include "crypto/identity.h"
 #include "fabric/streamid.h"
 #include "svchostd/pump.h"
 
 struct event_base;
 struct ipc;
-struct hub;
 
 struct hub_conf {
 	uint64_t memory;	/* bytes for all streams' buffers */
-	size_t	 streams_max;
+	size_t	 streams_max;	/* pumps at a time, and so their descriptors */
+	size_t	 node_streams_max; /* of these, that one node has opened */
 };
 
-/*
- * A stream that another node opened, whose handshake is good: `peer' is proven. REASON_NONE takes it: it then waits in
- * PUMP_CONNECTING for hub_connected() or hub_refuse(), or ends by itself, which `gone' says. Another reason refuses it.
- */
 struct hub_ops {
-	uint64_t (*accept)(struct pump *, const char *service, const struct peer_identity *peer, void *arg);
-	/* A pump that was taken and waits in PUMP_CONNECTING is gone before it was answered. */
+	/*
+	 * A stream that another node opened, whose handshake is good: `peer' is proven. REASON_NONE takes it: it waits in
+	 * PUMP_CONNECTING for hub_connected() or hub_refuse(), or ends by itself, which `gone' says. Else why it is refused.
+	 */
+	uint64_t (*accept)(struct pump *, const struct peer_identity *peer, void *arg);
+	/* A pump that was taken ended before it was answered. */
 	void	(*gone)(struct pump *, void *arg);
 };
 
-/* NULL when memory is short. `ops' and `arg' are kept. */
-struct hub *hub_new(struct event_base *, const struct hub_conf *, const struct hub_ops *, void *arg);
-void	hub_free(struct hub *);		/* with all its streams, silently */
+/* NULL when memory is short. `self', `ops' and `arg' are kept; `self' is the adapter's half of every handshake. */
+struct hub *hub_new(struct event_base *, const struct hub_conf *, const struct e2e_self *self, const struct hub_ops *,
+	    void *arg);
+void	hub_free(struct hub *);		/* with all its pumps, silently */
 
 /* The channel to the dataplane and its stream ids, kept by reference; NULL: it is gone, and the streams wait for another. */
 void	hub_port(struct hub *, struct ipc *, struct stream_ids *);
 
+/* OPEN_STREAM of a reliable stream; o->source is set. */
+void	hub_open_frame(struct hub *, const struct frame_open_stream *o);
+
 /* A frame of the channel's other than OPEN_STREAM. False: it is for none of the hub's streams. */
 bool	hub_frame(struct hub *, const struct frame *);
 
-/* OPEN_STREAM of a reliable stream. */
-void	hub_open_frame(struct hub *, const struct frame_open_stream *);
-
-/* After a batch of frames, or when the channel has room again: tells what happened and sends what there is. */
+/* After a batch of frames, and when the channel has room again: tells what happened and sends what there is. */
 void	hub_run(struct hub *);
 
-/* fd is connected to the target, and the pump's from now on. -1: the pump ends. */
-int	hub_connected(struct pump *, int fd);
+/* fd is connected to the target, and the pump's from now on. */
+void	hub_connected(struct pump *, int fd);
 void	hub_refuse(struct pump *, uint64_t reason);
 
-size_t	hub_streams(const struct hub *);
+/* Ends all pumps that `which' is true of, with `reason' to both sides. */
+void	hub_end(struct hub *, bool (*which)(const struct pump *, void *arg), void *arg, uint64_t reason);
+
+size_t	hub_streams(const struct hub *);	/* pumps that are not over */
+
+/* Of a stream that another node opened: whose, as it was proven. */
+uint64_t pump_number(const struct pump *);
+const char *pump_service(const struct pump *);
+uint32_t pump_roles(const struct pump *);
+const char *pump_tenant(const struct pump *);
+bool	pump_is_opener(const struct pump *);
 
 #endif

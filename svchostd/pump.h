@@ -34,9 +34,9 @@ struct pump_ops {
 };
 
 /*
- * Opens a stream to `target', which svchostd/names.h makes of what a person wrote, for fd, which is non-blocking, connected, and the pump's from now on, also when it fails: then
- * it is closed, NULL is returned, *reason says why, and no callback comes. Nothing is read from fd before `opened'.
- * `arg' is the owner's.
+ * Opens a stream to `target', which svchostd/names.h makes of what a person wrote, for fd, which is non-blocking, connected,
+ * and the pump's from now on, also when it fails: then it is closed, NULL is returned, *reason says why, and no callback
+ * comes. Nothing is read from fd before `opened'. `arg' is the owner's.
  */
 struct pump *pump_open(struct hub *, const struct e2e_service *target, int fd, const struct pump_ops *, void *arg,
 	    uint64_t *reason);

@@ -37,6 +37,15 @@ bad(struct worker *w, const char *why)
 	return -1;
 }
 
+/* Room for one more than `n`: the list doubles each time that it is full. NULL when there is no memory. */
+static void *
+one_more(void *list, size_t n, size_t size)
+{
+	if (n > 0 && (n & (n - 1)) != 0)
+		return list;
+	return reallocarray(list, n == 0 ? 1 : 2 * n, size);
+}
+
 static int
 add_peer(struct worker *w, struct vpn_conf *c, const struct pm_conf_peer *peer)
 {
@@ -44,7 +53,7 @@ add_peer(struct worker *w, struct vpn_conf *c, const struct pm_conf_peer *peer)
 
 	if (c->npeers >= VPN_PEERS_MAX)
 		return bad(w, "too many peers");
-	p = reallocarray(c->peers, c->npeers + 1, sizeof(*p));
+	p = one_more(c->peers, c->npeers, sizeof(*p));
 	if (p == NULL)
 		return bad(w, "out of memory");
 	c->peers = p;
@@ -59,7 +68,7 @@ add_prefix(struct worker *w, struct vpn_conf *c, const struct pm_conf_peer_prefi
 
 	if (c->nprefixes >= VPN_PREFIXES_MAX)
 		return bad(w, "too many prefixes");
-	p = reallocarray(c->prefixes, c->nprefixes + 1, sizeof(*p));
+	p = one_more(c->prefixes, c->nprefixes, sizeof(*p));
 	if (p == NULL)
 		return bad(w, "out of memory");
 	c->prefixes = p;

@@ -86,6 +86,7 @@ static const struct desc descs[] = {
 	TYPE(PM_SECRET) = { "SECRET", FIELDS(
 	    BYTES(1, secret.token_key), BYTES(2, secret.reset_key)), FD_NONE },
 	TYPE(PM_NET_CHANGED) = { "NET_CHANGED", NULL, FD_NONE },
+	TYPE(PM_PORT_LOST) = { "PORT_LOST", FIELDS(UINT(1, port_lost.kind, 0, WORKER_COUNT - 1)), FD_NONE },
 
 	TYPE(PM_CONF_BEGIN) = { "CONF_BEGIN", FIELDS(U62(1, conf_begin.version)), FD_NONE },
 	TYPE(PM_CONF_END) = { "CONF_END", NULL, FD_NONE },

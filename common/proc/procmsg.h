@@ -30,6 +30,7 @@ enum procmsg_type {
 	PM_STOP,		/* s->w: drain and exit */
 	PM_SECRET,		/* s->dataplane: keys for retry tokens and stateless resets; outlive a restart */
 	PM_NET_CHANGED,		/* s->dataplane: a local address or route changed */
+	PM_PORT_LOST,		/* dataplane->s: the channel to that worker is gone: another, if it lives */
 	/* configuration, a transaction: BEGIN, items, END -> OK or BAD; then COMMIT or ABORT */
 	PM_CONF_BEGIN = 0x1020,
 	PM_CONF_END,
@@ -82,6 +83,7 @@ enum procmsg_type {
 struct pm_ready { uint32_t generation; uint32_t pid; };
 struct pm_stats { uint8_t kind; uint32_t generation; };
 struct pm_port { uint8_t kind; uint32_t generation; };
+struct pm_port_lost { uint8_t kind; };
 struct pm_log { uint8_t level; bool has_fd; };
 struct pm_stop { uint32_t drain_ms; };
 struct pm_secret { uint8_t token_key[32]; uint8_t reset_key[32]; };
@@ -208,6 +210,7 @@ struct procmsg {
 		struct pm_ready ready;
 		struct pm_stats stats;
 		struct pm_port port;
+		struct pm_port_lost port_lost;
 		struct pm_log log;
 		struct pm_stop stop;
 		struct pm_secret secret;

@@ -62,6 +62,11 @@
 	X(DP_END_AUTH_TIMEOUT, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-timeout\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_AUTH_RATE, "fabric_sessions_ended_total", "by=\"us\",reason=\"auth-rate\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_TAMPERED, "fabric_sessions_ended_total", "by=\"us\",reason=\"tampered\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_TARGET_DOWN, "fabric_sessions_ended_total", "by=\"us\",reason=\"target-down\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_TARGET_TIMEOUT, "fabric_sessions_ended_total", "by=\"us\",reason=\"target-timeout\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_NOT_ALLOWED, "fabric_sessions_ended_total", "by=\"us\",reason=\"not-allowed\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_CONNECTION_RESET, "fabric_sessions_ended_total", "by=\"us\",reason=\"connection-reset\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_NO_KEY, "fabric_sessions_ended_total", "by=\"us\",reason=\"no-key\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_NONE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"none\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_INTERNAL, "fabric_sessions_ended_total", "by=\"peer\",reason=\"internal\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_PROTOCOL, "fabric_sessions_ended_total", "by=\"peer\",reason=\"protocol\"", "Connections that ended, by whose word and reason") \
@@ -89,6 +94,11 @@
 	X(DP_END_PEER_AUTH_TIMEOUT, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-timeout\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_AUTH_RATE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"auth-rate\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_TAMPERED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"tampered\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_TARGET_DOWN, "fabric_sessions_ended_total", "by=\"peer\",reason=\"target-down\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_TARGET_TIMEOUT, "fabric_sessions_ended_total", "by=\"peer\",reason=\"target-timeout\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_NOT_ALLOWED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"not-allowed\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_CONNECTION_RESET, "fabric_sessions_ended_total", "by=\"peer\",reason=\"connection-reset\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_NO_KEY, "fabric_sessions_ended_total", "by=\"peer\",reason=\"no-key\"", "Connections that ended, by whose word and reason") \
 	X(DP_MTU_LOST, "fabric_sessions_path_smaller_total", "", "Sessions begun anew because their path carried no large packets any more") \
 	X(DP_STREAMS, "fabric_streams", "", "Streams that are open") \
 	X(DP_STREAMS_OPENED, "fabric_streams_opened_total", "", "Streams opened through this node") \

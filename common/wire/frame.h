@@ -208,6 +208,8 @@ enum fabric_reason {
 	REASON_AUTH_SELF, REASON_AUTH_POLICY, REASON_AUTH_TIMEOUT, REASON_AUTH_RATE,
 	/* end to end: what came is not what was sent, or was cut short */
 	REASON_TAMPERED,
+	/* of a service whose target is a connection */
+	REASON_TARGET_DOWN, REASON_TARGET_TIMEOUT, REASON_NOT_ALLOWED, REASON_CONNECTION_RESET,
 	REASON_NO_KEY,		/* the receiver has not, or no longer, the key that this would need: a handshake anew helps */
 	REASON_COUNT
 };

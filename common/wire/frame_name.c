@@ -30,7 +30,10 @@ static const char *const reason_names[] = {
 	[REASON_AUTH_DELEGATION] = "auth-delegation", [REASON_AUTH_PROOF] = "auth-proof",
 	[REASON_AUTH_SELF] = "auth-self", [REASON_AUTH_POLICY] = "auth-policy",
 	[REASON_AUTH_TIMEOUT] = "auth-timeout", [REASON_AUTH_RATE] = "auth-rate",
-	[REASON_TAMPERED] = "tampered", [REASON_NO_KEY] = "no-key",
+	[REASON_TAMPERED] = "tampered",
+	[REASON_TARGET_DOWN] = "target-down", [REASON_TARGET_TIMEOUT] = "target-timeout",
+	[REASON_NOT_ALLOWED] = "not-allowed", [REASON_CONNECTION_RESET] = "connection-reset",
+	[REASON_NO_KEY] = "no-key",
 };
 _Static_assert(sizeof reason_names / sizeof reason_names[0] == REASON_COUNT, "a reason without a name");
 

@@ -289,7 +289,7 @@ conn_new(struct dataplane *dp, struct udp_sock *us, bool initiator, const uint8_
 	c->since_wall = clock_wall();
 	LIST_INIT(&c->cids);
 	LIST_INIT(&c->tokens);
-	control_init(&c->out);
+	control_out_init(&c->out);
 	session_init(&c->session, &dp->self, &hop_ops, c, initiator, expect, dp->now_ns);
 	TAILQ_INSERT_TAIL(&dp->conns, c, all);
 	dp->nconns++;
@@ -524,7 +524,7 @@ conn_free(struct conn *c)
 		timers_release(dp->timers, &c->timer);
 	ngtcp2_conn_del(c->q);
 	wolfSSL_free(c->ssl);
-	control_free(&c->out);
+	control_out_free(&c->out);
 	free(c);
 }
 

@@ -179,6 +179,16 @@ wport_attach(struct dataplane *dp, enum worker_kind kind, int fd)
 	log_debug("port open worker=%s", worker_name(kind));
 }
 
+/* Both may live on: a worker that left too much unread, or that found a frame wrong. The supervisor knows. */
+static void
+wport_lost(struct wport *w)
+{
+	struct procmsg m = { .type = PM_PORT_LOST, .port_lost.kind = (uint8_t)w->kind };
+
+	wport_close(w);
+	w->dp->ops->send(&m, w->dp->arg);
+}
+
 void
 wports_flush(struct dataplane *dp)
 {
@@ -186,7 +196,7 @@ wports_flush(struct dataplane *dp)
 		struct wport *w = &dp->workers[i];
 
 		if (w->broken)
-			wport_close(w);
+			wport_lost(w);
 		else if (w->dirty) {
 			w->dirty = false;
 			ipc_flush(w->ipc);

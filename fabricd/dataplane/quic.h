@@ -117,8 +117,8 @@ void	hop_down(struct conn *, uint64_t reason);
 bool	mtu_blackhole(struct conn *);
 
 /* stream.c: the control stream's bytes that wait for their acknowledgement */
-void	control_init(struct control_out *);
-void	control_free(struct control_out *);
+void	control_out_init(struct control_out *);
+void	control_out_free(struct control_out *);
 int	control_put(struct control_out *, const uint8_t *p, size_t len);
 size_t	control_unsent(const struct control_out *, ngtcp2_vec *vec, size_t n);	/* entries of vec that were filled */
 void	control_acked(struct control_out *, uint64_t offset);

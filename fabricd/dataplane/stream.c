@@ -5,14 +5,14 @@
 #include "fabricd/dataplane/quic.h"
 
 void
-control_init(struct control_out *o)
+control_out_init(struct control_out *o)
 {
 	TAILQ_INIT(&o->chunks);
 	o->acked = o->sent = o->end = 0;
 }
 
 void
-control_free(struct control_out *o)
+control_out_free(struct control_out *o)
 {
 	struct control_chunk *ch;
 

@@ -130,6 +130,16 @@ flood_delegate(void)
 		say(&m);
 }
 
+/* The channel to `kind` is gone, `n` times. */
+static void
+lose_port(enum worker_kind kind, unsigned n)
+{
+	const struct procmsg m = { .type = PM_PORT_LOST, .port_lost.kind = (uint8_t)kind };
+
+	for (unsigned i = 0; i < n; i++)
+		say(&m);
+}
+
 /* Keeps a request to itself, and lets another worker know its number. */
 static void
 hold(uint64_t id)
@@ -182,6 +192,12 @@ misbehave(void)
 		say(&delegate);
 	if (take("delegate-flood"))
 		flood_delegate();
+	if (take("port-lost"))
+		lose_port(WORKER_ROUTED, 1);
+	if (take("port-lost-often"))
+		lose_port(WORKER_ROUTED, 20);
+	if (take("port-of-nobody"))
+		lose_port(WORKER_TELEMD, 1);
 	if (take("steal"))
 		steal();
 	if (take("descriptor"))

@@ -100,6 +100,8 @@ t 'reload: a peer is known and its prefixes have routes' eval \
 	'ctl na reload && in_ na ip route show 10.9.0.0/16 | grep -q fab0 && in_ na ip -6 route show fd99::/64 | grep -q fab0 && ctl na show peers | grep -q nb'
 t 'a default route is left to the operator' eval '! in_ na ip route | grep -q ^default'
 t 'health: a peer that is not there is not well' fails_with 1 'peer nb +no' ctl na health
+never_heard() { ! ctl na health | grep -q 'heard of' && ! ctl na status --json | grep -q age_ms; }
+t 'and nobody claims to have heard of it' never_heard
 t 'the UDP socket has large buffers' eval 'in_ na ss -lunm src 10.0.1.1 | grep -qE "rb8388608.*tb8388608"'
 t 'the same workers run' [ "$P" = "$(pids)" ]
 G=$(ctl na show config)
@@ -174,12 +176,12 @@ for w in fabricd $WORKERS; do mv "$W/na/log/$w.log" "$W/na/log/$w.log.1"; done
 kill -USR1 "$(fabricd_pid)"
 logged 'opened anew'
 new_logs() {
-	local w f
+	local w f pid
 	for w in $WORKERS; do
 		f=$W/na/log/$w.log
-		[ "$(readlink "/proc/$(field "$w" pid)/fd/4")" = "$f.1" ] || continue
-		echo "$w still writes to the old file"
-		return 1
+		pid=$(field "$w" pid)
+		[ "$(readlink "/proc/$pid/fd/2")" = "$f" ] || { echo "$w: stderr is not the new file"; return 1; }
+		readlink "/proc/$pid/fd/"* | grep -qxF "$f.1" && { echo "$w still has the old file"; return 1; }
 	done
 	[ -s "$FLOG" ]
 }
@@ -348,6 +350,15 @@ kill -9 "$(field telemd pid)"
 wait "$HELD"
 t 'a delegation for another than the dataplane' misbehaves vpnd delegate 'it sent DELEGATE while running'
 t 'a delegation for a key that is none' misbehaves dataplane delegate 'it sent DELEGATE while running'
+t 'a lost channel that is said by another than the dataplane' misbehaves vpnd port-lost 'it sent PORT_LOST while running'
+t 'a lost channel that never was' misbehaves dataplane port-of-nobody 'it sent PORT_LOST while running'
+G=$(field routed generation)
+echo port-lost >"$LE/dataplane.mode"
+t 'a channel that was lost: both get a new one' wait_for 3 log_has 'channel dataplane-routed was lost: a new one'
+t 'and live on' [ "$(field routed generation)" = "$G" ]
+echo port-lost-often >"$LE/dataplane.mode"
+t 'who loses one after the other is ended' wait_for 3 log_has "worker=routed pid=[0-9]+ generation=$G is ended: it lost one channel"
+wait_for 3 runs_as routed $((G + 1))
 t 'a descriptor' misbehaves svchostd descriptor 'it sent a descriptor with LOG'
 t 'a message between workers' misbehaves dataplane worker-message 'it sent PEER_DOWN while running'
 t 'a channel that it closes while it lives on' misbehaves telemd close 'its control channel: the other side is gone'

@@ -336,6 +336,30 @@ START_TEST(slow_worker)
 END_TEST
 
 /* With `gso no` every datagram is one message, in and out. */
+/* A worker that leaves its control frames unread loses its channel; the supervisor hears, and a new one serves. */
+START_TEST(overrun_is_told)
+{
+	struct conn *c;
+
+	start_both();
+	c = node_session(&a, &b);
+	ipc_pause(a.svc.ipc);
+	for (unsigned i = 0; i < 100000 && a.ports_lost == 0; i++) {
+		wport_peer_up(a.dp, WORKER_SVCHOSTD, c);
+		dp_flush(a.dp);
+	}
+	ck_assert_uint_eq(a.ports_lost, 1);
+	ck_assert_int_eq(a.last_port_lost, WORKER_SVCHOSTD);
+	fake_port_attach(&a, &a.svc, WORKER_SVCHOSTD);
+	fake_bind(&a.svc, "echo");
+	ck_assert(RUN_UNTIL(base, 3000, a.svc.up == 1));
+	fake_open(&b.svc, 2, a.id, "echo", CLASS_INTERACTIVE);
+	ipc_flush(b.svc.ipc);
+	ck_assert(RUN_UNTIL(base, 3000, a.svc.opens == 1));
+	ck_assert_uint_eq(a.ports_lost, 1);
+}
+END_TEST
+
 START_TEST(without_segmentation)
 {
 	uint64_t writes, datagrams;
@@ -474,7 +498,7 @@ suite(void)
 		session_comes_up, streams_carry_both_ways, over_ipv6, refusals_of_streams, close_ends_both_ends,
 		killed_and_back, dialler_killed_and_back, both_dial_at_once, lower_id_wins, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
-		slow_worker, without_segmentation, batches_and_packs, reload_keeps_sessions, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
+		slow_worker, overrun_is_told, without_segmentation, batches_and_packs, reload_keeps_sessions, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
 	};
 	Suite *s = suite_create("dataplane");

@@ -581,6 +581,7 @@ START_TEST(status_rows)
 		ck_assert_str_eq(row_text(&row.row, "state"), "down");
 		ck_assert_str_eq(row_text(&row.row, "carrier"), "");
 		ck_assert_str_eq(row_text(&row.row, "reason"), "no-address");
+		ck_assert(row_get(&row.row, "age_ms") == NULL);	/* never heard of */
 		ck_assert_int_eq(expect_done().status, 0);
 		fake_tell(&fk, &gone);
 	}

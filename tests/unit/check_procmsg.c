@@ -33,6 +33,7 @@ static const struct procmsg good[] = {
 	{ .type = PM_STOP, .stop = { UINT32_MAX } },
 	{ .type = PM_SECRET, .secret = { { 1, [31] = 2 }, { 3, [31] = 4 } } },
 	{ .type = PM_NET_CHANGED },
+	{ .type = PM_PORT_LOST, .port_lost = { WORKER_VPND } },
 	{ .type = PM_CONF_BEGIN, .conf_begin = { 0 } },
 	{ .type = PM_CONF_BEGIN, .conf_begin = { VARINT_MAX } },
 	{ .type = PM_CONF_END },
@@ -260,7 +261,7 @@ static const struct {
 	const char *what;
 	struct procmsg m;
 } unsendable[] = {
-	{ "no such type", { .type = (enum procmsg_type)(PM_NET_CHANGED + 1) } },
+	{ "no such type", { .type = (enum procmsg_type)(PM_PORT_LOST + 1) } },
 	{ "below the range", { .type = (enum procmsg_type)FT_PING } },
 	{ "above the table", { .type = (enum procmsg_type)FT_PROC_LAST } },
 	{ "generation 0", { .type = PM_READY, .ready = { 0, 1 } } },
@@ -347,7 +348,7 @@ static const struct {
 	uint8_t	 body[48];
 } untakable[] = {
 	{ "below the range", FT_PING, FRAME_E_TYPE, 0, { 0 } },
-	{ "a hole in the table", PM_NET_CHANGED + 1, FRAME_E_TYPE, 0, { 0 } },
+	{ "a hole in the table", PM_PORT_LOST + 1, FRAME_E_TYPE, 0, { 0 } },
 	{ "above the table", FT_PROC_LAST, FRAME_E_TYPE, 0, { 0 } },
 	{ "a body where there is none", PM_CONF_END, FRAME_E_TLV_UNKNOWN, 2, { 1, 0 } },
 	{ "nothing where there is something", PM_READY, FRAME_E_TLV_MISSING, 0, { 0 } },

@@ -561,6 +561,56 @@ START_TEST(prefix_conflicts)
 }
 END_TEST
 
+static bool
+held(const struct procmsg *m)
+{
+	static const char word[] = "conflict";
+
+	return m->type == PM_ROW && memmem(m->row.row.p, m->row.row.len, word, strlen(word)) != NULL;
+}
+
+static int
+on_answer(struct ipc *ipc, const struct frame *f, int fd, void *arg)
+{
+	struct procmsg m;
+	unsigned *n = arg;
+
+	ck_assert_int_eq(procmsg_decode(&m, f), 0);
+	ck_assert(!held(&m));
+	n[m.type == PM_DONE]++;
+	return 0;
+}
+
+/* The membership gives this node its own address once more: that is no second claim. */
+START_TEST(own_prefix)
+{
+	static const struct ipc_ops ops = { .frame = on_answer, .closed = on_dp_closed };
+	struct procmsg m = { .type = PM_CONF_VPN, .conf_vpn = v->conf->vpn };
+	struct pm_request r = { .id = 7, .command = "vpn" };
+	unsigned n[2] = { 0, 0 };	/* rows, ends */
+	struct ipc *supervisor;
+	int fds[2];
+
+	begin_conf();
+	conf_item(peer_item(2), -1);
+	conf_item(prefix_item(1, (struct record_prefix){ 4, 32, { 10, 77, 0, 1 } }), -1);
+	conf_item(prefix_item(1, behind), -1);
+	conf_item(m, -1);
+	ck_assert_int_eq(vpnd_ops.conf_check(&w), 0);
+	vpnd_ops.conf_commit(&w);
+	ck_assert_uint_eq(stats->counter[STAT_VPND_PREFIX_CONFLICTS], 0);
+	ck_assert_int_eq(ipc_pair(fds), 0);
+	w.ctl = ipc_new(w.base, fds[0], &ops, n);
+	supervisor = ipc_new(w.base, fds[1], &ops, n);
+	vpnd_ops.request(&w, &r);
+	turn();
+	ck_assert_uint_eq(n[0], 5);	/* own v4 and v6, what is behind; the overlay of 2 and of 3, which is still up */
+	ck_assert_uint_eq(n[1], 1);
+	ipc_free(w.ctl);
+	ipc_free(supervisor);
+}
+END_TEST
+
 START_TEST(configuration)
 {
 	struct procmsg m;
@@ -658,6 +708,7 @@ main(void)
 	tcase_add_test(tc, in_streams);
 	tcase_add_loop_test(tc, in_protocol, 0, 4);
 	tcase_add_test(tc, prefix_conflicts);
+	tcase_add_test(tc, own_prefix);
 	tcase_add_test(tc, configuration);
 	tcase_add_test(tc, reload);
 	suite_add_tcase(s, tc);

@@ -58,7 +58,8 @@ struct node {
 	struct pm_conf_session session;
 	bool		 no_delegation;
 	bool		 drained;
-	unsigned	 rows, dones;
+	unsigned	 rows, dones, ports_lost;
+	int		 last_port_lost;
 	uint64_t	 rows_seen;
 };
 
@@ -195,6 +196,10 @@ fake_send(const struct procmsg *m, void *arg)
 {
 	struct node *n = arg;
 
+	if (m->type == PM_PORT_LOST) {
+		n->ports_lost++;
+		n->last_port_lost = m->port_lost.kind;
+	}
 	if (m->type == PM_DELEGATE && !n->no_delegation && n->dp != NULL)
 		node_delegate(n);
 }
