@@ -1,5 +1,8 @@
 /* Two whole dataplanes that meet over loopback: sessions, streams, loss of either, two that dial at once. */
 #include <check.h>
+#include <errno.h>
+#include <netinet/udp.h>
+#include <sys/syscall.h>
 
 #include "dp_node.h"
 
@@ -382,6 +385,43 @@ START_TEST(without_segmentation)
 END_TEST
 
 /* With it, many leave in one call; and small frames share a DATAGRAM. */
+/* In the place of libc's: a device without checksums refuses segments only when they are sent, with EIO. */
+static bool refuse_segments;
+static unsigned refused_segments;
+
+ssize_t
+sendmsg(int fd, const struct msghdr *mh, int flags)
+{
+	const struct cmsghdr *c = refuse_segments ? CMSG_FIRSTHDR(mh) : NULL;
+
+	for (; c != NULL; c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)mh, (struct cmsghdr *)(uintptr_t)c))
+		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_SEGMENT) {
+			refused_segments++;
+			errno = EIO;
+			return -1;
+		}
+	return syscall(SYS_sendmsg, fd, mh, flags);
+}
+
+START_TEST(segments_refused_by_the_device)
+{
+	static uint8_t payload[1100];
+	uint64_t off = STAT(DP_UDP_GSO_OFF);
+
+	start_both();
+	ck_assert(a.dp->socks[0]->gso);
+	refuse_segments = true;
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_RELIABLE);
+	for (unsigned i = 0; i < 40; i++)
+		ck_assert_int_eq(fake_data(&a.vpnd, 2, i, payload, sizeof(payload)), 0);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 5000, b.vpnd.data_frames == 40));	/* the batch that was refused goes one by one */
+	ck_assert_uint_eq(refused_segments, 1);
+	ck_assert(!a.dp->socks[0]->gso);
+	ck_assert_uint_eq(STAT(DP_UDP_GSO_OFF), off + 1);
+}
+END_TEST
+
 START_TEST(batches_and_packs)
 {
 	uint64_t writes, datagrams;
@@ -498,7 +538,7 @@ suite(void)
 		session_comes_up, streams_carry_both_ways, over_ipv6, refusals_of_streams, close_ends_both_ends,
 		killed_and_back, dialler_killed_and_back, both_dial_at_once, lower_id_wins, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
-		slow_worker, overrun_is_told, without_segmentation, batches_and_packs, reload_keeps_sessions, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
+		slow_worker, overrun_is_told, without_segmentation, segments_refused_by_the_device, batches_and_packs, reload_keeps_sessions, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
 	};
 	Suite *s = suite_create("dataplane");
