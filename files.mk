@@ -22,7 +22,7 @@ FABRICD_OBJS = \
 	fabricd/tun.o fabricd/wire.o fabricd/workers.o fabricd/parse.o
 
 FABRICCTL_OBJS = \
-	fabricctl/authority.o fabricctl/client.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \
+	fabricctl/authority.o fabricctl/client.o fabricctl/connect.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \
 	fabricctl/record.o fabricctl/rows.o fabricctl/table.o
 
 DATAPLANE_OBJS = \

@@ -16,6 +16,7 @@
 
 struct client {
 	int		 fd;
+	int		 given;		/* a descriptor that came with the message in buf; -1: none */
 	uint64_t	 last_id;
 	uint8_t		 buf[IPC_MSG_MAX];
 	size_t		 off, len;	/* of the message in buf */
@@ -66,6 +67,7 @@ client_open(const char *where)
 		where = PATH_RUN;
 	if (c == NULL)
 		return NULL;
+	c->given = -1;
 	c->fd = stat(where, &st) == 0 && !S_ISDIR(st.st_mode) ? try_socket(where) : try_directory(where);
 	if (c->fd != -1)
 		return c;
@@ -79,6 +81,8 @@ client_close(struct client *c)
 {
 	if (c == NULL)
 		return;
+	if (c->given != -1)
+		close(c->given);
 	close(c->fd);
 	free(c);
 }
@@ -98,6 +102,35 @@ broken(const char *why)
 	return -1;
 }
 
+/* One message, with the descriptor that it may bring. */
+static ssize_t
+next_message(struct client *c)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { c->buf, sizeof(c->buf) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	    .msg_controllen = sizeof(control) };
+	const struct cmsghdr *cm;
+	ssize_t n;
+
+	do {
+		n = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1)
+		return -1;
+	if (c->given != -1)
+		close(c->given);
+	c->given = -1;
+	cm = CMSG_FIRSTHDR(&msg);
+	if (cm != NULL && cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS &&
+	    cm->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&c->given, CMSG_DATA(cm), sizeof(int));
+	return n;
+}
+
 /* The next frame of the answer: 0, or -1 (said). It points into c->buf. */
 static int
 next_frame(struct client *c, struct procmsg *m)
@@ -107,9 +140,7 @@ next_frame(struct client *c, struct procmsg *m)
 	ssize_t n;
 
 	if (c->off == c->len) {
-		do {
-			n = recv(c->fd, c->buf, sizeof(c->buf), 0);
-		} while (n == -1 && errno == EINTR);
+		n = next_message(c);
 		if (n <= 0)
 			return broken(n == 0 ? "closed the connection" : errno == EAGAIN ? "no answer" : strerror(errno));
 		c->off = 0;
@@ -160,6 +191,51 @@ client_request(struct client *c, const char *command, const char *argument, uint
 			return m.done.status;
 		}
 	}
+}
+
+int
+client_connect(struct client *c, const char *target, unsigned wait_s, int *fd, char text[PM_TEXT_MAX + 1])
+{
+	struct procmsg m;
+
+	text[0] = '\0';
+	set_wait(c, wait_s);
+	if (send_request(c, "connect", target, 0) == -1)
+		return -1;
+	for (;;) {
+		if (next_frame(c, &m) == -1)
+			return -1;
+		if (m.type == PM_DONE && m.done.id == c->last_id) {
+			strcpy(text, m.done.text);
+			return m.done.status == CONNECT_OK ? CONNECT_FAILED : m.done.status;
+		}
+		if (m.type == PM_LOCAL && m.local.id == c->last_id && c->given != -1) {
+			*fd = c->given;
+			c->given = -1;
+			return 0;
+		}
+	}
+}
+
+int
+client_fd(const struct client *c)
+{
+	return c->fd;
+}
+
+int
+client_end(struct client *c, char text[PM_TEXT_MAX + 1])
+{
+	struct procmsg m;
+
+	text[0] = '\0';
+	set_wait(c, 0);
+	do {
+		if (next_frame(c, &m) == -1)
+			return -1;
+	} while (m.type != PM_DONE || m.done.id != c->last_id);
+	strcpy(text, m.done.text);
+	return m.done.status;
 }
 
 bool

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "fabricctl/client.h"
+#include "fabricctl/connect.h"
 #include "fabricctl/identity.h"
 #include "fabricctl/rows.h"
 
@@ -27,6 +28,7 @@ static const char usage_text[] =
 	"  show sessions|streams|workers|config|counters|peers|vpn|services\n"
 	"  health                     exit status 0 when all is well\n"
 	"  ping node [-c count]       round trips to a node over the fabric\n"
+	"  connect service[@node]     stdin and stdout to a service; an ssh ProxyCommand\n"
 	"  reload | stop | log level  level is error, warn, info or debug\n"
 	"  authority | node | record  keys and certificates, see fabricctl(8)\n";
 
@@ -237,6 +239,14 @@ run_ping(const struct options *o, int argc, char **argv)
 	return status;
 }
 
+static int
+run_connect(const struct options *o, int argc, char **argv)
+{
+	if (argc != 2)
+		return usage();
+	return cmd_connect(o->socket, argv[1]);
+}
+
 /* --- health --------------------------------------------------------------------------------------- */
 
 static void
@@ -372,7 +382,7 @@ run_record(const struct options *o, int argc, char **argv)
 
 static const struct command commands[] = {
 	{ "status", run_status }, { "show", run_show }, { "ping", run_ping }, { "health", run_health },
-	{ "reload", run_reload }, { "log", run_log }, { "stop", run_stop },
+	{ "connect", run_connect }, { "reload", run_reload }, { "log", run_log }, { "stop", run_stop },
 };
 static const struct command identity_commands[] = {
 	{ "authority", run_authority }, { "node", run_node }, { "record", run_record },

@@ -17,6 +17,8 @@
 
 #define SEND_BUFFER (4 * 1024 * 1024)	/* the longest answer there is, where the system allows */
 
+#define LENT_MAX 256			/* clients with a connection of `fabricctl connect' */
+
 static const struct timeval idle_limit = { 60, 0 };
 static const struct timeval accept_pause = { 1, 0 };
 
@@ -26,6 +28,7 @@ struct listener {
 	mode_t		 mode;
 	bool		 may_change;	/* clients may change something */
 	unsigned	 max_clients, nclients;
+	unsigned	 nlent;		/* clients that were given a connection; not among nclients */
 	struct sockaddr_un path;
 	int		 fd;
 	struct event	*readable, *resume;
@@ -38,6 +41,7 @@ struct client {
 	struct ipc	*ipc;
 	uint64_t	 serial;
 	unsigned	 waiting;	/* requests without their end */
+	bool		 lent;
 	bool		 doomed;	/* to be freed when it is safe */
 	struct event	*timer;
 };
@@ -55,7 +59,10 @@ client_free(struct client *c)
 	struct control *ctl = c->from->d->control;
 
 	TAILQ_REMOVE(&ctl->clients, c, entry);
-	c->from->nclients--;
+	if (c->lent)
+		c->from->nlent--;
+	else
+		c->from->nclients--;
 	ipc_free(c->ipc);
 	event_free(c->timer);
 	free(c);
@@ -130,6 +137,24 @@ control_row_written(struct fabricd *d, const struct reply *to, const struct row_
 {
 	if (!w->failed)
 		control_row(d, to, (struct frame_bytes){ w->buf, w->len });
+}
+
+bool
+control_lend(struct fabricd *d, const struct reply *to, struct procmsg *m, int fd)
+{
+	struct client *c = client_find(d, to->client);
+
+	if (c == NULL || c->from->nlent >= LENT_MAX)
+		return false;
+	if (!c->lent) {
+		c->lent = true;
+		c->from->nclients--;
+		c->from->nlent++;
+	}
+	if (procmsg_send(c->ipc, m, fd) == 0)
+		return true;
+	client_doom(c, "it does not read its answers");
+	return false;
 }
 
 /* A message's text is printable and short; what comes in may quote a file. */

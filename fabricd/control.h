@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "wire/frame.h"
+#include "proc/procmsg.h"
 
 struct control;
 struct fabricd;
@@ -29,6 +29,12 @@ void	control_row(struct fabricd *, const struct reply *, struct frame_bytes row)
 void	control_row_written(struct fabricd *, const struct reply *, const struct row_writer *);
 /* Rows leave many a message: with the end of the answer, or now. */
 void	control_flush(struct fabricd *);
+
+/*
+ * Sends a message with a descriptor, of which the caller keeps its own. False: the client is gone, or there are too many
+ * such. From then on it counts among those that hold a connection, and no more among those that ask.
+ */
+bool	control_lend(struct fabricd *, const struct reply *, struct procmsg *, int fd);
 void	control_done(struct fabricd *, const struct reply *, unsigned status, const char *text);
 
 #endif

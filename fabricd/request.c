@@ -1,7 +1,11 @@
 #include "fabricd/request.h"
 
+#include <sys/socket.h>
+
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fabricd/answers.h"
 #include "fabricd/fabricd.h"
@@ -17,12 +21,15 @@ struct request {
 	uint64_t	 id;		/* towards the worker */
 	enum worker_kind kind;
 	struct reply	 reply;		/* zero once answered: the worker may still speak of it */
-	struct event	*timer;
+	bool		 connection;	/* ends when what it asked for ends */
+	struct event	*timer;		/* NULL: it has no time limit */
 };
 
 static TAILQ_HEAD(, request) requests = TAILQ_HEAD_INITIALIZER(requests);
 static unsigned nrequests[WORKER_COUNT];
 static uint64_t last_id;
+
+static void	start_connection(struct fabricd *, const struct reply *, const struct pm_request *);
 
 static const struct command {
 	const char	*name;
@@ -39,6 +46,7 @@ static const struct command {
 	{ "services", WORKER_SVCHOSTD, false, 0, NULL },
 	{ "ping", WORKER_SVCHOSTD, true, 1000, NULL },
 	{ "counters", WORKER_TELEMD, false, 0, NULL },
+	{ "connect", WORKER_SUPERVISOR, true, 0, start_connection },
 	{ "workers", WORKER_SUPERVISOR, false, 0, answer_workers },
 	{ "config", WORKER_SUPERVISOR, false, 0, answer_config },
 	{ "health", WORKER_SUPERVISOR, false, 0, answer_health },
@@ -51,8 +59,10 @@ static void
 request_free(struct request *r)
 {
 	TAILQ_REMOVE(&requests, r, entry);
-	nrequests[r->kind]--;
-	event_free(r->timer);
+	if (!r->connection)
+		nrequests[r->kind]--;
+	if (r->timer != NULL)
+		event_free(r->timer);
 	free(r);
 }
 
@@ -85,6 +95,21 @@ on_timeout(evutil_socket_t fd, short what, void *arg)
 	finish(r, 1, text);
 }
 
+static struct request *
+request_new(struct fabricd *d, const struct reply *reply, enum worker_kind kind)
+{
+	struct request *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->d = d;
+	r->kind = kind;
+	r->reply = *reply;
+	r->id = ++last_id;
+	TAILQ_INSERT_TAIL(&requests, r, entry);
+	return r;
+}
+
 static int
 forward(struct fabricd *d, const struct reply *reply, const struct command *cmd, const struct pm_request *q)
 {
@@ -93,21 +118,68 @@ forward(struct fabricd *d, const struct reply *reply, const struct command *cmd,
 	struct procmsg m = { .type = PM_REQUEST, .request = *q };
 	struct request *r;
 
-	if (nrequests[cmd->kind] >= WORKER_MAX || (r = calloc(1, sizeof(*r))) == NULL)
+	if (nrequests[cmd->kind] >= WORKER_MAX || (r = request_new(d, reply, cmd->kind)) == NULL)
 		return -1;
+	nrequests[cmd->kind]++;
 	if ((r->timer = evtimer_new(d->base, on_timeout, r)) == NULL) {
-		free(r);
+		request_free(r);
 		return -1;
 	}
-	r->d = d;
-	r->kind = cmd->kind;
-	r->reply = *reply;
-	r->id = m.request.id = ++last_id;
-	TAILQ_INSERT_TAIL(&requests, r, entry);
-	nrequests[cmd->kind]++;
+	m.request.id = r->id;
 	event_add(r->timer, &limit);
 	child_send(c, &m, -1);
 	return 0;
+}
+
+/*
+ * Two descriptors that are joined: one to the client, one to svchostd. What passes between them is nobody's here; svchostd
+ * answers when it is over.
+ */
+static int
+hand_out(struct fabricd *d, const struct reply *reply, const struct request *r, const char *target)
+{
+	struct procmsg m = { .type = PM_LOCAL, .local.id = reply->id };
+	int fds[2], rv = -1;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == -1) {
+		log_warn("connect to %s", target);
+		return -1;
+	}
+	snprintf(m.local.target, sizeof(m.local.target), "%s", target);
+	if (control_lend(d, reply, &m, fds[0])) {
+		m.local.id = r->id;
+		child_send(&d->child[r->kind], &m, fds[1]);
+		rv = 0;
+	}
+	close(fds[0]);
+	close(fds[1]);
+	return rv;
+}
+
+static void
+start_connection(struct fabricd *d, const struct reply *reply, const struct pm_request *q)
+{
+	const struct child *c = &d->child[WORKER_SVCHOSTD];
+	struct request *r;
+	char text[80];
+
+	if (q->argument[0] == '\0' || strlen(q->argument) > TARGET_MAX) {
+		control_done(d, reply, CONNECT_UNUSABLE, "that names no service: SERVICE or SERVICE@NODE");
+		return;
+	}
+	if (c->state != CHILD_RUNNING) {
+		snprintf(text, sizeof(text), "worker %s is %s", worker_name(c->kind), child_state_name(c->state));
+		control_done(d, reply, CONNECT_FAILED, text);
+		return;
+	}
+	r = request_new(d, reply, c->kind);
+	if (r != NULL)
+		r->connection = true;
+	if (r == NULL || hand_out(d, reply, r, q->argument) == -1) {
+		control_done(d, reply, CONNECT_FAILED, "no more connections can be had");
+		if (r != NULL)
+			request_free(r);
+	}
 }
 
 static const struct command *
@@ -189,7 +261,7 @@ request_child_gone(struct fabricd *d, struct child *c)
 		if (r->kind != c->kind)
 			continue;
 		snprintf(text, sizeof(text), "worker %s died before it answered", worker_name(r->kind));
-		finish(r, 1, text);
+		finish(r, r->connection ? CONNECT_RESET : 1, text);
 		request_free(r);
 	}
 }

@@ -167,6 +167,18 @@ struct pm_conf_listen {
 };
 enum { LISTEN_TCP = 1, LISTEN_SOCKS };
 
+/* How `fabricctl connect' ends: PM_DONE's status for a PM_LOCAL, and the exit status. */
+enum connect_status {
+	CONNECT_OK		= 0,	/* both directions came to their end */
+	CONNECT_FAILED		= 1,	/* anything that has no number of its own */
+	CONNECT_UNUSABLE	= 2,	/* fabricctl itself: wrong usage, no fabricd, not allowed */
+	CONNECT_NO_SERVICE	= 3,
+	CONNECT_UNREACHABLE	= 4,
+	CONNECT_REFUSED		= 5,
+	CONNECT_TARGET_DOWN	= 6,
+	CONNECT_RESET		= 7,	/* it was there, and broke */
+};
+
 struct pm_local { uint64_t id; char target[TARGET_MAX + 1]; };	/* the id of the request */
 
 struct pm_bind { char service[FRAME_SERVICE_MAX + 1]; };
