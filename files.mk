@@ -40,7 +40,7 @@ VPND_OBJS = \
 	vpnd/ip.o vpnd/lpm.o vpnd/out.o vpnd/peers.o vpnd/port.o vpnd/segment.o vpnd/tun.o vpnd/vpnd.o
 
 SVCHOSTD_OBJS = \
-	svchostd/echo.o svchostd/nodes.o svchostd/pinger.o svchostd/svchostd.o
+	svchostd/echo.o svchostd/listen.o svchostd/local.o svchostd/names.o svchostd/nodes.o svchostd/pinger.o svchostd/socks.o svchostd/svchostd.o
 
 TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o

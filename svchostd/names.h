@@ -1,9 +1,9 @@
-/* Services that can be named: what routed tells of other nodes' signed service records, checked here once more. */
+/* Services that can be named: what routed tells of nodes' signed service records, checked here once more. */
 #ifndef SVCHOSTD_NAMES_H
 #define SVCHOSTD_NAMES_H
 
+#include "fabric/e2e.h"
 #include "svchostd/nodes.h"
-#include "svchostd/pump.h"
 
 #define NAMES_MAX	65536	/* services of all nodes */
 
@@ -13,11 +13,21 @@ struct names *names_new(void);
 void	names_free(struct names *);
 
 /*
- * What a person means: "ssh" is the service on the node that serves it and has a session (of several, the first by node
- * id that is up), "ssh@berlin" the one on that node, named as nodes_resolve() takes it. 0, or -1 with *reason
- * (REASON_NO_SERVICE; REASON_UNREACHABLE when it is known but no node that serves it is up) and `err' (PM_TEXT_MAX + 1).
+ * PM_SERVICE: a node serves this. Takes the place of what the same node said of the same service. REASON_NONE, or why it
+ * is not kept: e2e_service_check()'s, REASON_AUTH_NODE when it is not this node's, REASON_LIMIT, REASON_INTERNAL.
  */
-int	names_resolve(const struct names *, const struct nodes *, const char *text, struct e2e_service *,
-	    uint64_t *reason, char *err);
+uint64_t names_put(struct names *, const struct pm_service *, uint64_t wall_s);
+void	names_del(struct names *, const struct pm_service_del *);
+void	names_clear(struct names *);	/* the channel is new: all is told again */
+size_t	names_count(const struct names *);
+
+/*
+ * What a person means by SERVICE[@NODE]: without a node, of those that serve it, may (role service-host) and have a session,
+ * the one with the shortest round trip, or else the first by node id; NODE is named as nodes_resolve() takes it. `self' is
+ * this node's id: no stream leads to oneself. 0, or -1 with *reason and `err' (PM_TEXT_MAX + 1 bytes): REASON_NO_SERVICE
+ * when no such service or node is known, REASON_NOT_ALLOWED when it may not serve it, REASON_UNREACHABLE when none is up.
+ */
+int	names_resolve(const struct names *, const struct nodes *, const uint8_t self[NODE_ID_LEN], const char *text,
+	    uint64_t wall_s, struct e2e_service *, uint64_t *reason, char *err);
 
 #endif

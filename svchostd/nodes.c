@@ -78,7 +78,18 @@ nodes_up(struct nodes *ns, const struct pm_peer_up *m)
 	if (n == NULL)
 		return -1;
 	memcpy(n->proven_name, m->name, sizeof(n->proven_name));
+	n->roles = m->roles;
+	n->rtt_us = 0;
 	return 0;
+}
+
+void
+nodes_stat(struct nodes *ns, const struct pm_peer_stat *m)
+{
+	struct node *n = find(ns, m->node_id);
+
+	if (n != NULL)
+		n->rtt_us = m->rtt_us;
 }
 
 void

@@ -11,6 +11,8 @@ struct node {
 	uint8_t	node_id[NODE_ID_LEN];
 	char	conf_name[RECORD_NAME_MAX + 1];		/* "" when it is not configured */
 	char	proven_name[RECORD_NAME_MAX + 1];	/* "" when it is not connected */
+	uint32_t roles;		/* proven, as long as it is connected */
+	uint32_t rtt_us;	/* 0: not measured yet */
 };
 
 struct nodes {
@@ -23,6 +25,7 @@ void	nodes_free(struct nodes *);
 /* Adds or changes one. -1: no room. */
 int	nodes_configure(struct nodes *, const struct pm_conf_peer *);
 int	nodes_up(struct nodes *, const struct pm_peer_up *);
+void	nodes_stat(struct nodes *, const struct pm_peer_stat *);
 void	nodes_down(struct nodes *, const uint8_t *node_id);
 void	nodes_all_down(struct nodes *);
 

@@ -113,6 +113,7 @@ dispatch_proc(struct svchostd *s, const struct frame *f)
 		nodes_down(&s->nodes, m.peer_down.node_id);
 		return 0;
 	case PM_PEER_STAT:
+		nodes_stat(&s->nodes, &m.peer_stat);
 		return 0;
 	default:
 		return -1;

@@ -67,7 +67,7 @@ enum procmsg_type {
 	PM_TARGET_DEL,
 	PM_PEER_UP,		/* dataplane->routed, vpnd, svchostd: an authenticated session */
 	PM_PEER_DOWN,
-	PM_PEER_STAT,		/* dataplane->routed (each second) and vpnd (when mtu changes) */
+	PM_PEER_STAT,		/* dataplane->routed, svchostd (each second) and vpnd (when mtu changes) */
 	PM_DIAL_FAILED,		/* dataplane->routed */
 	PM_RECORDS,		/* a node's whole set of service records: s->routed, routed->dataplane (to this peer),
 				   dataplane->routed (from this peer) */

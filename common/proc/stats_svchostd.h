@@ -15,4 +15,11 @@
 	X(SVCHOSTD_NODES_REFUSED, "fabric_svchostd_nodes_refused_total", "", "Connected nodes for which there was no room") \
 	X(SVCHOSTD_PINGS_SENT, "fabric_svchostd_pings_sent_total", "", "Pings sent for fabricctl") \
 	X(SVCHOSTD_PINGS_ANSWERED, "fabric_svchostd_pings_answered_total", "", "Pings answered in time") \
-	X(SVCHOSTD_PINGS_STRAY, "fabric_svchostd_pings_stray_total", "", "Answers that were late, repeated or not to a ping")
+	X(SVCHOSTD_PINGS_STRAY, "fabric_svchostd_pings_stray_total", "", "Answers that were late, repeated or not to a ping") \
+	X(SVCHOSTD_LOCAL, "fabric_svchostd_local_connections", "", "Connections that came to listeners of this machine") \
+	X(SVCHOSTD_LOCAL_ACCEPTED, "fabric_svchostd_local_connections_accepted_total", "", "Connections that listeners of this machine took") \
+	X(SVCHOSTD_LOCAL_FAILED, "fabric_svchostd_local_connections_failed_total", "", "Connections of this machine that reached no service") \
+	X(SVCHOSTD_LOCAL_FULL, "fabric_svchostd_local_listeners_full_total", "", "Times that a listener took nobody for its limit") \
+	X(SVCHOSTD_SOCKS_REFUSED, "fabric_svchostd_socks_refused_total", "", "SOCKS clients that made no request that can be served") \
+	X(SVCHOSTD_NAMES, "fabric_svchostd_services_known", "", "Services of nodes that can be named here") \
+	X(SVCHOSTD_NAMES_REFUSED, "fabric_svchostd_service_records_refused_total", "", "Service records that were not taken")

@@ -306,7 +306,7 @@ wports_peer_down(struct dataplane *dp, const uint8_t *node_id, uint64_t reason)
 		wport_send(dp, told[i], &m);
 }
 
-/* Each second: routed measures by it; vpnd hears when what fits a datagram changed or has settled. */
+/* Each second: routed measures by it, svchostd chooses by it; vpnd hears when what fits a datagram changed or has settled. */
 void
 wports_stats(struct dataplane *dp)
 {
@@ -318,6 +318,7 @@ wports_stats(struct dataplane *dp)
 			continue;
 		stat_fill(&m.peer_stat, c);
 		wport_send(dp, WORKER_ROUTED, &m);
+		wport_send(dp, WORKER_SVCHOSTD, &m);
 		if (c->datagram_told == c->datagram_max && c->settled_told == m.peer_stat.mtu_settled)
 			continue;
 		c->datagram_told = c->datagram_max;
