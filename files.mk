@@ -40,7 +40,7 @@ VPND_OBJS = \
 	vpnd/ip.o vpnd/lpm.o vpnd/out.o vpnd/peers.o vpnd/port.o vpnd/segment.o vpnd/tun.o vpnd/vpnd.o
 
 SVCHOSTD_OBJS = \
-	svchostd/echo.o svchostd/listen.o svchostd/local.o svchostd/names.o svchostd/nodes.o svchostd/pinger.o svchostd/socks.o svchostd/svchostd.o
+	svchostd/echo.o svchostd/names.o svchostd/nodes.o svchostd/pinger.o svchostd/socks.o svchostd/svchostd.o
 
 TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o
@@ -52,9 +52,9 @@ UNIT = \
 	tests/unit/check_e2e_stream tests/unit/check_echo \
 	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_hostile \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
-	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_noise tests/unit/check_openmetrics \
+	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_names tests/unit/check_noise tests/unit/check_openmetrics \
 	tests/unit/check_procmsg tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
-	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_session \
+	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_session tests/unit/check_socks \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
 	tests/unit/check_switch tests/unit/check_tlv tests/unit/check_varint tests/unit/check_vpnd \
 	tests/unit/check_worker
@@ -62,7 +62,7 @@ UNIT = \
 FUZZERS = \
 	tests/fuzz/fuzz_conf tests/fuzz/fuzz_e2e tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
-	tests/fuzz/fuzz_row tests/fuzz/fuzz_session tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio
+	tests/fuzz/fuzz_row tests/fuzz/fuzz_session tests/fuzz/fuzz_socks tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio
 
 NETTOOLS = \
 	tests/net/badworker tests/net/ctlabuse tests/net/impair tests/net/launch tests/net/probe tests/net/tungive \
