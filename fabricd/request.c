@@ -145,7 +145,7 @@ hand_out(struct fabricd *d, const struct reply *reply, const struct request *r, 
 		log_warn("connect to %s", target);
 		return -1;
 	}
-	snprintf(m.local.target, sizeof(m.local.target), "%s", target);
+	memcpy(m.local.target, target, strnlen(target, TARGET_MAX));
 	if (control_lend(d, reply, &m, fds[0])) {
 		m.local.id = r->id;
 		child_send(&d->child[r->kind], &m, fds[1]);

@@ -289,6 +289,17 @@ conf_abort(struct worker *w)
 
 /* --- requests --- */
 
+static int
+svchostd_message(struct worker *w, const struct procmsg *m, int fd)
+{
+	if (fd != -1)
+		close(fd);
+	if (m->type != PM_LOCAL)
+		return -1;
+	worker_done(w, m->local.id, CONNECT_NO_SERVICE, "no service is known");
+	return 0;
+}
+
 static void
 request_ping(struct svchostd *s, const struct pm_request *req)
 {
@@ -384,5 +395,6 @@ const struct worker_ops svchostd_ops = {
 	.conf_commit = conf_commit,
 	.conf_abort = conf_abort,
 	.port = svchostd_port,
+	.message = svchostd_message,
 	.request = svchostd_request,
 };
