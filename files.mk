@@ -18,7 +18,7 @@ NOTLS = $(O)/common/crypto/notls.o
 FABRICD_OBJS = \
 	fabricd/answers.o fabricd/conf.o fabricd/confsend.o fabricd/confset.o fabricd/control.o fabricd/dirs.o \
 	fabricd/dispatch.o fabricd/fabricd.o fabricd/keys.o fabricd/lex.o fabricd/logs.o fabricd/netwatch.o \
-	fabricd/priv.o fabricd/reload.o fabricd/request.o fabricd/rtnl.o fabricd/setup.o fabricd/sockets.o \
+	fabricd/priv.o fabricd/reload.o fabricd/request.o fabricd/rtnl.o fabricd/services.o fabricd/setup.o fabricd/sockets.o \
 	fabricd/tun.o fabricd/wire.o fabricd/workers.o fabricd/parse.o
 
 FABRICCTL_OBJS = \
@@ -28,12 +28,12 @@ FABRICCTL_OBJS = \
 DATAPLANE_OBJS = \
 	fabricd/dataplane/accept.o fabricd/dataplane/cid.o fabricd/dataplane/conf.o fabricd/dataplane/conn.o \
 	fabricd/dataplane/dp.o fabricd/dataplane/hop.o fabricd/dataplane/limits.o fabricd/dataplane/mtu.o \
-	fabricd/dataplane/peer.o fabricd/dataplane/port.o fabricd/dataplane/protect.o fabricd/dataplane/show.o \
+	fabricd/dataplane/peer.o fabricd/dataplane/port.o fabricd/dataplane/protect.o fabricd/dataplane/records.o fabricd/dataplane/show.o \
 	fabricd/dataplane/stream.o fabricd/dataplane/switch.o fabricd/dataplane/timer.o fabricd/dataplane/tls.o \
 	fabricd/dataplane/udp.o fabricd/dataplane/write.o
 
 ROUTED_OBJS = \
-	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/store.o routed/targets.o
+	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \

@@ -25,7 +25,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_UNUSABLE = 2 };
 static const char usage_text[] =
 	"usage: fabricctl [-s socket] [--json] command\n"
 	"  status                     one line a peer\n"
-	"  show sessions|streams|workers|config|counters|peers|vpn|services\n"
+	"  show sessions|streams|workers|config|counters|peers|vpn|services|served\n"
 	"  health                     exit status 0 when all is well\n"
 	"  ping node [-c count]       round trips to a node over the fabric\n"
 	"  connect service[@node]     stdin and stdout to a service; an ssh ProxyCommand\n"
@@ -120,7 +120,7 @@ static int
 run_show(const struct options *o, int argc, char **argv)
 {
 	static const char *const things[] = {
-		"sessions", "streams", "workers", "config", "counters", "peers", "vpn", "services",
+		"sessions", "streams", "workers", "config", "counters", "peers", "vpn", "services", "served",
 	};
 
 	if (argc != 2)

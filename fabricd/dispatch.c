@@ -11,6 +11,7 @@
 #include "fabricd/fabricd.h"
 #include "fabricd/reload.h"
 #include "fabricd/request.h"
+#include "fabricd/services.h"
 
 /* Which right a message needs; 0: no worker may send it. */
 static unsigned
@@ -68,6 +69,8 @@ on_verdict(struct child *c, const struct procmsg *m)
 	child_send(c, &commit, -1);
 	c->state = CHILD_RUNNING;
 	c->running_ns = clock_ns();
+	if (c->kind == WORKER_ROUTED)
+		services_send(c->fabricd);
 	log_info("worker=%s pid=%d generation=%u runs", worker_name(c->kind), (int)c->pid, c->generation);
 	reload_worker_ready(c->fabricd);
 	return 0;

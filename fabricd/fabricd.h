@@ -12,6 +12,7 @@
 
 struct control;
 struct netwatch;
+struct services;
 struct reload;
 
 struct fabricd {
@@ -27,6 +28,7 @@ struct fabricd {
 	struct child	 child[WORKER_COUNT];
 	struct control	*control;
 	struct netwatch	*netwatch;
+	struct services	*services;
 	struct reload	*reload;	/* not NULL: one is under way */
 	struct pm_secret secret;	/* outlives every dataplane */
 	struct event	*stop_timer;

@@ -9,6 +9,7 @@
 #include "crypto/identity.h"
 #include "crypto/keyfile.h"
 #include "fabricd/fabricd.h"
+#include "fabricd/services.h"
 
 static void
 time_str(char buf[32], uint64_t when)
@@ -106,9 +107,8 @@ keys_free(struct keys *k)
 	free(k);
 }
 
-/* Grows with every delegation of this process and, by the clock, of the one before it. */
-static uint64_t
-next_serial(void)
+uint64_t
+keys_serial(void)
 {
 	static uint64_t last;
 	uint64_t now = clock_wall() * 1000;
@@ -124,7 +124,7 @@ delegate(struct child *c)
 	const struct keys *k = s->keys;
 	uint64_t now = clock_wall(), end = now + s->conf->delegation_s;
 	uint8_t raw[FRAME_RECORD_MAX];
-	struct record r = { .kind = RECORD_DELEGATION, .subject = c->delegate.key, .serial = next_serial(),
+	struct record r = { .kind = RECORD_DELEGATION, .subject = c->delegate.key, .serial = keys_serial(),
 	    .not_before = now, .purpose = c->delegate.purpose };
 	struct procmsg m = { .type = PM_DELEGATION };
 	size_t len;
@@ -143,6 +143,8 @@ delegate(struct child *c)
 	m.delegation.delegation = (struct frame_bytes){ raw, len };
 	m.delegation.renew_at = now + (r.not_after - now) * 2 / 3;
 	child_send(c, &m, -1);
+	c->delegation_from = r.not_before;
+	c->delegation_end = r.not_after;
 	log_debug("worker=%s delegation serial=%llu", worker_name(c->kind), (unsigned long long)r.serial);
 }
 
@@ -150,7 +152,21 @@ delegate(struct child *c)
 static bool
 may_delegate(enum worker_kind kind, unsigned purpose)
 {
-	return kind == WORKER_DATAPLANE && purpose == PURPOSE_SESSION;
+	switch (purpose) {
+	case PURPOSE_SESSION:
+		return kind == WORKER_DATAPLANE;
+	case PURPOSE_E2E:
+		return kind == WORKER_VPND || kind == WORKER_SVCHOSTD;
+	default:
+		return false;
+	}
+}
+
+/* An X25519 key may be any 32 bytes; one of small order serves nobody but harms only who has it. */
+static bool
+key_fits(const struct pm_delegate *want)
+{
+	return want->purpose == PURPOSE_E2E || sign_public_check(want->key) == 0;
 }
 
 /* NULL: the timer asks again for what is due. */
@@ -160,7 +176,7 @@ keys_delegate(struct child *c, const struct pm_delegate *want)
 	static const struct timeval later = { 1, 0 };
 
 	if (want != NULL) {
-		if (!may_delegate(c->kind, want->purpose) || sign_public_check(want->key) == -1)
+		if (!may_delegate(c->kind, want->purpose) || !key_fits(want))
 			return -1;
 		c->delegate = *want;
 		c->delegate_due = true;
@@ -173,6 +189,7 @@ keys_delegate(struct child *c, const struct pm_delegate *want)
 	c->delegate_due = false;
 	c->delegated = true;
 	delegate(c);
+	services_update(c->fabricd);
 	return 0;
 }
 
@@ -182,6 +199,7 @@ keys_renew(struct fabricd *d)
 	for (unsigned k = 0; k < WORKER_COUNT; k++)
 		if (d->child[k].delegated && child_is_up(&d->child[k]))
 			delegate(&d->child[k]);
+	services_update(d);
 }
 
 void
@@ -189,4 +207,6 @@ keys_forget(struct child *c)
 {
 	event_del(c->delegate_timer);
 	c->delegated = c->delegate_due = false;
+	c->delegation_end = 0;
+	services_update(c->fabricd);
 }

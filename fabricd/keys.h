@@ -20,6 +20,9 @@ void	keys_free(struct keys *);	/* zeroes */
 struct fabricd;
 struct child;
 
+/* Grows with every record of this process and, by the clock, of the one before it. */
+uint64_t keys_serial(void);
+
 /* A worker asks to certify its key. 0, or -1: it may not ask for that. The answer may come a little later. */
 int	keys_delegate(struct child *, const struct pm_delegate *);
 

@@ -18,6 +18,7 @@
 #include "fabricd/paths.h"
 #include "fabricd/priv.h"
 #include "fabricd/reload.h"
+#include "fabricd/services.h"
 #include "fabricd/request.h"
 
 #ifndef FABRIC_VERSION
@@ -199,6 +200,8 @@ run(struct fabricd *d)
 	watch_signals(d, ev);
 	d->control = control_new(d);
 	d->netwatch = netwatch_new(d);
+	if ((d->services = services_new()) == NULL)
+		fatalx("out of memory");
 	netwatch_ignore(d->netwatch, d->setup->tun.ifindex);
 	priv_drop(d->root);
 	log_info("fabricd %s starts, node=%s", FABRIC_VERSION, d->setup->conf->name);
@@ -220,6 +223,7 @@ clean_up(struct fabricd *d)
 	requests_free();
 	netwatch_free(d->netwatch);
 	workers_free(d);
+	services_free(d->services);
 	setup_free(d->setup);
 	crypto_wipe(&d->secret, sizeof(d->secret));
 	control_free(d->control);

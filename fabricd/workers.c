@@ -44,12 +44,12 @@ const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 	[WORKER_VPND] = {
 		.executable = "vpnd", .chroot = CHROOT_EMPTY,
 		.channels = BIT(WORKER_DATAPLANE),
-		.says = ADAPTER_SAYS(0), .config = CONFIG_PEERS | CONFIG_PREFIXES | CONFIG_VPN,
+		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_PEERS | CONFIG_PREFIXES | CONFIG_VPN,
 	},
 	[WORKER_SVCHOSTD] = {
 		.executable = "svchostd", .chroot = CHROOT_EMPTY,
 		.channels = BIT(WORKER_DATAPLANE),
-		.says = ADAPTER_SAYS(0), .config = CONFIG_PEERS | CONFIG_SERVICES | CONFIG_FORWARDS,
+		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_PEERS | CONFIG_SERVICES | CONFIG_FORWARDS,
 	},
 	[WORKER_TELEMD] = {
 		.executable = "telemd", .chroot = CHROOT_EMPTY,

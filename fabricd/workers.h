@@ -77,6 +77,7 @@ struct child {
 	/* what it had certified */
 	bool		 delegated, delegate_due;
 	struct pm_delegate delegate;
+	uint64_t	 delegation_from, delegation_end;	/* its validity; the end is 0 when there is none */
 	struct ratelimit delegate_rate;
 	struct event	*delegate_timer;
 };

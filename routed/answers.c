@@ -138,11 +138,73 @@ peers_row(const struct routed *r, const struct peer *p, uint64_t now, struct row
 	row_uint(w, "not_after_s", p->member.not_after);
 }
 
+/* Whether this node could open a stream to it now; if not, why not. */
+static const char *
+service_state(const struct routed *r, const struct peer *p, const struct service *s)
+{
+	if (p == NULL)
+		return "own";
+	if (!service_allowed(p, s))
+		return "no-role";
+	return peer_state(r->dir, p, clock_ns()) == PEER_STATE_UP ? "reachable" : "unreachable";
+}
+
+/* p is NULL for this node's own. */
+static void
+service_row(const struct routed *r, const struct peer *p, const struct service *s, struct row_writer *w)
+{
+	char hex[2 * NODE_ID_LEN + 1];
+
+	_Static_assert(RECORD_KEY_LEN == NODE_ID_LEN, "one buffer for both");
+	row_init(w);
+	row_str(w, "name", s->name);
+	row_str(w, "node", p != NULL ? peer_name(p) : r->conf != NULL ? r->conf->node.name : "");
+	row_str(w, "state", service_state(r, p, s));
+	row_str(w, "class", class_name(s->class));
+	row_str(w, "id", hex_encode(hex, p == NULL ? r->dir->board.own_id : p->node_id, NODE_ID_LEN));
+	row_str(w, "key", hex_encode(hex, s->key, RECORD_KEY_LEN));
+	row_uint(w, "serial", s->serial);
+	row_uint(w, "not_after_s", s->not_after);
+}
+
+/* The services of the next node, its own coming first. 0, or -1: the control channel is full. */
+static int
+services_rows(struct routed *r, struct answer *a)
+{
+	const struct peer *p = a->next == 0 ? NULL : directory_find(r->dir, a->ids[a->next]);
+	const struct service_set *set = a->next == 0 ? &r->dir->board.own : p != NULL ? &p->services : NULL;
+	struct row_writer w;
+
+	for (; set != NULL && a->next_service < set->n; a->next_service++) {
+		service_row(r, p, &set->v[a->next_service], &w);
+		if (worker_row(r->worker, a->id, &w) == -1)
+			return -1;
+	}
+	a->next_service = 0;
+	return 0;
+}
+
+/* One node's row. */
+static int
+peer_rows(struct routed *r, struct answer *a)
+{
+	const struct peer *p = directory_find(r->dir, a->ids[a->next]);
+	struct row_writer w;
+
+	if (p == NULL)
+		return 0;	/* it went meanwhile */
+	if (a->what == ANSWER_STATUS)
+		status_row(r, p, clock_ns(), &w);
+	else
+		peers_row(r, p, clock_ns(), &w);
+	return worker_row(r->worker, a->id, &w);
+}
+
 /* Status is about whom this node has to do with; the directory remembers others as well. */
 static bool
 belongs(const struct answer *a, const struct peer *p)
 {
-	return !a->status || p->configured || p->session.up;
+	return a->what != ANSWER_STATUS || p->configured || p->session.up;
 }
 
 static void
@@ -158,20 +220,9 @@ answer_end(struct routed *r, struct answer *a)
 static bool
 answer_run(struct routed *r, struct answer *a)
 {
-	struct row_writer w;
-
-	for (; a->next < a->n; a->next++) {
-		struct peer *p = directory_find(r->dir, a->ids[a->next]);
-
-		if (p == NULL)
-			continue;	/* it went meanwhile */
-		if (a->status)
-			status_row(r, p, clock_ns(), &w);
-		else
-			peers_row(r, p, clock_ns(), &w);
-		if (worker_row(r->worker, a->id, &w) == -1)
+	for (; a->next < a->n; a->next++)
+		if ((a->what == ANSWER_SERVICES ? services_rows : peer_rows)(r, a) == -1)
 			return false;
-	}
 	answer_end(r, a);
 	return true;
 }
@@ -199,11 +250,12 @@ by_name(const void *a, const void *b)
 	return c != 0 ? c : memcmp(x->node_id, y->node_id, NODE_ID_LEN);
 }
 
-/* The ids in the order of names, as they are now: the directory may change before the last row has left. */
+/* The ids in the order of names, for services behind a place for this node's own, as they are now: the directory may change before the last row has left. */
 static int
 answer_begin(struct answer *a, const struct directory *d)
 {
 	struct peer **order = calloc(d->npeers + 1, sizeof(struct peer *));
+	size_t own = a->what == ANSWER_SERVICES;
 
 	a->ids = calloc(d->npeers + 1, NODE_ID_LEN);
 	if (order == NULL || a->ids == NULL) {
@@ -217,7 +269,8 @@ answer_begin(struct answer *a, const struct directory *d)
 			order[a->n++] = d->peers[i];
 	qsort(order, a->n, sizeof(struct peer *), by_name);
 	for (size_t i = 0; i < a->n; i++)
-		memcpy(a->ids[i], order[i]->node_id, NODE_ID_LEN);
+		memcpy(a->ids[own + i], order[i]->node_id, NODE_ID_LEN);
+	a->n += own;
 	free(order);
 	a->used = true;
 	return 0;
@@ -227,10 +280,14 @@ void
 answers_request(struct worker *w, const struct pm_request *req)
 {
 	struct routed *r = w->state;
-	bool status = strcmp(req->command, "status") == 0;
+	static const char *const commands[] = { [ANSWER_PEERS] = "peers", [ANSWER_STATUS] = "status",
+	    [ANSWER_SERVICES] = "services" };
 	struct answer *a = NULL;
+	unsigned what = 0;
 
-	if (!status && strcmp(req->command, "peers") != 0) {
+	while (what < sizeof(commands) / sizeof(commands[0]) && strcmp(req->command, commands[what]) != 0)
+		what++;
+	if (what == sizeof(commands) / sizeof(commands[0])) {
 		worker_done(w, req->id, 1, "routed does not know this command");
 		return;
 	}
@@ -242,7 +299,7 @@ answers_request(struct worker *w, const struct pm_request *req)
 		return;
 	}
 	a->id = req->id;
-	a->status = status;
+	a->what = what;
 	if (answer_begin(a, r->dir) == -1) {
 		worker_done(w, req->id, 1, "no memory");
 		return;

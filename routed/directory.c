@@ -25,6 +25,7 @@ static void
 peer_free(struct peer *p)
 {
 	free(p->member.record);
+	service_set_free(&p->services);
 	free(p);
 }
 
@@ -35,6 +36,7 @@ directory_free(struct directory *d)
 		return;
 	for (size_t i = 0; i < d->npeers; i++)
 		peer_free(d->peers[i]);
+	services_free(d);
 	free(d->peers);
 	free(d->removed);
 	free(d);
@@ -93,6 +95,7 @@ note_removed(struct directory *d, const struct peer *p)
 static void
 remove_at(struct directory *d, size_t i)
 {
+	services_drop(d, d->peers[i]);
 	note_removed(d, d->peers[i]);
 	peer_free(d->peers[i]);
 	d->npeers--;
@@ -370,6 +373,7 @@ directory_peer_up(struct directory *d, const struct pm_peer_up *up, uint64_t now
 	if (member_set(&p->member, up) == -1)
 		return -1;
 	session_begin(&p->session, up, now_ns);
+	d->board.announce = d->board.changed = true;	/* it knows nothing; and its roles may be others */
 	p->quality.min_us = 0;	/* perhaps another path */
 	addr_worked(p, &up->addr, wall);
 	if (p->first_seen == 0)

@@ -9,6 +9,7 @@
 #define ROUTED_DIRECTORY_H
 
 #include "proc/procmsg.h"
+#include "routed/services.h"
 
 #define DIRECTORY_PEERS_MAX	4096	/* nodes at most; the least recently seen that is neither configured nor connected goes */
 #define PEER_ADDRS_MAX		16	/* addresses a peer */
@@ -62,6 +63,8 @@ struct peer_session {
 	uint64_t	 window_sent, window_lost;	/* decaying sums, in 1/16 packets */
 	uint64_t	 bytes_in, bytes_out;
 	uint32_t	 datagram_max;
+	uint64_t	 announced;	/* which version of the own services it was told; 0: none */
+	uint64_t	 announced_ns;
 };
 
 enum peer_dirty { PEER_CLEAN, PEER_DIRTY_SOON, PEER_DIRTY };
@@ -81,6 +84,8 @@ struct peer {
 	struct record_prefix prefixes[PEER_PREFIXES_MAX];	/* configured */
 	enum peer_dirty	 dirty;		/* SOON: only measurements changed */
 	bool		 in_store;
+	struct service_set services;	/* what it says that it serves */
+	bool		 services_dirty;	/* these have to be written too */
 	/* what the dataplane was told; targets.c */
 	bool		 told, told_dial;
 	uint8_t		 ntold;
@@ -92,6 +97,7 @@ struct directory {
 	size_t		 npeers, size;
 	uint32_t	 dead_ms;
 	bool		 dataplane;	/* there is a port to it */
+	struct service_board board;
 	/* nodes that are gone and have to leave the store too */
 	uint8_t		(*removed)[NODE_ID_LEN];
 	size_t		 nremoved, removed_size;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "crypto/crypto.h"
 #include "proc/stats.h"
 #include "routed/targets.h"
 
@@ -15,6 +16,8 @@
 #define MEASURED_TICKS	60	/* what is only measured is written this often: it changes all the time */
 #define REOPEN_TICKS	60
 #define EXPIRE_TICKS	3600
+#define SERVICES_EXPIRE_TICKS 5
+#define SERVICES_PAUSE_MS 10
 
 /*
  * What SQLite does with its one file and the log beside it; what of it a run shows is in tests/net/services.sh.
@@ -42,6 +45,18 @@ sync_targets(struct routed *r)
 		targets_sync(r->dir, r->dataplane);	/* a full channel: again when it is writable */
 }
 
+/* A lot is told piece by piece: the dataplane hands it on, and nobody's channel is to overflow. */
+static void
+sync_services(struct routed *r)
+{
+	static const struct timeval soon = { .tv_usec = SERVICES_PAUSE_MS * 1000 };
+
+	if (r->dataplane == NULL || evtimer_pending(r->again, NULL))
+		return;
+	if (services_sync(r->dir, r->dataplane, clock_ns()) == 1)
+		evtimer_add(r->again, &soon);
+}
+
 static void
 dataplane_lost(struct routed *r)
 {
@@ -50,6 +65,26 @@ dataplane_lost(struct routed *r)
 	r->dir->dataplane = false;
 	targets_forget(r->dir);
 	directory_all_down(r->dir, REASON_PEER_GONE);
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	sync_services(arg);
+}
+
+/* What peers send is counted, and seen in the log now and then. */
+static void
+peer_records(struct routed *r, const struct pm_records *m)
+{
+	enum services_error e = services_take(r->dir, m, clock_wall());
+	const struct peer *p;
+
+	stats->counter[STAT_ROUTED_SERVICES_TAKEN + e]++;
+	if (e == SERVICES_OK || !ratelimit_take(&r->refused_logs, clock_ns()))
+		return;
+	p = directory_find(r->dir, m->node_id);
+	log_warnx("services of peer=%s are not believed: %s", p != NULL ? peer_name(p) : "?", services_strerror(e));
 }
 
 static void
@@ -74,6 +109,12 @@ dispatch(struct routed *r, const struct procmsg *m)
 	case PM_PEER_STAT:
 		directory_peer_stat(r->dir, &m->peer_stat, clock_ns(), clock_wall());
 		STAT_INC(ROUTED_MEASUREMENTS);
+		return 0;
+	case PM_RECORDS:
+		peer_records(r, &m->records);
+		return 0;
+	case PM_SERVICES:
+		services_again(r->dir);
 		return 0;
 	case PM_DIAL_FAILED:
 		directory_dial_failed(r->dir, &m->dial_failed, clock_wall());
@@ -102,6 +143,7 @@ static void
 dataplane_batch_end(struct ipc *ipc, void *arg)
 {
 	sync_targets(arg);
+	sync_services(arg);
 }
 
 static void
@@ -133,7 +175,9 @@ routed_port(struct worker *w, enum worker_kind kind, int fd)
 	if (r->dataplane == NULL)
 		fatal("channel to dataplane");
 	r->dir->dataplane = true;
+	services_again(r->dir);
 	sync_targets(r);
+	sync_services(r);
 }
 
 /* --- configuration --- */
@@ -208,13 +252,17 @@ tick(evutil_socket_t fd, short what, void *arg)
 		directory_expire(r->dir, clock_wall());
 	if (store_is_open(r->store) || r->ticks % REOPEN_TICKS == 0)
 		store_save(r->store, r->dir, r->ticks % MEASURED_TICKS == 0);
+	if (r->ticks % SERVICES_EXPIRE_TICKS == 0)
+		services_expire(r->dir, clock_wall());
 	count_peers(r);
 	sync_targets(r);
+	sync_services(r);
 }
 
 static void
 routed_init(struct worker *w)
 {
+	crypto_init();
 	store_init();
 }
 
@@ -232,9 +280,25 @@ routed_start(struct worker *w)
 	store_load(r->store, r->dir);
 	directory_expire(r->dir, clock_wall());
 	answers_init(r);
+	ratelimit_init(&r->refused_logs, 10 * NS_PER_SEC, 5);
+	if ((r->again = evtimer_new(w->base, on_again, r)) == NULL)
+		fatal("timer");
 	r->tick = event_new(w->base, -1, EV_PERSIST, tick, r);
 	if (r->tick == NULL || event_add(r->tick, &tv) == -1)
 		fatal("timer");
+}
+
+/* The supervisor's word: what this node serves. */
+static int
+routed_message(struct worker *w, const struct procmsg *m, int fd)
+{
+	struct routed *r = self(w);
+
+	if (m->type != PM_RECORDS || services_own(r->dir, &m->records, clock_wall()) == -1)
+		return -1;
+	log_debug("own services=%zu", r->dir->board.own.n);
+	sync_services(r);
+	return 0;
 }
 
 static void
@@ -264,6 +328,7 @@ const struct worker_ops routed_ops = {
 	.conf_commit = conf_commit,
 	.conf_abort = conf_abort,
 	.port = routed_port,
+	.message = routed_message,
 	.request = answers_request,
 	.drain = routed_drain,
 };

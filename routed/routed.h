@@ -2,6 +2,7 @@
 #ifndef ROUTED_ROUTED_H
 #define ROUTED_ROUTED_H
 
+#include "base/ratelimit.h"
 #include "proc/worker.h"
 #include "routed/conf.h"
 #include "routed/directory.h"
@@ -13,10 +14,12 @@ struct event;
 
 /* One request being answered: its rows leave as the control channel takes them. */
 struct answer {
-	bool		 used, status;	/* "status", else "peers" */
+	bool		 used;
+	enum { ANSWER_PEERS, ANSWER_STATUS, ANSWER_SERVICES } what;
 	uint64_t	 id;
 	uint8_t		(*ids)[NODE_ID_LEN];
 	size_t		 n, next;
+	size_t		 next_service;	/* of that node's */
 };
 
 struct routed {
@@ -26,6 +29,8 @@ struct routed {
 	struct routed_conf *pending, *conf;
 	struct ipc	*dataplane;	/* NULL while there is none */
 	struct event	*tick, *answer_timer;
+	struct event	*again;		/* there are more services to tell */
+	struct ratelimit refused_logs;
 	uint64_t	 ticks;
 	struct answer	 answers[ANSWERS_MAX];
 };

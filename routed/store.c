@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "proc/stats.h"
 #include "wire/varint.h"
@@ -15,7 +16,8 @@
 #define BUSY_MS		200	/* the routed before this one may not be gone yet */
 
 enum statement {
-	PUT_PEER, DEL_PEER, DEL_ADDRS, PUT_ADDR, DEL_PREFIXES, PUT_PREFIX, GET_PEERS, GET_ADDRS,
+	PUT_PEER, DEL_PEER, DEL_ADDRS, PUT_ADDR, DEL_PREFIXES, PUT_PREFIX, GET_PEERS, GET_ADDRS, DEL_SERVICES, PUT_SERVICE,
+	GET_SERVICES,
 	STATEMENT_COUNT
 };
 
@@ -28,6 +30,9 @@ static const char *const sql[STATEMENT_COUNT] = {
 	[PUT_PREFIX] = "INSERT OR IGNORE INTO prefix VALUES (?,?,?,?)",
 	[GET_PEERS] = ("SELECT node_id, membership, first_seen, last_seen, down_reason, rtt_us, rtt_min_us,"
 	    " loss_permille FROM peer WHERE membership IS NOT NULL"),
+	[DEL_SERVICES] = "DELETE FROM service WHERE node_id = ?",
+	[PUT_SERVICE] = "INSERT INTO service VALUES (?,?,?)",
+	[GET_SERVICES] = "SELECT node_id, record FROM service",
 	[GET_ADDRS] = "SELECT node_id, family, addr, port, last_ok, last_failed, failures, reason FROM address",
 };
 
@@ -50,6 +55,12 @@ static const char schema[] =
     "CREATE TABLE prefix ("		/* as configured; the proven ones are in the membership */
     " node_id BLOB NOT NULL, family INTEGER NOT NULL, len INTEGER NOT NULL, addr BLOB NOT NULL,"
     " PRIMARY KEY (node_id, family, len, addr)"
+    ") WITHOUT ROWID;";
+
+static const char schema_2[] =		/* since version 2 */
+    "CREATE TABLE service ("
+    " node_id BLOB NOT NULL, name TEXT NOT NULL, record BLOB NOT NULL,"
+    " PRIMARY KEY (node_id, name)"
     ") WITHOUT ROWID;";
 
 struct store {
@@ -193,10 +204,22 @@ verdict_of(int rc)
 static enum verdict
 create_schema(struct store *s)
 {
-	char text[sizeof(schema) + 128];
+	char text[sizeof(schema) + sizeof(schema_2) + 128];
 
-	snprintf(text, sizeof(text), "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; PRAGMA application_id = %d; COMMIT",
-	    schema, STORE_SCHEMA, STORE_APP_ID);
+	snprintf(text, sizeof(text), "BEGIN IMMEDIATE; %s %s PRAGMA user_version = %d; PRAGMA application_id = %d; COMMIT",
+	    schema, schema_2, STORE_SCHEMA, STORE_APP_ID);
+	return verdict_of(run(s, text));
+}
+
+/* One of an older release goes on with what it knows. */
+static enum verdict
+upgrade_schema(struct store *s)
+{
+	char text[sizeof(schema_2) + 128];
+
+	if (!quick_check(s))
+		return CORRUPT;
+	snprintf(text, sizeof(text), "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", schema_2, STORE_SCHEMA);
 	return verdict_of(run(s, text));
 }
 
@@ -214,6 +237,8 @@ check_schema(struct store *s)
 		return create_schema(s);
 	if (version > STORE_SCHEMA)
 		return NEWER;
+	if (version == 1 && app == STORE_APP_ID)
+		return upgrade_schema(s);
 	return version == STORE_SCHEMA && app == STORE_APP_ID && quick_check(s) ? GOOD : CORRUPT;
 }
 
@@ -366,6 +391,17 @@ load_addr(struct directory *d, sqlite3_stmt *st)
 }
 
 static int
+load_service(struct directory *d, sqlite3_stmt *st)
+{
+	size_t len, id_len;
+	const uint8_t *id = column_blob(st, 0, NODE_ID_LEN, NODE_ID_LEN, &id_len);
+	const uint8_t *rec = column_blob(st, 1, 1, SERVICE_RECORD_MAX, &len);
+	struct peer *p = id == NULL ? NULL : directory_find(d, id);
+
+	return p == NULL || rec == NULL ? -1 : services_load(d, p, rec, len, clock_wall());
+}
+
+static int
 load_rows(struct store *s, enum statement which, struct directory *d, int (*load)(struct directory *, sqlite3_stmt *))
 {
 	sqlite3_stmt *st = s->st[which];
@@ -386,7 +422,8 @@ store_load(struct store *s, struct directory *d)
 	/* What was only configured comes from the configuration of now. */
 	if (run(s, "DELETE FROM peer WHERE membership IS NULL; DELETE FROM prefix") != SQLITE_OK)
 		complain(s, "cannot write");
-	if (load_rows(s, GET_PEERS, d, load_peer) == -1 || load_rows(s, GET_ADDRS, d, load_addr) == -1)
+	if (load_rows(s, GET_PEERS, d, load_peer) == -1 || load_rows(s, GET_ADDRS, d, load_addr) == -1 ||
+	    load_rows(s, GET_SERVICES, d, load_service) == -1)
 		complain(s, "cannot read");
 	for (size_t i = 0; i < d->npeers; i++)
 		d->peers[i]->dirty = PEER_CLEAN;
@@ -459,10 +496,32 @@ put_prefix(struct store *s, const struct peer *p, const struct record_prefix *f)
 }
 
 static int
+put_service(struct store *s, const struct peer *p, const struct service *is)
+{
+	sqlite3_stmt *st = s->st[PUT_SERVICE];
+
+	sqlite3_bind_blob(st, 1, p->node_id, NODE_ID_LEN, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, is->name, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 3, is->record, (int)is->len, SQLITE_STATIC);
+	return step(st);
+}
+
+static int
 del_by_id(struct store *s, enum statement which, const uint8_t *node_id)
 {
 	sqlite3_bind_blob(s->st[which], 1, node_id, NODE_ID_LEN, SQLITE_STATIC);
 	return step(s->st[which]);
+}
+
+static int
+save_services(struct store *s, const struct peer *p)
+{
+	if (del_by_id(s, DEL_SERVICES, p->node_id) == -1)
+		return -1;
+	for (size_t i = 0; i < p->services.n; i++)
+		if (put_service(s, p, &p->services.v[i]) == -1)
+			return -1;
+	return 0;
 }
 
 /* Only what worked is remembered: the configured addresses come from the configuration each time. */
@@ -478,7 +537,7 @@ save_peer(struct store *s, const struct peer *p)
 	for (size_t i = 0; i < p->nprefixes; i++)
 		if (put_prefix(s, p, &p->prefixes[i]) == -1)
 			return -1;
-	return 0;
+	return p->services_dirty ? save_services(s, p) : 0;
 }
 
 static int
@@ -486,7 +545,7 @@ save_removed(struct store *s, const struct directory *d)
 {
 	for (size_t i = 0; i < d->nremoved; i++)
 		if (del_by_id(s, DEL_PEER, d->removed[i]) == -1 || del_by_id(s, DEL_ADDRS, d->removed[i]) == -1 ||
-		    del_by_id(s, DEL_PREFIXES, d->removed[i]) == -1)
+		    del_by_id(s, DEL_PREFIXES, d->removed[i]) == -1 || del_by_id(s, DEL_SERVICES, d->removed[i]) == -1)
 			return -1;
 	return 0;
 }
@@ -528,6 +587,7 @@ all_clean(struct directory *d, bool all)
 	for (size_t i = 0; i < d->npeers; i++) {
 		if (wanted(d->peers[i], all)) {
 			d->peers[i]->dirty = PEER_CLEAN;
+			d->peers[i]->services_dirty = false;
 			d->peers[i]->in_store = true;
 		}
 	}

@@ -9,7 +9,7 @@
 #include "routed/directory.h"
 
 #define STORE_FILE	"directory.db"
-#define STORE_SCHEMA	1
+#define STORE_SCHEMA	2
 #define STORE_APP_ID	0x46414252	/* "FABR" */
 
 struct store;

@@ -347,7 +347,7 @@ svchostd_request(struct worker *w, const struct pm_request *req)
 {
 	if (strcmp(req->command, "ping") == 0)
 		request_ping(self(w), req);
-	else if (strcmp(req->command, "services") == 0)
+	else if (strcmp(req->command, "served") == 0)
 		request_services(self(w), req);
 	else
 		worker_done(w, req->id, 1, "svchostd does not know this command");

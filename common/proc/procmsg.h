@@ -212,7 +212,7 @@ struct pm_peer_stat {
 };
 #define PM_RECORDS_MAX	(FRAME_CONTROL_MAX - 6)	/* so that a ROUTE_UPDATE holds them */
 struct pm_records { uint8_t node_id[NODE_ID_LEN]; struct frame_bytes records; };	/* back to back; may be empty */
-struct pm_service { uint8_t node_id[NODE_ID_LEN]; struct frame_bytes record; };
+struct pm_service { uint8_t node_id[NODE_ID_LEN]; char name[FRAME_SERVICE_MAX + 1]; struct frame_bytes record; };
 struct pm_service_del { uint8_t node_id[NODE_ID_LEN]; char name[FRAME_SERVICE_MAX + 1]; };
 struct pm_dial_failed { uint8_t node_id[NODE_ID_LEN]; struct pm_addr addr; uint64_t reason; };
 

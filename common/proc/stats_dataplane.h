@@ -105,6 +105,9 @@
 	X(DP_STREAMS_CLOSED, "fabric_streams_ended_total", "how=\"close\"", "Streams that ended") \
 	X(DP_STREAMS_RESET, "fabric_streams_ended_total", "how=\"reset\"", "Streams that ended") \
 	X(DP_STREAMS_REFUSED, "fabric_streams_refused_total", "", "Streams that could not be opened") \
+	X(DP_RECORDS_IN, "fabric_service_updates_total", "dir=\"in\"", "Sets of service records that were exchanged with peers") \
+	X(DP_RECORDS_OUT, "fabric_service_updates_total", "dir=\"out\"", "Sets of service records that were exchanged with peers") \
+	X(DP_RECORDS_REPLACED, "fabric_service_updates_replaced_total", "", "Sets of service records that came while the one before had to wait") \
 	X(DP_PORT_OVERRUN, "fabric_port_overruns_total", "", "Channels to workers that were ended because they did not read") \
 	X(DP_DATAGRAMS_MALFORMED, "fabric_datagrams_malformed_total", "", "DATAGRAMs that hold no whole frames") \
 	X(DP_DROP_EARLY, "fabric_dropped_total", "reason=\"early\"", "DATA dropped") \

@@ -17,4 +17,18 @@
 	X(ROUTED_STORE_ERRORS, "fabric_routed_database_errors_total", "", "Failures to open, read or write the directory database") \
 	X(ROUTED_STORE_MOVED, "fabric_routed_database_moved_aside_total", "", "Corrupt or newer databases moved aside") \
 	X(ROUTED_STORE_ROWS_REFUSED, "fabric_routed_database_rows_refused_total", "", "Stored rows that made no sense") \
-	X(ROUTED_REQUESTS, "fabric_routed_requests_total", "", "Requests of fabricctl answered")
+	X(ROUTED_REQUESTS, "fabric_routed_requests_total", "", "Requests of fabricctl answered") \
+	X(ROUTED_SERVICES_OWN, "fabric_services", "of=\"this\"", "Services that are known") \
+	X(ROUTED_SERVICES_OTHERS, "fabric_services", "of=\"others\"", "Services that are known") \
+	X(ROUTED_SERVICES_ANNOUNCED, "fabric_services_announced_total", "", "Times that a peer was told what this node serves") \
+	X(ROUTED_SERVICES_TAKEN, "fabric_services_sets_total", "result=\"ok\"", "Sets of service records that peers sent, by what became of them") \
+	X(ROUTED_SERVICES_E_FORM, "fabric_services_sets_total", "result=\"malformed\"", "Sets of service records that peers sent, by what became of them") \
+	X(ROUTED_SERVICES_E_ISSUER, "fabric_services_sets_total", "result=\"issuer\"", "Sets of service records that peers sent, by what became of them") \
+	X(ROUTED_SERVICES_E_SIGNATURE, "fabric_services_sets_total", "result=\"signature\"", "Sets of service records that peers sent, by what became of them") \
+	X(ROUTED_SERVICES_E_LIFETIME, "fabric_services_sets_total", "result=\"lifetime\"", "Sets of service records that peers sent, by what became of them") \
+	X(ROUTED_SERVICES_E_TWICE, "fabric_services_sets_total", "result=\"twice\"", "Sets of service records that peers sent, by what became of them") \
+	X(ROUTED_SERVICES_E_MANY, "fabric_services_sets_total", "result=\"many\"", "Sets of service records that peers sent, by what became of them") \
+	X(ROUTED_SERVICES_E_MEMORY, "fabric_services_sets_total", "result=\"memory\"", "Sets of service records that peers sent, by what became of them") \
+	X(ROUTED_SERVICE_VERIFIED, "fabric_services_verified_total", "", "Signatures of service records that were checked") \
+	X(ROUTED_SERVICE_EXPIRED, "fabric_services_expired_total", "", "Service records that had expired, or were not valid yet") \
+	X(ROUTED_SERVICES_EVICTED, "fabric_services_evicted_total", "", "Services forgotten to make room for others")

@@ -290,6 +290,7 @@ conn_new(struct dataplane *dp, struct udp_sock *us, bool initiator, const uint8_
 	LIST_INIT(&c->cids);
 	LIST_INIT(&c->tokens);
 	control_out_init(&c->out);
+	records_init(&c->records);
 	session_init(&c->session, &dp->self, &hop_ops, c, initiator, expect, dp->now_ns);
 	TAILQ_INSERT_TAIL(&dp->conns, c, all);
 	dp->nconns++;
@@ -520,6 +521,7 @@ conn_free(struct conn *c)
 		sched_pkt_free(&dp->pool, c->stage[i]);
 	sched_free(c->sched);
 	session_free(&c->session);
+	records_free(&c->records);
 	if (c->timer_reserved)
 		timers_release(dp->timers, &c->timer);
 	ngtcp2_conn_del(c->q);

@@ -76,6 +76,7 @@ struct wport {
 	bool		  dirty;	/* has something to flush */
 	bool		  broken;	/* to be closed at dp_flush() */
 	bool		  in_batch;	/* its frames are being read */
+	struct ratelimit  asked;	/* its PM_SERVICES */
 };
 
 TAILQ_HEAD(conn_list, conn);

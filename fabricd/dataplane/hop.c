@@ -138,6 +138,8 @@ hop_frame(struct session *s, const struct frame *f, void *arg)
 	(void)s;
 	if (!c->port_on)
 		return REASON_NONE;	/* replaced: it is about to be closed */
+	if (f->type == FT_ROUTE_UPDATE)
+		return records_in(c, &f->route_update);
 	if (!frame_type_is_data(f->type))
 		return switch_control(&c->port, f);
 	if (!(f->data.flags & DATA_UNRELIABLE))

@@ -1,6 +1,7 @@
 /* The channels to the workers of this node: each a port of the switch, and the way of PM_* between workers. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "fabricd/dataplane/dp.h"
 #include "fabricd/dataplane/peer.h"
@@ -82,7 +83,7 @@ on_message(struct wport *w, const struct procmsg *m)
 			peer_target_del(w->dp, m->target_del.node_id);
 		return routed ? 0 : -1;
 	default:
-		return -1;
+		return records_message(w, m);
 	}
 }
 
@@ -173,6 +174,7 @@ wport_attach(struct dataplane *dp, enum worker_kind kind, int fd)
 		return;
 	}
 	stream_limits(w);
+	ratelimit_init(&w->asked, NS_PER_SEC, 4);
 	if (kind == WORKER_ROUTED)
 		peers_targets_forget(dp);
 	peers_tell(dp, kind);
@@ -283,6 +285,7 @@ wport_peer_up(struct dataplane *dp, enum worker_kind kind, struct conn *c)
 	m.type = PM_PEER_STAT;
 	stat_fill(&m.peer_stat, c);
 	wport_send(dp, kind, &m);
+	records_tell(c, true);
 }
 
 static const enum worker_kind told[] = { WORKER_ROUTED, WORKER_VPND, WORKER_SVCHOSTD };
@@ -319,6 +322,7 @@ wports_stats(struct dataplane *dp)
 		stat_fill(&m.peer_stat, c);
 		wport_send(dp, WORKER_ROUTED, &m);
 		wport_send(dp, WORKER_SVCHOSTD, &m);
+		records_tell(c, false);
 		if (c->datagram_told == c->datagram_max && c->settled_told == m.peer_stat.mtu_settled)
 			continue;
 		c->datagram_told = c->datagram_max;

@@ -13,6 +13,7 @@
 
 #include "fabricd/dataplane/cid.h"
 #include "fabricd/dataplane/dp.h"
+#include "fabricd/dataplane/records.h"
 #include "fabricd/dataplane/timer.h"
 #include "fabricd/dataplane/udp.h"
 
@@ -75,6 +76,7 @@ struct conn {
 	} mtu_mark;
 	int64_t		 inflight_room;	/* bytes that may still be put under way; see write.c */
 	uint64_t	 large_sent;	/* packets above QUIC_LARGE */
+	struct conn_records records;	/* what the peer says that it serves */
 	uint64_t	 since_wall;
 	uint64_t	 own_not_after;	/* of the records that this side proved itself with */
 	uint64_t	 renewed_wall;	/* when it was last dialled anew for that */

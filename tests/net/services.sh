@@ -68,11 +68,11 @@ t 'ping of a node that nobody has a session to' refused unreachable alpha ping -
 cp "$W/beta/without-echo" "$W/beta/fabricd.conf"
 t 'the service is taken away' ctl beta reload
 t 'and then there is no service' refused no-service alpha ping -c 1 beta
-t 'and none is shown' rows 'rows == []' beta show services
+t 'and none is shown' rows 'rows == []' beta show served
 cp "$W/beta/with-echo" "$W/beta/fabricd.conf"
 t 'the service is given back' ctl beta reload
 t 'and answers' rows 'rows[-1]["received"] == 1' alpha ping -c 1 beta
-t 'no stream of a ping is left' wait_for 5 rows 'rows[0]["streams"] == 0' beta show services
+t 'no stream of a ping is left' wait_for 5 rows 'rows[0]["streams"] == 0' beta show served
 
 # --- metrics
 scrape() { in_ alpha curl -sS -m 5 "$@"; }

@@ -64,9 +64,9 @@ for w in $WORKERS; do
 done
 t 'its death was logged with its cause' log_has 'worker=vpnd pid=[0-9]+ generation=1 died after [0-9]+ ms: signal 9'
 t 'all have their configuration: requests are answered' eval \
-	'ctl na show sessions && ctl na show vpn && ctl na show services && ctl na show peers && ctl na show counters'
+	'ctl na show sessions && ctl na show vpn && ctl na show services && ctl na show served && ctl na show peers && ctl na show counters'
 t 'the new routed, vpnd and svchostd are wired to the dataplane' eval \
-	'ctl na show services --json | grep -q "\"bound\":true" && ctl na show vpn | grep -q 10.77.0.1'
+	'ctl na show served --json | grep -q "\"bound\":true" && ctl na show vpn | grep -q 10.77.0.1'
 t 'healthy again' wait_for 5 healthy
 
 echo 'restart delay 10 ms max 10 ms' >>"$CONF"

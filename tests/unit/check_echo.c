@@ -672,7 +672,7 @@ START_TEST(services_are_told)
 
 	expect_bind();
 	open_echo(1, 1);
-	fake_request(&fk, "services", "", 0);
+	fake_request(&fk, "served", "", 0);
 	row = expect_row(WAIT_MS);
 	ck_assert_str_eq(row_text(&row.row, "service"), "echo");
 	ck_assert_uint_eq(row_num(&row.row, "bound"), 1);
