@@ -231,6 +231,32 @@ credit_fail(struct credit *c, uint64_t reason)
 }
 
 void
+credit_block(struct credit *c, unsigned side)
+{
+	if (c->turn[side] != NULL)
+		turn_block(c->turn[side], &c->out[side]);
+}
+
+void
+credit_unblock(struct credit *c, unsigned side, struct turn *turn)
+{
+	if (c->turn[side] == NULL)
+		return;
+	turn_remove(c->turn[side], &c->out[side]);
+	turn_unblock(&c->out[side]);
+	if (turn != NULL)
+		c->turn[side] = turn;
+	turns_update(c);
+}
+
+void
+credit_announce(struct credit *c, unsigned side)
+{
+	c->way[side].credit_due = true;
+	turns_update(c);
+}
+
+void
 credit_port_lost(struct credit *c, unsigned side)
 {
 	if (c->turn[side] == NULL)

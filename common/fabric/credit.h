@@ -104,6 +104,16 @@ void	credit_free(struct credit *);
  */
 void	credit_input(struct credit *, unsigned side, const struct frame *, uint64_t rtt_ns, uint64_t now_ns);
 
+/*
+ * The carrier at side x takes nothing of this stream until it is unblocked: it gets no turn there. `turn`, if not NULL,
+ * is where it has its turns from then on.
+ */
+void	credit_block(struct credit *, unsigned side);
+void	credit_unblock(struct credit *, unsigned side, struct turn *turn);
+
+/* Says at side x what its sender was granted, though that is nothing new: a frame for a carrier that needs a first one. */
+void	credit_announce(struct credit *, unsigned side);
+
 /* The port at side x is gone. */
 void	credit_port_lost(struct credit *, unsigned side);
 

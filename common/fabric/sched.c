@@ -452,6 +452,12 @@ sched_dequeue(struct sched *s, uint64_t now_ns)
 	return NULL;
 }
 
+struct sched_pkt *
+sched_dequeue_class(struct sched *s, unsigned class, uint64_t now_ns)
+{
+	return class < CLASS_COUNT ? class_pop(s, &s->class[class], now_ns) : NULL;
+}
+
 bool
 sched_empty(const struct sched *s)
 {

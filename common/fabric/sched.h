@@ -72,6 +72,9 @@ void	sched_enqueue(struct sched *, struct sched_pkt *, uint32_t flow, uint64_t n
 /* The next one to send, or NULL. What waited too long is dropped on the way. The caller frees it. */
 struct sched_pkt *sched_dequeue(struct sched *, uint64_t now_ns);
 
+/* The next one of a class, for who decides on the classes' shares himself. */
+struct sched_pkt *sched_dequeue_class(struct sched *, unsigned class, uint64_t now_ns);
+
 bool	sched_empty(const struct sched *);
 size_t	sched_bytes(const struct sched *);
 size_t	sched_class_bytes(const struct sched *, unsigned class);

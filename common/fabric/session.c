@@ -344,11 +344,6 @@ on_frame_up(struct session *s, const struct frame *f, uint64_t now_ns)
 	case FT_AUTH:
 	case FT_SESSION_READY:
 		return REASON_PROTOCOL;
-	case FT_NODE_PRESSURE:
-	case FT_ACK:
-	case FT_STREAM_CREDIT:
-		/* Well formed, and about what this node has not offered: reliable streams. */
-		return REASON_NONE;
 	default:
 		return s->ops->frame(s, f, s->arg);
 	}

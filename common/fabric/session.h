@@ -59,7 +59,10 @@ struct session_ops {
 	uint64_t (*accept)(struct session *, void *arg);
 	/* Both ends are proven and ready. */
 	void	 (*up)(struct session *, void *arg);
-	/* A frame of a session that is up and not its own: a stream's, or ROUTE_UPDATE. REASON_NONE, or why the session ends. */
+	/*
+	 * A frame of a session that is up and not about the session itself: of a stream, ROUTE_UPDATE, NODE_PRESSURE.
+	 * REASON_NONE, or why the session ends.
+	 */
 	uint64_t (*frame)(struct session *, const struct frame *, void *arg);
 	/* The end (the callee keeps the session until it is back); the GOAWAY, if one is due, was handed to send. `remote`: the peer said so. */
 	void	 (*failed)(struct session *, uint64_t reason, bool remote, void *arg);

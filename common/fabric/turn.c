@@ -30,7 +30,7 @@ turn_entry_init(struct turn_entry *e, unsigned class)
 void
 turn_add(struct turn *t, struct turn_entry *e)
 {
-	if (e->listed)
+	if (e->listed || e->blocked)
 		return;
 	e->listed = true;
 	/* A debt stays: who sends little and often has no advantage over who sends on and on. */
@@ -48,6 +48,19 @@ turn_remove(struct turn *t, struct turn_entry *e)
 	TAILQ_REMOVE(&t->list[e->class], e, link);
 	e->listed = false;
 	t->n--;
+}
+
+void
+turn_block(struct turn *t, struct turn_entry *e)
+{
+	turn_remove(t, e);
+	e->blocked = true;
+}
+
+void
+turn_unblock(struct turn_entry *e)
+{
+	e->blocked = false;
 }
 
 /* The first of a class whose turn is not used up. */

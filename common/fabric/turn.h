@@ -22,6 +22,7 @@ struct turn_entry {
 	uint8_t	class;
 	uint8_t	tag;		/* the owner's, to tell what it is part of */
 	bool	listed;
+	bool	blocked;	/* its owner's carrier takes nothing of it now */
 };
 
 TAILQ_HEAD(turn_list, turn_entry);
@@ -39,9 +40,13 @@ void	turn_init(struct turn *, const uint16_t *weight);
 
 void	turn_entry_init(struct turn_entry *, unsigned class);
 
-/* It has something to send. Nothing when that was known. */
+/* It has something to send. Nothing when that was known, or while it is blocked. */
 void	turn_add(struct turn *, struct turn_entry *);
 void	turn_remove(struct turn *, struct turn_entry *);
+
+/* It has no turn, whatever it has to send, until turn_unblock(); then it is to be added again. */
+void	turn_block(struct turn *, struct turn_entry *);
+void	turn_unblock(struct turn_entry *);
 
 /* The one to send next, or NULL. It stays where it is until turn_sent() or turn_remove(). */
 struct turn_entry *turn_next(struct turn *);

@@ -630,6 +630,15 @@ ipc_resume(struct ipc *ipc)
 		event_add(ipc->readable, NULL);
 }
 
+void
+ipc_want_room(struct ipc *ipc)
+{
+	if (ipc->why_dead != NULL)
+		return;
+	ipc->want_room = true;
+	watch_output(ipc);
+}
+
 size_t
 ipc_backlog(const struct ipc *ipc)
 {

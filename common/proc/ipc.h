@@ -34,7 +34,7 @@ struct ipc_ops {
 	int	(*frame)(struct ipc *, const struct frame *f, int fd, void *arg);
 	/* After the frames of one read round: the place to flush what they caused. May be NULL. */
 	void	(*batch_end)(struct ipc *, void *arg);
-	/* There is room again after ipc_reserve() gave NULL. May be NULL. */
+	/* There is room again after ipc_reserve() gave NULL, or as ipc_want_room() asked. May be NULL. */
 	void	(*writable)(struct ipc *, void *arg);
 	/* The other side is gone or broken (`why` for the log). The ipc is still to be freed by the owner. */
 	void	(*closed)(struct ipc *, const char *why, void *arg);
@@ -76,6 +76,12 @@ int	ipc_flush(struct ipc *);
  */
 void	ipc_pause(struct ipc *);
 void	ipc_resume(struct ipc *);
+
+/*
+ * Asks for ops->writable, once, when the socket has taken something of what waits and there is room: for who stops
+ * below the bound of its own accord.
+ */
+void	ipc_want_room(struct ipc *);
 
 /* Bytes that wait for the socket. */
 size_t	ipc_backlog(const struct ipc *);

@@ -103,11 +103,10 @@ recv_stream_cb(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t offset, cons
 	struct conn *c = arg;
 
 	(void)offset;
-	(void)stream_arg;
 	if (c->control_id == -1 && !c->session.initiator)
 		c->control_id = id;
 	if (id != c->control_id)
-		return NGTCP2_ERR_CALLBACK_FAILURE;	/* no other may be opened */
+		return qstream_recv(c, id, data, len, (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0, stream_arg);
 	session_input(&c->session, data, len, c->dp->now_ns, clock_wall());
 	if (flags & NGTCP2_STREAM_DATA_FLAG_FIN)
 		session_fail(&c->session, REASON_PROTOCOL);
@@ -125,23 +124,32 @@ stream_close_cb(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t code, void 
 	(void)q;
 	(void)flags;
 	(void)code;
-	(void)stream_arg;
 	if (id == c->control_id)
 		session_fail(&c->session, REASON_PROTOCOL);
+	else
+		qstream_closed(c, id, stream_arg);
 	return 0;
 }
 
+/* Streams are broken off by RESET_STREAM of the fabric's, which says why, and never by QUIC's. */
 static int
 stream_reset_cb(ngtcp2_conn *q, int64_t id, uint64_t size, uint64_t code, void *arg, void *stream_arg)
 {
+	struct conn *c = arg;
+
+	(void)q;
+	(void)id;
 	(void)size;
-	return stream_close_cb(q, 0, id, code, arg, stream_arg);
+	(void)code;
+	(void)stream_arg;
+	session_fail(&c->session, REASON_PROTOCOL);
+	return 0;
 }
 
 static int
 stop_sending_cb(ngtcp2_conn *q, int64_t id, uint64_t code, void *arg, void *stream_arg)
 {
-	return stream_close_cb(q, 0, id, code, arg, stream_arg);
+	return stream_reset_cb(q, id, 0, code, arg, stream_arg);
 }
 
 static int
@@ -150,9 +158,10 @@ acked_stream_cb(ngtcp2_conn *q, int64_t id, uint64_t offset, uint64_t len, void 
 	struct conn *c = arg;
 
 	(void)q;
-	(void)stream_arg;
 	if (id == c->control_id)
 		control_acked(&c->out, offset + len);
+	else if (stream_arg != NULL)
+		qstream_acked(c, stream_arg, offset + len);
 	return 0;
 }
 
@@ -162,10 +171,20 @@ more_window_cb(ngtcp2_conn *q, int64_t id, uint64_t max, void *arg, void *stream
 	struct conn *c = arg;
 
 	(void)q;
-	(void)id;
 	(void)max;
-	(void)stream_arg;
-	c->blocked = false;
+	if (id == c->control_id)
+		c->blocked = false;
+	else if (stream_arg != NULL)
+		qstream_window(c, stream_arg);
+	return 0;
+}
+
+static int
+more_streams_cb(ngtcp2_conn *q, uint64_t max, void *arg)
+{
+	(void)q;
+	(void)max;
+	qstreams_more(arg);
 	return 0;
 }
 
@@ -218,6 +237,7 @@ callbacks_set(ngtcp2_callbacks *cb)
 	cb->recv_stop_sending = stop_sending_cb;
 	cb->acked_stream_data_offset = acked_stream_cb;
 	cb->extend_max_stream_data = more_window_cb;
+	cb->extend_max_local_streams_bidi = more_streams_cb;
 	cb->recv_datagram = recv_datagram_cb;
 	cb->recv_stateless_reset2 = stateless_reset_cb;
 	protect_callbacks(cb);
@@ -245,9 +265,9 @@ params_set(struct dataplane *dp, ngtcp2_transport_params *p, bool server)
 	ngtcp2_transport_params_default(p);
 	p->initial_max_streams_bidi = server ? 1 : 0;	/* the control stream, which the client opens */
 	p->initial_max_streams_uni = 0;
-	p->initial_max_stream_data_bidi_local = CONTROL_WINDOW;
-	p->initial_max_stream_data_bidi_remote = CONTROL_WINDOW;
-	p->initial_max_data = CONTROL_WINDOW;
+	p->initial_max_stream_data_bidi_local = QSTREAM_WINDOW;
+	p->initial_max_stream_data_bidi_remote = QSTREAM_WINDOW;
+	p->initial_max_data = CONTROL_WINDOW;	/* until the peer is proven */
 	p->max_idle_timeout = dp->self.dead_ns;
 	p->active_connection_id_limit = 7;
 	p->max_datagram_frame_size = 65535;
@@ -290,6 +310,7 @@ conn_new(struct dataplane *dp, struct udp_sock *us, bool initiator, const uint8_
 	LIST_INIT(&c->cids);
 	LIST_INIT(&c->tokens);
 	control_out_init(&c->out);
+	qstreams_init(&c->qs);
 	records_init(&c->records);
 	session_init(&c->session, &dp->self, &hop_ops, c, initiator, expect, dp->now_ns);
 	TAILQ_INSERT_TAIL(&dp->conns, c, all);
@@ -524,6 +545,7 @@ conn_free(struct conn *c)
 	records_free(&c->records);
 	if (c->timer_reserved)
 		timers_release(dp->timers, &c->timer);
+	qstreams_free(c);
 	ngtcp2_conn_del(c->q);
 	wolfSSL_free(c->ssl);
 	control_out_free(&c->out);

@@ -20,7 +20,6 @@
 #define REFUSED_LOGS_PER_SEC 5u
 #define REFUSED_LOGS_BURST 50u
 #define PROBE_NS	(2 * NS_PER_SEC)	/* for an answer after the machine's addresses changed */
-#define STREAM_CREDIT	(1u << 20)
 
 uint64_t
 dp_begin(struct dataplane *dp)
@@ -97,6 +96,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	dp_begin(dp);
 	sessions_watch(dp);
+	switch_tick(&dp->sw);
 	wports_stats(dp);
 	show_counters(dp);
 	second_arm(dp);
@@ -140,7 +140,7 @@ self_init(struct session_self *self)
 	self->nversions = 1;
 	self->limits.max_frame = FRAME_MAX_DEFAULT;
 	self->limits.max_streams = DP_STREAMS_MAX;
-	self->limits.max_credit = STREAM_CREDIT;
+	self->limits.max_credit = CREDIT_INITIAL;
 	self->limits.max_datagram = FRAME_DATAGRAM_CEILING;
 }
 
@@ -153,7 +153,7 @@ parts_make(struct dataplane *dp)
 	/* Until the supervisor gives those that outlive this process. */
 	crypto_random(dp->token_key, sizeof(dp->token_key));
 	crypto_random(dp->reset_key, sizeof(dp->reset_key));
-	switch_init(&dp->sw, peer_port, secret[0]);
+	switch_init(&dp->sw, peer_port, secret[0], &dp->now_ns, dp->self.node_id);
 	if (sign_key_generate(&dp->self.key) == -1 || (dp->tls = tls_new(&dp->self.key)) == NULL)
 		return -1;
 	if ((dp->cids = cid_table_new(secret[1])) == NULL || (dp->tokens = cid_table_new(secret[2])) == NULL ||

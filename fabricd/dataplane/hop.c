@@ -41,10 +41,41 @@ port_data(struct port *p, const struct stream_end *out, unsigned class, const st
 	memcpy(pkt->data, hdr, hdr_len);
 	memcpy(pkt->data + hdr_len, d->payload, d->payload_len);
 	sched_enqueue(c->sched, pkt, (uint32_t)out->id, c->dp->now_ns);
+	turn_add(&p->turn, &c->packets[class]);
 	return true;
 }
 
-static const struct port_ops port_ops = { .control = port_control, .data = port_data };
+/* An OPEN is a kilobyte, and the control stream has to have room for what cannot be refused. */
+static bool
+port_opens(const struct port *p)
+{
+	const struct conn *c = (const struct conn *)(const void *)((const char *)p - offsetof(struct conn, port));
+
+	return c->out.end - c->out.acked < CONTROL_QUEUE_OPENS;
+}
+
+static void
+port_ready(struct port *p)
+{
+	conn_dirty(CONN_OF(port, p));
+}
+
+static void
+port_begins(struct port *p, struct stream_end *e)
+{
+	qstream_begins(CONN_OF(port, p), e);
+}
+
+static void
+port_ends(struct port *p, struct stream_end *e)
+{
+	qstream_ends(CONN_OF(port, p), e);
+}
+
+static const struct port_ops port_ops = {
+	.control = port_control, .data = port_data, .opens = port_opens, .ready = port_ready, .begins = port_begins,
+	.ends = port_ends,
+};
 
 static int
 hop_send(struct session *s, const uint8_t *frame, size_t len, void *arg)
@@ -109,7 +140,13 @@ hop_up(struct session *s, void *arg)
 	memcpy(c->port.node_id, s->peer.node_id, NODE_ID_LEN);
 	port_attach(&c->port, &dp->sw, &port_ops, PORT_SESSION, s->initiator, s->ours.max_streams,
 	    s->theirs.max_streams);
+	c->port.initial_credit = s->theirs.max_credit;
+	for (unsigned i = 0; i < CLASS_COUNT; i++) {
+		turn_entry_init(&c->packets[i], i);
+		c->packets[i].tag = CREDIT_TAGS;
+	}
 	c->port_on = true;
+	qstreams_up(c);
 	ngtcp2_conn_set_keep_alive_timeout(c->q, s->self->keepalive_ns);
 	c->told_up = true;
 	STAT_INC(DP_SESSIONS_STARTED);
@@ -134,18 +171,28 @@ static uint64_t
 hop_frame(struct session *s, const struct frame *f, void *arg)
 {
 	struct conn *c = arg;
+	uint64_t reason;
 
 	(void)s;
 	if (!c->port_on)
 		return REASON_NONE;	/* replaced: it is about to be closed */
-	if (f->type == FT_ROUTE_UPDATE)
+	switch (f->type) {
+	case FT_DATA_U:
+	case FT_DATA_UF:
+	case FT_DATA_UFL:
+		switch_data(&c->port, &f->data);
+		return REASON_NONE;
+	case FT_ROUTE_UPDATE:
 		return records_in(c, &f->route_update);
-	if (!frame_type_is_data(f->type))
+	case FT_NODE_PRESSURE:
+		return REASON_NONE;
+	case FT_OPEN_STREAM:
+		reason = switch_control(&c->port, f);
+		qstreams_opened(c, f->open.stream_id);
+		return reason;
+	default:
 		return switch_control(&c->port, f);
-	if (!(f->data.flags & DATA_UNRELIABLE))
-		return REASON_UNSUPPORTED;
-	switch_data(&c->port, &f->data);
-	return REASON_NONE;
+	}
 }
 
 /* A peer's code is any number: those that we do not know are counted together. */

@@ -13,6 +13,9 @@
 /* Beyond this a channel has room for the urgent classes only, and beyond that for control frames only. */
 #define DATA_BACKLOG_OTHER (192u * 1024)
 #define DATA_BACKLOG_MAX (384u * 1024)
+/* Reliable frames wait in their own buffers, where each stream has its place, beyond this. */
+#define DATA_BACKLOG_PULL (64u * 1024)
+#define PULL_FRAME	(CREDIT_DATA_MAX + CREDIT_FRAME_MIN)
 
 #define WPORT_OF(ptr) ((struct wport *)(void *)((char *)(ptr) - offsetof(struct wport, port)))
 
@@ -52,7 +55,40 @@ port_data(struct port *p, const struct stream_end *out, unsigned class, const st
 	return true;
 }
 
-static const struct port_ops port_ops = { .control = port_control, .data = port_data };
+static bool
+port_opens(const struct port *p)
+{
+	const struct wport *w = (const struct wport *)(const void *)((const char *)p - offsetof(struct wport, port));
+
+	return w->ipc != NULL && ipc_backlog(w->ipc) < DATA_BACKLOG_OTHER;
+}
+
+static void
+port_ready(struct port *p)
+{
+	WPORT_OF(p)->dirty = true;
+}
+
+static const struct port_ops port_ops = {
+	.control = port_control, .data = port_data, .opens = port_opens, .ready = port_ready,
+};
+
+/* Reliable frames, whose turn it is, while the channel has room for them: none of these is ever dropped. */
+static void
+pull(struct wport *w)
+{
+	struct turn_entry *e;
+
+	while (!w->broken && (e = turn_next(&w->port.turn)) != NULL) {
+		uint8_t *to;
+
+		if (ipc_backlog(w->ipc) >= DATA_BACKLOG_PULL || (to = ipc_reserve(w->ipc, PULL_FRAME)) == NULL) {
+			ipc_want_room(w->ipc);
+			return;
+		}
+		ipc_commit(w->ipc, switch_output(switch_turn_end(e), to, PULL_FRAME));
+	}
+}
 
 static void
 stream_limits(struct wport *w)
@@ -99,7 +135,7 @@ on_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 		w->in_batch = true;
 		dp_begin(w->dp);
 	}
-	if (frame_type_is_data(f->type)) {
+	if (frame_type_is_data(f->type) && (f->data.flags & DATA_UNRELIABLE)) {
 		switch_data(&w->port, &f->data);
 		return 0;
 	}
@@ -131,7 +167,20 @@ on_closed(struct ipc *ipc, const char *why, void *arg)
 	dp_flush(w->dp);
 }
 
-static const struct ipc_ops ipc_ops = { .frame = on_frame, .batch_end = on_batch_end, .closed = on_closed };
+static void
+on_writable(struct ipc *ipc, void *arg)
+{
+	struct wport *w = arg;
+
+	(void)ipc;
+	dp_begin(w->dp);
+	w->dirty = true;
+	dp_flush(w->dp);
+}
+
+static const struct ipc_ops ipc_ops = {
+	.frame = on_frame, .batch_end = on_batch_end, .writable = on_writable, .closed = on_closed,
+};
 
 void
 wports_init(struct dataplane *dp)
@@ -191,19 +240,38 @@ wport_lost(struct wport *w)
 	w->dp->ops->send(&m, w->dp->arg);
 }
 
+static void
+wport_flush(struct wport *w)
+{
+	w->dirty = false;
+	if (w->ipc == NULL) {
+		w->broken = false;
+		return;
+	}
+	if (!w->broken) {
+		pull(w);
+		ipc_flush(w->ipc);
+	}
+	if (w->broken)
+		wport_lost(w);
+}
+
 void
 wports_flush(struct dataplane *dp)
 {
-	for (unsigned i = 0; i < WORKER_COUNT; i++) {
-		struct wport *w = &dp->workers[i];
+	bool again;
 
-		if (w->broken)
-			wport_lost(w);
-		else if (w->dirty) {
-			w->dirty = false;
-			ipc_flush(w->ipc);
+	do {	/* what one takes may give another, of this node, credit */
+		again = false;
+		for (unsigned i = 0; i < WORKER_COUNT; i++) {
+			struct wport *w = &dp->workers[i];
+
+			if (!w->dirty && !w->broken)
+				continue;
+			wport_flush(w);
+			again = true;
 		}
-	}
+	} while (again);
 }
 
 void

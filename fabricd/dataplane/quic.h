@@ -13,6 +13,7 @@
 
 #include "fabricd/dataplane/cid.h"
 #include "fabricd/dataplane/dp.h"
+#include "fabricd/dataplane/qstream.h"
 #include "fabricd/dataplane/records.h"
 #include "fabricd/dataplane/timer.h"
 #include "fabricd/dataplane/udp.h"
@@ -21,7 +22,8 @@
 #define QUIC_STAGE_MAX		16u	/* frames packed in one DATAGRAM */
 #define QUIC_LARGE	1200u	/* every path of QUIC's carries this much */
 #define CONTROL_CHUNK		4096u
-#define CONTROL_QUEUE_MAX	(256u * 1024)	/* bytes of the control stream that the peer has not acknowledged */
+#define CONTROL_QUEUE_MAX	(4u << 20)	/* bytes of the control stream that the peer has not acknowledged */
+#define CONTROL_QUEUE_OPENS	(1u << 20)	/* of those, beyond which no stream is opened */
 #define CONTROL_WINDOW		(64u * 1024)	/* bytes of it that a peer may send ahead */
 
 /* Bytes of the control stream stay where they are until they are acknowledged: ngtcp2 points into them. */
@@ -66,6 +68,8 @@ struct conn {
 	struct peer	*peer;		/* who was dialled, or whose session it is or was */
 	struct pm_addr	 dialled;
 	struct sched	*sched;		/* once it is up */
+	struct turn_entry packets[CLASS_COUNT];	/* sched's place in the port's turn */
+	struct qstreams	 qs;
 	struct sched_pkt *stage[QUIC_STAGE_MAX];	/* frames of the DATAGRAM being sent */
 	size_t		 nstage, stage_len;
 	uint32_t	 datagram_max, datagram_told;

@@ -6,12 +6,21 @@
 #define TABLE_MIN 16u
 
 void
-switch_init(struct fswitch *sw, struct port *(*session)(struct fswitch *, const uint8_t *), uint64_t secret)
+switch_init(struct fswitch *sw, struct port *(*session)(struct fswitch *, const uint8_t *), uint64_t secret,
+    const uint64_t *now_ns, const uint8_t *node_id)
 {
+	struct credit_conf conf;
+
 	memset(sw, 0, sizeof(*sw));
 	LIST_INIT(&sw->ports);
+	LIST_INIT(&sw->reliables);
 	sw->secret = secret | 1;
 	sw->session = session;
+	sw->now_ns = now_ns;
+	sw->node_id = node_id;
+	budget_init(&sw->budget, SWITCH_MEMORY);
+	credit_conf_default(&conf);
+	credit_node_init(&sw->credits, &conf, &sw->budget);
 }
 
 void
@@ -28,6 +37,9 @@ port_attach(struct port *p, struct fswitch *sw, const struct port_ops *ops, enum
 	p->opened_by_peer = p->opened_by_us = 0;
 	p->max_peer = max_peer;
 	p->max_us = max_us;
+	p->rtt_ns = 0;
+	p->initial_credit = CREDIT_INITIAL;
+	turn_init(&p->turn, NULL);
 	LIST_INSERT_HEAD(&sw->ports, p, entry);
 }
 
@@ -38,8 +50,8 @@ slot(const struct port *p, uint64_t id)
 	return (size_t)((id * p->sw->secret) >> 32) & (p->table_len - 1);
 }
 
-static struct stream_end *
-find(struct port *p, uint64_t id)
+struct stream_end *
+switch_find(struct port *p, uint64_t id)
 {
 	struct stream_end *e = p->last;
 
@@ -113,15 +125,119 @@ end_remove(struct stream_end *e)
 }
 
 static void
-stream_free(struct stream *st)
+stream_free(struct fswitch *sw, struct stream *st)
 {
-	struct fswitch *sw = st->end[0].port->sw;
+	for (unsigned i = 0; i < 2; i++) {
+		struct port *p = st->end[i].port;
 
-	end_remove(&st->end[0]);
-	end_remove(&st->end[1]);
+		if (p == NULL)
+			continue;
+		if (st->reliable && p->ops->ends != NULL)
+			p->ops->ends(p, &st->end[i]);
+		end_remove(&st->end[i]);
+	}
+	if (st->reliable) {
+		LIST_REMOVE(st, reliables);
+		credit_free(&st->credit);
+	}
 	sw->nstreams--;
 	free(st);
 }
+
+/* --- reliable streams --- */
+
+/* Something was done to a stream: its ports may have something to send, and it may be over. */
+static void
+settle(struct fswitch *sw, struct stream *st)
+{
+	struct port *port[2] = { st->end[0].port, st->end[1].port };
+
+	if (credit_done(&st->credit)) {
+		if (st->credit.way[0].close_acked && st->credit.way[1].close_acked)
+			sw->counters.closed++;
+		else
+			sw->counters.reset++;
+		stream_free(sw, st);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		if (port[i] != NULL && !turn_idle(&port[i]->turn) && port[i]->ops->ready != NULL)
+			port[i]->ops->ready(port[i]);
+}
+
+void
+switch_frame(struct stream_end *e, const struct frame *f)
+{
+	struct stream *st = stream_of(e);
+	struct fswitch *sw = e->port->sw;
+
+	if (f->type == FT_DATA) {
+		e->packets++;
+		e->bytes += f->data.payload_len;
+	}
+	credit_input(&st->credit, e->side, f, e->port->rtt_ns, *sw->now_ns);
+	settle(sw, st);
+}
+
+size_t
+switch_output(struct stream_end *e, uint8_t *buf, size_t size)
+{
+	struct stream *st = stream_of(e);
+	struct fswitch *sw = e->port->sw;
+	size_t n = credit_output(&st->credit, e->side, e->id, buf, size, *sw->now_ns);
+
+	if (n > 0 && buf[0] == FT_DATA)
+		e->frames_out++;
+	settle(sw, st);
+	return n;
+}
+
+void
+switch_fail(struct stream_end *e, uint64_t reason)
+{
+	struct stream *st = stream_of(e);
+	struct fswitch *sw = e->port->sw;
+
+	credit_fail(&st->credit, reason);
+	settle(sw, st);
+}
+
+struct stream_end *
+switch_turn_end(struct turn_entry *t)
+{
+	unsigned side = t->tag;
+	struct stream *st = (struct stream *)(void *)((char *)credit_of(t) - offsetof(struct stream, credit));
+
+	return &st->end[side];
+}
+
+void
+switch_tick(struct fswitch *sw)
+{
+	struct stream *st, *next;
+
+	for (st = LIST_FIRST(&sw->reliables); st != NULL; st = next) {
+		next = LIST_NEXT(st, reliables);
+		credit_tick(&st->credit, *sw->now_ns);
+		settle(sw, st);
+	}
+}
+
+/* Its port at e is gone. */
+static void
+reliable_port_lost(struct fswitch *sw, struct stream_end *e)
+{
+	struct stream *st = stream_of(e);
+	struct port *p = e->port;
+
+	if (p->ops->ends != NULL)
+		p->ops->ends(p, e);
+	end_remove(e);
+	e->port = NULL;
+	credit_port_lost(&st->credit, e->side);
+	settle(sw, st);
+}
+
+/* --- opening --- */
 
 static void
 reset_send(struct port *p, uint64_t id, uint64_t reason)
@@ -149,19 +265,19 @@ open_target(struct port *from, const struct frame_open_stream *o, uint64_t *reas
 	struct port *to;
 
 	*reason = REASON_UNSUPPORTED;
-	if (o->route_id != 0 || !(o->flags & OPEN_UNRELIABLE))
+	if (o->route_id != 0)
 		return NULL;
 	*reason = REASON_LIMIT;
 	if (from->opened_by_peer >= from->max_peer)
 		return NULL;
-	if (from->kind == PORT_WORKER) {
+	if (from->kind == PORT_WORKER && (o->dest == NULL || memcmp(o->dest, from->sw->node_id, NODE_ID_LEN) != 0)) {
 		*reason = REASON_UNREACHABLE;
 		to = o->dest == NULL ? NULL : from->sw->session(from->sw, o->dest);
 	} else {
 		*reason = REASON_NO_SERVICE;
 		to = service_port(from->sw, o->service);
 	}
-	if (to != NULL && to->opened_by_us >= to->max_us) {
+	if (to != NULL && (to->opened_by_us >= to->max_us || (to->ops->opens != NULL && !to->ops->opens(to)))) {
 		*reason = REASON_LIMIT;
 		return NULL;
 	}
@@ -175,31 +291,73 @@ open_forward(struct stream *st, struct port *from, const struct frame *f)
 
 	out.open.stream_id = st->end[1].id;
 	out.open.dest = NULL;
-	out.open.source = st->end[1].port->kind == PORT_WORKER ? from->node_id : NULL;
+	out.open.source = st->end[1].port->kind != PORT_WORKER ? NULL :
+	    from->kind == PORT_WORKER ? from->sw->node_id : from->node_id;
 	return st->end[1].port->ops->control(st->end[1].port, &out);
 }
 
 static struct stream *
-stream_new(struct port *from, struct port *to, const struct frame_open_stream *o)
+stream_alloc(const struct frame_open_stream *o)
 {
+	bool reliable = !(o->flags & OPEN_UNRELIABLE);
+	size_t len = reliable ? sizeof(struct stream) : offsetof(struct stream, credit);
+	struct stream *st = calloc(1, len + o->service.len + 1);
+
+	if (st == NULL)
+		return NULL;
+	st->class = o->class;
+	st->reliable = reliable;
+	st->sealed = o->noise.len > 0;
+	st->service = (char *)st + len;
+	memcpy((char *)st + len, o->service.p, o->service.len);
+	return st;
+}
+
+/* NULL and *reason when it cannot be. */
+static struct stream *
+stream_new(struct port *from, struct port *to, const struct frame_open_stream *o, uint64_t *reason)
+{
+	const uint64_t initial[2] = { from->initial_credit, to->initial_credit };
+	struct fswitch *sw = from->sw;
 	struct stream *st;
 	uint64_t id;
 
-	if ((st = calloc(1, sizeof(*st))) == NULL)
+	*reason = REASON_INTERNAL;
+	if ((st = stream_alloc(o)) == NULL)
 		return NULL;
-	st->class = o->class;
-	memcpy(st->service, o->service.p, o->service.len);
-	if (end_insert(&st->end[0], from, o->stream_id, 0) == -1)
+	st->opened_ns = *sw->now_ns;
+	if (st->reliable && (*reason = credit_init(&st->credit, &sw->credits, o->class, &from->turn, &to->turn, initial,
+	    st->opened_ns)) != REASON_NONE)
 		goto fail;
+	*reason = REASON_INTERNAL;
+	if (end_insert(&st->end[0], from, o->stream_id, 0) == -1)
+		goto fail_credit;
 	if ((id = stream_id_alloc(&to->ids)) == 0 || end_insert(&st->end[1], to, id, 1) == -1) {
 		end_remove(&st->end[0]);
-		goto fail;
+		goto fail_credit;
 	}
-	from->sw->nstreams++;
+	if (st->reliable)
+		LIST_INSERT_HEAD(&sw->reliables, st, reliables);
+	sw->nstreams++;
 	return st;
+fail_credit:
+	if (st->reliable)
+		credit_free(&st->credit);
 fail:
 	free(st);
 	return NULL;
+}
+
+/* Both ports learn of a reliable stream; who opened it last, as it may have frames of it already. */
+static void
+reliable_begin(struct stream *st)
+{
+	for (unsigned i = 2; i-- > 0;) {
+		struct port *p = st->end[i].port;
+
+		if (p->ops->begins != NULL)
+			p->ops->begins(p, &st->end[i]);
+	}
 }
 
 static uint64_t
@@ -213,33 +371,27 @@ on_open(struct port *from, const struct frame *f)
 
 	if (stream_id_accept(&from->ids, o->stream_id) != STREAM_ID_OK || o->stream_id > FRAME_DATAGRAM_STREAM_MAX)
 		return REASON_PROTOCOL;
-	if ((to = open_target(from, o, &reason)) == NULL) {
+	if ((to = open_target(from, o, &reason)) == NULL || (st = stream_new(from, to, o, &reason)) == NULL) {
 		sw->counters.refused++;
 		reset_send(from, o->stream_id, reason);
-		return REASON_NONE;
-	}
-	if ((st = stream_new(from, to, o)) == NULL) {
-		reset_send(from, o->stream_id, REASON_INTERNAL);
 		return REASON_NONE;
 	}
 	sw->counters.opened++;
 	/* A port that cannot take the OPEN ends soon, and its end resets what was opened through it. */
 	open_forward(st, from, f);
+	if (st->reliable)
+		reliable_begin(st);
 	return REASON_NONE;
 }
 
-/* CLOSE and RESET end a stream in both directions at once. */
-static uint64_t
-on_end(struct port *from, const struct frame *f, uint64_t id)
+/* CLOSE and RESET end an unreliable stream in both directions at once. */
+static void
+on_end(struct port *from, const struct frame *f, struct stream_end *e)
 {
-	struct stream_end *e = find(from, id), *other;
+	struct stream *st = stream_of(e);
+	struct stream_end *other = &st->end[1 - e->side];
 	struct frame out = *f;
-	struct stream *st;
 
-	if (e == NULL)
-		return stream_id_was_used(&from->ids, id) ? REASON_NONE : REASON_PROTOCOL;
-	st = stream_of(e);
-	other = &st->end[1 - e->side];
 	if (f->type == FT_CLOSE_STREAM) {
 		from->sw->counters.closed++;
 		out.close.stream_id = other->id;
@@ -248,7 +400,24 @@ on_end(struct port *from, const struct frame *f, uint64_t id)
 		out.reset.stream_id = other->id;
 	}
 	other->port->ops->control(other->port, &out);
-	stream_free(st);
+	stream_free(from->sw, st);
+}
+
+/* A frame of a stream that should be there. */
+static uint64_t
+on_stream(struct port *from, const struct frame *f, uint64_t id)
+{
+	struct stream_end *e = switch_find(from, id);
+
+	if (e == NULL)
+		return stream_id_was_used(&from->ids, id) ? REASON_NONE : REASON_PROTOCOL;
+	if (stream_of(e)->reliable) {
+		switch_frame(e, f);
+	} else if (f->type == FT_CLOSE_STREAM || f->type == FT_RESET_STREAM) {
+		on_end(from, f, e);
+	} else {
+		return REASON_PROTOCOL;
+	}
 	return REASON_NONE;
 }
 
@@ -259,9 +428,15 @@ switch_control(struct port *from, const struct frame *f)
 	case FT_OPEN_STREAM:
 		return on_open(from, f);
 	case FT_CLOSE_STREAM:
-		return on_end(from, f, f->close.stream_id);
+		return on_stream(from, f, f->close.stream_id);
 	case FT_RESET_STREAM:
-		return on_end(from, f, f->reset.stream_id);
+		return on_stream(from, f, f->reset.stream_id);
+	case FT_ACK:
+		return on_stream(from, f, f->ack.stream_id);
+	case FT_STREAM_CREDIT:
+		return on_stream(from, f, f->credit.stream_id);
+	case FT_DATA:
+		return on_stream(from, f, f->data.stream_id);
 	default:
 		return REASON_PROTOCOL;
 	}
@@ -270,14 +445,18 @@ switch_control(struct port *from, const struct frame *f)
 void
 switch_data(struct port *from, const struct frame_data *d)
 {
-	struct stream_end *e = find(from, d->stream_id), *out;
+	struct stream_end *e = switch_find(from, d->stream_id), *out;
 	struct stream *st;
 
-	if (e == NULL || !(d->flags & DATA_UNRELIABLE)) {
+	if (e == NULL) {
 		from->sw->counters.unknown_stream++;
 		return;
 	}
 	st = stream_of(e);
+	if (st->reliable) {	/* which has no packets */
+		switch_fail(e, REASON_PROTOCOL);
+		return;
+	}
 	out = &st->end[1 - e->side];
 	e->packets++;
 	e->bytes += d->payload_len;
@@ -330,7 +509,11 @@ port_detach(struct port *p)
 			struct port *to = other->port;
 			uint64_t id = other->id;
 
-			stream_free(st);
+			if (st->reliable) {
+				reliable_port_lost(p->sw, e);
+				continue;
+			}
+			stream_free(p->sw, st);
 			reset_send(to, id, REASON_PEER_GONE);
 		}
 	}

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "fabric/credit.h"
 #include "fabric/streamid.h"
 #include "wire/frame.h"
 
@@ -24,14 +25,23 @@ struct stream_end {
 	uint64_t	   id;
 	struct stream_end *next;	/* in the port's table */
 	uint8_t		   side;	/* its place in stream->end */
-	uint64_t	   packets, bytes;	/* that came in here */
-	uint64_t	   dropped;		/* of those, not taken by the other port */
+	uint64_t	   packets, bytes;	/* that came in here; of a reliable one, DATA */
+	union {
+		uint64_t   dropped;	/* unreliable: of those, not taken by the other port */
+		uint64_t   frames_out;	/* reliable: DATA that left here */
+	};
+	void		  *carrier;	/* the port's own, for a reliable stream; NULL: nothing */
 };
 
 struct stream {
-	struct stream_end end[2];	/* 0: who opened it */
+	struct stream_end end[2];	/* 0: who opened it. A port that is gone is NULL, while the other hears of it */
 	uint8_t		  class;
-	char		  service[FRAME_SERVICE_MAX + 1];
+	bool		  reliable;
+	bool		  sealed;	/* its OPEN brought a handshake: what it carries is sealed end to end */
+	const char	 *service;	/* behind what there is of the struct */
+	uint64_t	  opened_ns;
+	LIST_ENTRY(stream) reliables;
+	struct credit	  credit;	/* reliable ones only: else there is no memory behind it */
 };
 
 struct port_ops {
@@ -39,6 +49,17 @@ struct port_ops {
 	int	(*control)(struct port *, const struct frame *);
 	/* One unreliable DATA for `out`, this port's end. False when it was dropped (and counted by the port). */
 	bool	(*data)(struct port *, const struct stream_end *out, unsigned class, const struct frame_data *);
+
+	/* May OPEN be sent to it now? NULL: always. */
+	bool	(*opens)(const struct port *);
+	/* Reliable streams have something to send here: switch_output() is wanted when there is room. */
+	void	(*ready)(struct port *);
+	/*
+	 * A reliable stream begins at this end (after the OPEN was sent, when it leaves here), and is over: the port
+	 * forgets e. Each may be NULL. switch_frame() and what it does to e are fine in `begins'.
+	 */
+	void	(*begins)(struct port *, struct stream_end *e);
+	void	(*ends)(struct port *, struct stream_end *e);
 };
 
 enum port_kind { PORT_SESSION, PORT_WORKER };
@@ -54,6 +75,9 @@ struct port {
 	struct stream_end *last;	/* the last hit */
 	size_t		   opened_by_peer, opened_by_us;	/* that live */
 	size_t		   max_peer, max_us;
+	struct turn	   turn;		/* who sends next; streams, and what the port's owner puts there */
+	uint64_t	   rtt_ns;		/* to the other side, as the owner knows it */
+	uint64_t	   initial_credit;	/* bytes of a new stream that may leave here before STREAM_CREDIT comes */
 	LIST_ENTRY(port)   entry;
 };
 
@@ -73,10 +97,21 @@ struct fswitch {
 	size_t		nservices, nstreams;
 	uint64_t	secret;		/* of the ports' tables */
 	struct switch_counters counters;
+	LIST_HEAD(, stream) reliables;
+	struct budget	budget;		/* the memory of all reliable streams */
+	struct credit_node credits;
+	const uint64_t *now_ns;
+	const uint8_t	*node_id;	/* this node's */
 };
 
-/* `secret`: 64 random bits, for the tables that peers' stream ids go into. */
-void	switch_init(struct fswitch *, struct port *(*session)(struct fswitch *, const uint8_t *), uint64_t secret);
+#define SWITCH_MEMORY	(512ull << 20)	/* bytes that reliable streams may set aside in all */
+
+/*
+ * `secret`: 64 random bits, for the tables that peers' stream ids go into. `now_ns', the time of the event at hand, and
+ * `node_id' are kept by reference; sw->budget.limit may be set after it.
+ */
+void	switch_init(struct fswitch *, struct port *(*session)(struct fswitch *, const uint8_t *), uint64_t secret,
+	    const uint64_t *now_ns, const uint8_t *node_id);
 
 /* `initiator`: this side gives the even ids. max_peer and max_us bound the streams that each side may have open. */
 void	port_attach(struct port *, struct fswitch *, const struct port_ops *, enum port_kind, bool initiator,
@@ -89,13 +124,35 @@ void	port_detach(struct port *);
 int	switch_bind(struct port *, const char *service);
 
 /*
- * OPEN, CLOSE or RESET that came in at `port`. REASON_NONE, or why the port has to be closed: its other side
- * broke the protocol. What merely cannot be done is answered with RESET_STREAM.
+ * A frame of a stream that came in at `port`: OPEN, CLOSE, RESET, ACK, STREAM_CREDIT or reliable DATA. REASON_NONE, or
+ * why the port has to be closed: its other side broke the protocol. What merely cannot be done is answered with
+ * RESET_STREAM.
  */
 uint64_t switch_control(struct port *, const struct frame *);
 
-/* Any DATA that came in at `port`. */
+/* Unreliable DATA that came in at `port`. */
 void	switch_data(struct port *, const struct frame_data *);
+
+/* The open stream with this id at `port`, or NULL. */
+struct stream_end *switch_find(struct port *, uint64_t id);
+
+/* The same as switch_control() for a frame of e's stream, reliable, that came in at e. e may be gone afterwards. */
+void	switch_frame(struct stream_end *e, const struct frame *);
+
+/*
+ * Writes the next frame of e, which has the turn at its port, to buf: its length. e may be gone afterwards, so what
+ * ops->ends does to it has been done.
+ */
+size_t	switch_output(struct stream_end *e, uint8_t *buf, size_t size);
+
+/* Breaks off e's reliable stream, at both ends. */
+void	switch_fail(struct stream_end *e, uint64_t reason);
+
+/* Whose turn it is: an entry of turn_next() with a tag below CREDIT_TAGS. */
+struct stream_end *switch_turn_end(struct turn_entry *);
+
+/* Each second: reliable streams that wait in vain end. */
+void	switch_tick(struct fswitch *);
 
 /* Calls `fn` for each stream once; stops when it gives false. */
 void	switch_each(struct fswitch *, bool (*fn)(const struct stream *, void *), void *arg);

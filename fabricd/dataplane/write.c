@@ -28,19 +28,23 @@ struct batch {
 	ngtcp2_path_storage path;
 };
 
-/* Takes frames from the scheduler until a DATAGRAM is full. False when there is nothing to send. */
-static bool
+/* Takes frames from the scheduler, while it is the turn of packets, until a DATAGRAM is full. */
+static void
 stage_fill(struct conn *c, uint64_t now)
 {
 	uint32_t max = c->datagram_max;
+	struct turn *turn = &c->port.turn;
+	struct turn_entry *e;
 
-	while (c->nstage < QUIC_STAGE_MAX && !sched_empty(c->sched)) {
+	while (c->nstage < QUIC_STAGE_MAX && (e = turn_next(turn)) != NULL && e->tag == CREDIT_TAGS) {
 		struct sched_pkt *pkt;
 
 		if (c->nstage > 0 && c->stage_len + 64 > max)
 			break;		/* hardly anything fits behind */
-		if ((pkt = sched_dequeue(c->sched, now)) == NULL)
-			break;
+		pkt = sched_dequeue_class(c->sched, e->class, now);
+		turn_sent(turn, e, pkt == NULL ? 0 : pkt->len, sched_class_bytes(c->sched, e->class) > 0);
+		if (pkt == NULL)
+			continue;
 		if (pkt->len > max) {
 			/* The path became smaller after the adapter cut its packets. */
 			STAT_INC(DP_DROP_TOO_LONG);
@@ -52,7 +56,6 @@ stage_fill(struct conn *c, uint64_t now)
 		if (c->stage_len > max)
 			break;		/* the last one waits for the next DATAGRAM */
 	}
-	return c->nstage > 0;
 }
 
 static void
@@ -112,6 +115,24 @@ control_write(struct conn *c, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *d
 	return n;
 }
 
+/* Takes what has the turn out of the switch. False when there is nothing, or no room for it. */
+static bool
+next_take(struct conn *c, uint64_t ts)
+{
+	struct turn_entry *e = turn_next(&c->port.turn);
+
+	if (e == NULL)
+		return false;
+	if (e->tag == CREDIT_TAGS) {
+		stage_fill(c, ts);
+		return true;
+	}
+	if (!qstreams_room(c) || ngtcp2_conn_get_max_data_left2(c->q) == 0)
+		return false;
+	qstream_pull(c, e);
+	return true;
+}
+
 /* One packet: its length, 0 when none may be sent now, or an error. */
 static ngtcp2_ssize
 packet_write(struct conn *c, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *dest, size_t size, uint64_t ts)
@@ -123,8 +144,15 @@ packet_write(struct conn *c, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *de
 		if (n != NGTCP2_ERR_WRITE_MORE)
 			return n;
 	}
-	while (c->sched != NULL && c->datagram_max > 0 && c->inflight_room > 0 && !c->closing && stage_fill(c, ts)) {
-		n = datagram_write(c, path, pi, dest, size, ts);
+	while (c->port_on && c->inflight_room > 0 && !c->closing) {
+		if (qstreams_unsent(&c->qs) && ngtcp2_conn_get_max_data_left2(c->q) > 0)
+			n = qstream_write(c, path, pi, dest, size, ts);
+		else if (c->nstage > 0)
+			n = datagram_write(c, path, pi, dest, size, ts);
+		else if (next_take(c, ts))
+			continue;
+		else
+			break;
 		if (n != NGTCP2_ERR_WRITE_MORE)
 			return n;
 	}
@@ -233,7 +261,7 @@ conn_send_direct(struct conn *c, const uint8_t *hdr, size_t hdr_len, const uint8
 	uint8_t *to;
 
 	/* Small ones are better packed together, and that takes the queue. */
-	if (c->nstage > 0 || !sched_empty(c->sched) || c->out.sent < c->out.end || c->closing ||
+	if (c->nstage > 0 || !turn_idle(&c->port.turn) || qstreams_unsent(&c->qs) || c->out.sent < c->out.end || c->closing ||
 	    c->inflight_room <= 0 || hdr_len + len < c->datagram_max / 2)
 		return false;
 	direct_begin(c);
@@ -350,7 +378,7 @@ conn_write_close(struct conn *c)
 static bool
 is_paced(const struct conn *c)
 {
-	bool waits = c->nstage > 0 || (c->sched != NULL && !sched_empty(c->sched)) ||
+	bool waits = c->nstage > 0 || (c->port_on && !turn_idle(&c->port.turn)) || qstreams_unsent(&c->qs) ||
 	    (c->out.sent < c->out.end && !c->blocked);
 
 	return waits && c->inflight_room > 0 && ngtcp2_conn_get_cwnd_left2(c->q) > 0;
@@ -391,6 +419,7 @@ conn_flush(struct conn *c)
 			session_heard(&c->session, c->dp->now_ns);
 		}
 		key_watch(c, info.pkt_sent);
+		c->port.rtt_ns = info.smoothed_rtt;
 		c->inflight_room = INFLIGHT_MAX - (int64_t)info.bytes_in_flight;
 		conn_write(c);
 	}

@@ -93,10 +93,28 @@ side_frame(struct session *s, const struct frame *f, void *arg)
 	HOLDS(s->state == SESSION_UP);
 	if (!d->port_on)
 		return REASON_NONE;
-	if (!frame_type_is_data(f->type))
+	if (f->type == FT_ROUTE_UPDATE || f->type == FT_NODE_PRESSURE)
+		return REASON_NONE;
+	if (!frame_type_is_data(f->type) || !(f->data.flags & DATA_UNRELIABLE))
 		return switch_control(&d->port, f);
 	switch_data(&d->port, &f->data);
 	return REASON_NONE;
+}
+
+/* What reliable streams send at a port, each frame one that decodes. */
+static void
+drain(struct port *p, enum frame_port kind)
+{
+	static uint8_t buf[CREDIT_DATA_MAX + CREDIT_FRAME_MIN];
+	const struct frame_limits lim = { kind, FRAME_MAX_DEFAULT };
+	struct turn_entry *e;
+	struct frame f;
+	size_t n;
+
+	while ((e = turn_next(&p->turn)) != NULL) {
+		n = switch_output(switch_turn_end(e), buf, sizeof(buf));
+		HOLDS(n > 0 && frame_decode(&f, buf, n, &lim) == FRAME_OK && f.raw.len == n);
+	}
 }
 
 static void
@@ -222,7 +240,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	once();
 	now = 1000000 * MS;
-	switch_init(&sw, no_session, 99);
+	switch_init(&sw, no_session, 99, &now, self[0].node_id);
 	port_attach(&worker, &sw, &port_ops, PORT_WORKER, false, 1000, 1000);
 	switch_bind(&worker, "vpn");
 	come_to(data[0] >> 1 & 3, data[0] & 1);
@@ -236,6 +254,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (len == 0) {
 			now += size > 0 ? *data * 10 * MS : MS;
 			session_tick(&under.s, now);
+			switch_tick(&sw);
 			continue;
 		}
 		if (len > size)
@@ -249,12 +268,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		HOLDS(under.s.state >= before);		/* only forward */
 		before = under.s.state;
 		HOLDS(sw.nstreams <= STREAMS);
+		if (under.port_on)
+			drain(&under.port, FRAME_PORT_STREAM);
+		drain(&worker, FRAME_PORT_PROC);
+		HOLDS(sw.budget.held <= sw.budget.used && sw.budget.used <= sw.budget.limit);
 		HOLDS((under.s.state == SESSION_FAILED) == (under.ends == 1));
 		HOLDS((under.s.state == SESSION_FAILED) == (session_deadline(&under.s) == UINT64_MAX));
 	}
 	if (under.port_on)
 		port_detach(&under.port);
+	drain(&worker, FRAME_PORT_PROC);
 	HOLDS(sw.nstreams == 0);
+	HOLDS(sw.budget.used == 0 && sw.budget.held == 0);
 	port_detach(&worker);
 	session_free(&under.s);
 	session_free(&good.s);

@@ -476,6 +476,7 @@ START_TEST(garbage_datagram)
 	ck_assert_ptr_nonnull(pkt);
 	memset(pkt->data, 0xa5, pkt->len);
 	sched_enqueue(c->sched, pkt, 1, e.dp->now_ns);
+	turn_add(&c->port.turn, &c->packets[CLASS_BULK]);
 	conn_dirty(c);
 	dp_flush(e.dp);
 	down_for(REASON_PROTOCOL);
@@ -614,25 +615,35 @@ START_TEST(retry_above_threshold)
 }
 END_TEST
 
-/* Lets streams be opened to it and reads nothing: what waits for it is bounded, and it loses the session. */
+/* Lets streams be opened to it and reads nothing: what waits for it is bounded, and then no more are opened. */
 START_TEST(never_reads)
 {
-	char service[FRAME_SERVICE_MAX + 1];
+	static const uint8_t noise[FRAME_NOISE_MAX];
+	struct frame f = { .type = FT_OPEN_STREAM };
+	struct conn *c;
 
-	v.session.dead_ms = e.session.dead_ms = 60000;
+	v.session.dead_ms = e.session.dead_ms = 4000;
 	up_then(NULL);
-	memset(service, 's', sizeof(service) - 1);
-	service[sizeof(service) - 1] = '\0';
 	event_del(e.dp->socks[0]->read);
-	for (uint64_t id = 2; id < 2 * 4000 && by_us(REASON_LIMIT) == 0; id += 2) {
-		fake_open(&v.vpnd, id, e.id, service, CLASS_BULK);
+	c = node_session(&v, &e);
+	f.open.class = CLASS_BULK;
+	f.open.flags = OPEN_UNRELIABLE;
+	f.open.service = (struct frame_bytes){ (const uint8_t *)"s", 1 };
+	f.open.noise = (struct frame_bytes){ noise, sizeof(noise) };
+	f.open.dest = e.id;
+	for (uint64_t id = 2; id < 2 * 1500; id += 2) {
+		f.open.stream_id = id;
+		ck_assert_int_eq(ipc_send(v.vpnd.ipc, &f), 0);
 		ipc_flush(v.vpnd.ipc);
-		if (id % 100 == 0)
+		if (id % 50 == 0)
 			RUN_UNTIL(base, 5, false);
 	}
-	ck_assert(RUN_UNTIL(base, 2000, by_us(REASON_LIMIT) == 1));
-	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.down == 1));
-	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.resets > 1000));
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.resets > 400));
+	ck_assert_uint_eq(v.vpnd.last_reset_reason, REASON_LIMIT);
+	ck_assert_uint_le(c->out.end - c->out.acked, CONTROL_QUEUE_OPENS + FRAME_CONTROL_MAX);
+	ck_assert_int_eq(c->session.state, SESSION_UP);
+	ck_assert(RUN_UNTIL(base, 6000, v.vpnd.down == 1));
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.resets == 1499));
 	ck_assert(!v.vpnd.closed);
 	node_kill(&e);
 }
