@@ -56,7 +56,7 @@ UNIT = \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
 	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_names tests/unit/check_noise tests/unit/check_openmetrics \
 	tests/unit/check_procmsg tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
-	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_session tests/unit/check_socks \
+	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_services tests/unit/check_session tests/unit/check_socks \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
 	tests/unit/check_switch tests/unit/check_tlv tests/unit/check_varint tests/unit/check_vpnd \
 	tests/unit/check_worker
