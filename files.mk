@@ -50,7 +50,7 @@ TELEMD_OBJS = \
 UNIT = \
 	tests/unit/check_aead tests/unit/check_checksum tests/unit/check_classify tests/unit/check_coalesce \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \
-	tests/unit/check_dataplane tests/unit/check_directory tests/unit/check_dptables tests/unit/check_e2e \
+	tests/unit/check_dataplane tests/unit/check_directory tests/unit/check_dprecords tests/unit/check_dptables tests/unit/check_e2e \
 	tests/unit/check_dpstream tests/unit/check_e2e_stream tests/unit/check_echo \
 	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_hostile \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \

@@ -581,6 +581,21 @@ START_TEST(services_outlive_routed)
 }
 END_TEST
 
+/* The adapters may have heard of it from the routed before this one, when its node still had the role. */
+START_TEST(role_lost_meanwhile)
+{
+	struct peer *p;
+
+	configure();
+	p = directory_add(routed()->dir, ids[1]);
+	says(1, "ssh", 5);
+	ck_assert_int_eq(services_load(routed()->dir, p, buf, buf_len, now), 0);
+	ck_assert_int_eq(services_load(routed()->dir, p, buf, buf_len, now), -1);	/* it is there already */
+	fake_port(&fk);
+	HEARD("-1ssh ");
+}
+END_TEST
+
 /* What stands in the file is believed as little as a peer. */
 START_TEST(tampered_file)
 {
@@ -684,6 +699,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, many_are_told_in_pieces);
 	tcase_add_test(tc, full_channel);
 	tcase_add_test(tc, services_outlive_routed);
+	tcase_add_test(tc, role_lost_meanwhile);
 	tcase_add_test(tc, tampered_file);
 	tcase_add_test(tc, forgotten_node);
 	tcase_add_test(tc, shown);

@@ -40,6 +40,11 @@ struct fake_port {
 	size_t		 last_data_len;
 	bool		 closed;
 	bool		 echo;		/* sends each DATA back */
+	unsigned	 records, services, service_dels, asks;
+	uint8_t		 last_node[NODE_ID_LEN];	/* of these */
+	char		 last_name[FRAME_SERVICE_MAX + 1];
+	uint8_t		 last_records[PM_RECORDS_MAX];
+	size_t		 last_records_len;
 };
 
 struct node {
@@ -108,6 +113,25 @@ fake_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 	case PM_PEER_UP:
 		p->up++;
 		p->last_up = m.peer_up;
+		break;
+	case PM_RECORDS:
+		p->records++;
+		memcpy(p->last_node, m.records.node_id, NODE_ID_LEN);
+		p->last_records_len = m.records.records.len;
+		memcpy(p->last_records, m.records.records.p, m.records.records.len);
+		break;
+	case PM_SERVICE:
+		p->services++;
+		memcpy(p->last_node, m.service.node_id, NODE_ID_LEN);
+		strcpy(p->last_name, m.service.name);
+		break;
+	case PM_SERVICE_DEL:
+		p->service_dels++;
+		memcpy(p->last_node, m.service_del.node_id, NODE_ID_LEN);
+		strcpy(p->last_name, m.service_del.name);
+		break;
+	case PM_SERVICES:
+		p->asks++;
 		break;
 	case PM_PEER_DOWN:
 		p->down++;
