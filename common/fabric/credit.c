@@ -113,7 +113,7 @@ way_init(struct credit_way *w, uint64_t limit, uint64_t now_ns)
 	w->reserved = BASE;
 	w->granted = CREDIT_INITIAL;
 	w->limit = limit;
-	w->rtt_ns = RTT_MIN_NS;
+	w->rtt_us = RTT_MIN_NS / 1000;
 	window_init(&w->window, CREDIT_INITIAL, now_ns);
 }
 
@@ -198,15 +198,30 @@ turns_update(struct credit *c)
 
 /* Credit that is short, and for how long. */
 static void
-stall_account(struct credit_way *w, uint64_t now_ns)
+stall_account(struct credit_class *n, struct credit_way *w, uint64_t now_ns)
 {
 	bool stalls = w->buf.len > 0 && w->limit <= w->forwarded;
 
 	if (stalls == (w->stall_ns != 0))
 		return;
-	if (!stalls)
+	if (!stalls) {
 		w->stalled_ns += now_ns - w->stall_ns;
+		n->stalled_ns += now_ns - w->stall_ns;
+	}
 	w->stall_ns = stalls ? max64(now_ns, 1) : 0;
+}
+
+static struct credit_class *
+class_of(const struct credit *c)
+{
+	return &c->node->class[c->out[0].class];
+}
+
+static void
+stalls_account(struct credit *c, uint64_t now_ns)
+{
+	stall_account(class_of(c), &c->way[0], now_ns);
+	stall_account(class_of(c), &c->way[1], now_ns);
 }
 
 /* --- the end --- */
@@ -273,7 +288,7 @@ credit_port_lost(struct credit *c, unsigned side)
 /* --- frames --- */
 
 static bool
-on_data(struct credit *c, struct credit_way *w, const struct frame_data *d)
+on_data(struct credit *c, struct credit_way *w, const struct frame_data *d, uint64_t now_ns)
 {
 	if (d->payload_len > w->granted - w->received || (w->begun && d->seq != w->next_seq))
 		return false;
@@ -282,6 +297,10 @@ on_data(struct credit *c, struct credit_way *w, const struct frame_data *d)
 	if (ring_put(&w->buf, c->node->budget, d->payload, d->payload_len) == -1) {
 		credit_fail(c, REASON_INTERNAL);
 		return true;
+	}
+	if (w->sample_ns == 0) {
+		w->sample_ns = max64(now_ns, 1);
+		w->sample_left = w->buf.len - 1;
 	}
 	w->begun = true;
 	w->next_seq = d->seq + d->payload_len;
@@ -311,7 +330,7 @@ on_close(struct credit_way *w, const struct frame_close_stream *f)
 }
 
 static bool
-take(struct credit *c, unsigned side, const struct frame *f)
+take(struct credit *c, unsigned side, const struct frame *f, uint64_t now_ns)
 {
 	struct credit_way *w = &c->way[side], *out = &c->way[1 - side];
 
@@ -320,7 +339,7 @@ take(struct credit *c, unsigned side, const struct frame *f)
 		return false;
 	switch (f->type) {
 	case FT_DATA:
-		return on_data(c, w, &f->data);
+		return on_data(c, w, &f->data, now_ns);
 	case FT_ACK:
 		c->answered = c->answered || side == 1;
 		return on_ack(w, &f->ack);
@@ -338,10 +357,10 @@ credit_input(struct credit *c, unsigned side, const struct frame *f, uint64_t rt
 	const struct credit_cell *cell = credit_cell(c->state, side, credit_happening(f));
 
 	c->heard_ns = now_ns;
-	c->way[side].rtt_ns = max64(rtt_ns, RTT_MIN_NS);
+	c->way[side].rtt_us = (uint32_t)min64(max64(rtt_ns, RTT_MIN_NS) / 1000, UINT32_MAX);
 	switch (cell->action) {
 	case CA_TAKE:
-		if (!take(c, side, f)) {
+		if (!take(c, side, f, now_ns)) {
 			c->node->violations++;
 			credit_fail(c, REASON_PROTOCOL);
 		} else if (c->state < CREDIT_ENDING) {
@@ -358,8 +377,7 @@ credit_input(struct credit *c, unsigned side, const struct frame *f, uint64_t rt
 	default:
 		return;
 	}
-	stall_account(&c->way[0], now_ns);
-	stall_account(&c->way[1], now_ns);
+	stalls_account(c, now_ns);
 	turns_update(c);
 }
 
@@ -416,7 +434,7 @@ way_fit(struct credit_way *w, struct budget *b)
 	if (need >= w->reserved)
 		return;
 	budget_give(b, w->reserved - need);
-	w->reserved = need;
+	w->reserved = (uint32_t)need;
 }
 
 /* n bytes left: there is room for as many, and perhaps the window grows. */
@@ -424,19 +442,48 @@ static void
 window_move(struct credit *c, struct credit_way *w, uint64_t n, uint64_t now_ns)
 {
 	struct budget *b = c->node->budget;
-	uint64_t next, need;
+	uint32_t next, need;
 
-	if (window_drain(&w->window, n, w->rtt_ns, now_ns)) {
+	if (window_drain(&w->window, n, w->rtt_us * 1000ull, now_ns)) {
 		next = window_next(&w->window, c->node->conf.window_max, budget_free(b));
 		need = RING_COST(next);
 		if (next > w->window.size && (need <= w->reserved || budget_take(b, need - w->reserved))) {
-			w->reserved = max64(w->reserved, need);
+			w->reserved = need > w->reserved ? need : w->reserved;
 			w->window.size = next;
 		}
 	}
 	way_fit(w, b);
 	if (!w->final_known && w->forwarded + w->window.size >= w->granted + w->window.size / 4)
 		w->credit_due = true;
+}
+
+/* The byte whose stay is measured has left. */
+static void
+delay_account(struct credit_class *n, struct credit_way *w, uint64_t now_ns)
+{
+	uint64_t us = (now_ns - w->sample_ns) / 1000;
+	unsigned i = us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(us);
+
+	n->delays[i < CREDIT_DELAYS ? i : CREDIT_DELAYS - 1]++;
+	us = min64(us, UINT32_MAX / 8);
+	w->delay_us = w->delay_us == 0 ? (uint32_t)us : (uint32_t)((w->delay_us * 7ull + us) / 8);
+	w->delay_max_us = us > w->delay_max_us ? (uint32_t)us : w->delay_max_us;
+	w->sample_ns = 0;
+}
+
+static void
+sent_account(struct credit *c, struct credit_way *w, uint64_t n, uint64_t now_ns)
+{
+	struct credit_class *k = class_of(c);
+
+	k->bytes += n;
+	k->frames++;
+	if (w->sample_ns == 0)
+		return;
+	if (w->sample_left < n)
+		delay_account(k, w, now_ns);
+	else
+		w->sample_left -= (uint32_t)n;
 }
 
 static size_t
@@ -452,6 +499,7 @@ data_put(struct credit *c, struct credit_way *w, uint64_t id, uint8_t *buf, size
 		return 0;
 	w->forwarded += n;
 	c->moved_ns = now_ns;
+	sent_account(c, w, n, now_ns);
 	window_move(c, w, n, now_ns);
 	return hdr + n;
 }
@@ -491,10 +539,34 @@ credit_output(struct credit *c, unsigned side, uint64_t stream_id, uint8_t *buf,
 
 	if (c->turn[side] != NULL)
 		turn_sent(c->turn[side], &c->out[side], n, credit_ready(c, side));
-	stall_account(&c->way[0], now_ns);
-	stall_account(&c->way[1], now_ns);
+	stalls_account(c, now_ns);
 	turns_update(c);
 	return n;
+}
+
+/* --- what was measured --- */
+
+uint64_t
+credit_delay(const struct credit_class *k, unsigned per_mille)
+{
+	uint64_t sum = 0, upto = 0;
+
+	for (unsigned i = 0; i < CREDIT_DELAYS; i++)
+		sum += k->delays[i];
+	for (unsigned i = 0; i < CREDIT_DELAYS; i++) {
+		upto += k->delays[i];
+		if (upto > 0 && upto * 1000 >= sum * per_mille)
+			return 1ull << i;
+	}
+	return 0;
+}
+
+void
+credit_delays_age(struct credit_node *n)
+{
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
+		for (unsigned i = 0; i < CREDIT_DELAYS; i++)
+			n->class[c].delays[i] /= 2;
 }
 
 /* --- time --- */

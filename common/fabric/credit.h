@@ -40,6 +40,15 @@ struct credit_conf {
 	uint64_t idle_ns;	/* no frame at all: the ends are gone, or their keepalive is broken */
 };
 
+#define CREDIT_DELAYS 28u	/* bucket i: less than 2^i us */
+
+/* What the streams of a class did, in all. */
+struct credit_class {
+	uint64_t bytes, frames;		/* that left; DATA */
+	uint64_t stalled_ns;		/* time that streams waited for credit */
+	uint32_t delays[CREDIT_DELAYS];	/* how long bytes stayed, one of a stream measured at a time */
+};
+
 /* Shared by the streams of a node. */
 struct credit_node {
 	struct credit_conf conf;
@@ -48,22 +57,32 @@ struct credit_node {
 	uint64_t	 refused;	/* for want of memory */
 	uint64_t	 violations;	/* a side sent what it may not */
 	uint64_t	 reaped;
+	struct credit_class class[CLASS_COUNT];
 };
+
+/* How long a byte of this class stayed at most, in us, for so many of 1000; 0 when none was measured. */
+uint64_t credit_delay(const struct credit_class *, unsigned per_mille);
+/* Halves what was measured, so that the newer counts more. */
+void	credit_delays_age(struct credit_node *);
+
 
 /* What comes in at one side and leaves at the other. */
 struct credit_way {
 	struct ring	 buf;
-	uint64_t	 reserved;
+	uint32_t	 reserved;		/* bytes of the budget */
+	uint32_t	 rtt_us;		/* to its sender */
 	uint64_t	 next_seq;		/* of the byte that comes next; known when `begun' */
 	uint64_t	 received, granted;	/* bytes on this leg; what its sender may send */
 	uint64_t	 forwarded, limit;	/* the same at the other side */
-	uint64_t	 rtt_ns;		/* to its sender */
 	struct window	 window;
 	uint64_t	 final, close_reason;
 	uint64_t	 ack_seq, ack_edge;	/* the last ACK that came in here, to leave at the other side */
 	bool		 begun, final_known, close_sent, close_acked, ack_due, credit_due;
 	uint64_t	 stall_ns;		/* since when it waits for credit; 0: it does not */
 	uint64_t	 stalled_ns;		/* in all */
+	uint64_t	 sample_ns;		/* when the byte came whose stay is being measured; 0: none is */
+	uint32_t	 sample_left;		/* bytes that leave before it */
+	uint32_t	 delay_us, delay_max_us; /* how long bytes stay: about, and at most so far */
 };
 
 struct credit {

@@ -69,7 +69,7 @@ fill(struct ring *r, const uint8_t *p, size_t n)
 		r->tail_len = (uint16_t)(r->tail_len + k);
 		p += k;
 		n -= k;
-		r->len += k;
+		r->len += (uint32_t)k;
 	}
 }
 
@@ -132,9 +132,9 @@ take(struct ring *r, struct budget *b, uint8_t *out, size_t n)
 		if (out != NULL)
 			memcpy(out + done, r->head->data + r->head_off, k);
 		r->head_off = (uint16_t)(r->head_off + k);
-		r->len -= k;
+		r->len -= (uint32_t)k;
 		done += k;
-		r->ahead -= r->ahead < k ? r->ahead : k;
+		r->ahead -= r->ahead < k ? r->ahead : (uint32_t)k;
 		head_pop(r, b);
 	}
 	if (r->ahead == 0)
@@ -177,7 +177,7 @@ ring_read(struct ring *r, uint8_t *out, size_t n)
 		r->cur_off = (uint16_t)(r->cur_off + k);
 		done += k;
 	}
-	r->ahead += done;
+	r->ahead += (uint32_t)done;
 	return done;
 }
 

@@ -22,8 +22,8 @@ struct ring_piece;
 struct ring {
 	struct ring_piece *head, *tail;
 	struct ring_piece *cur;		/* of the cursor; NULL: at the front while nothing was read, or at the end */
-	size_t	 len;			/* bytes in it */
-	size_t	 ahead;			/* of those, before the cursor */
+	uint32_t len;			/* bytes in it */
+	uint32_t ahead;			/* of those, before the cursor */
 	uint16_t head_off, tail_len, cur_off;
 };
 

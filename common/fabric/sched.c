@@ -8,11 +8,9 @@
 #define SLAB_PKTS	64u
 #define CLASS_QUANTUM	600		/* bytes a unit of weight */
 #define BUCKET_QUANTUM	1514		/* RFC 8290, section 5.2.1: about one packet */
-#define CONTROL_RATE	(2ull << 20)	/* bytes a second that control may go first */
-#define CONTROL_BURST	(64ll << 10)
-#define NS_PER_SEC	1000000000ull
+#define CONTROL_BURST	(64ll << 10)	/* bytes that control may go first; it earns what the others send */
 
-/* Control's weight counts only above its rate: it then shares like any other. */
+/* Control's weight counts only when it has no bytes left that go first: it then shares like any other. */
 static const int weights[CLASS_COUNT] = {
 	[CLASS_CONTROL] = 4, [CLASS_DNS] = 4, [CLASS_INTERACTIVE] = 8,
 	[CLASS_RELIABLE] = 4, [CLASS_BULK] = 2, [CLASS_DROPPABLE] = 1,
@@ -47,7 +45,6 @@ struct sched {
 	struct sched_pool *pool;
 	size_t		  bytes, max_bytes;
 	int64_t		  control_tokens;
-	uint64_t	  control_ns;	/* when they were counted */
 	struct class_queue class[CLASS_COUNT];
 };
 
@@ -398,21 +395,6 @@ class_pop(struct sched *s, struct class_queue *q, uint64_t now_ns)
 	}
 }
 
-static bool
-control_may(struct sched *s, uint64_t now_ns)
-{
-	uint64_t gone = now_ns - s->control_ns;
-	int64_t earned = gone >= NS_PER_SEC ? CONTROL_BURST : (int64_t)(gone * CONTROL_RATE / NS_PER_SEC);
-
-	if (earned > 0) {	/* else the time stays, so that what is earned in small steps adds up */
-		s->control_tokens += earned;
-		if (s->control_tokens > CONTROL_BURST)
-			s->control_tokens = CONTROL_BURST;
-		s->control_ns = now_ns;
-	}
-	return s->control_tokens > 0;
-}
-
 static void
 round_start(struct sched *s)
 {
@@ -431,7 +413,7 @@ sched_dequeue(struct sched *s, uint64_t now_ns)
 {
 	struct sched_pkt *pkt;
 
-	if (s->class[CLASS_CONTROL].bytes > 0 && control_may(s, now_ns) &&
+	if (s->class[CLASS_CONTROL].bytes > 0 && s->control_tokens > 0 &&
 	    (pkt = class_pop(s, &s->class[CLASS_CONTROL], now_ns)) != NULL) {
 		s->control_tokens -= pkt->len;
 		return pkt;
@@ -445,6 +427,8 @@ sched_dequeue(struct sched *s, uint64_t now_ns)
 			if ((pkt = class_pop(s, q, now_ns)) == NULL)
 				continue;
 			q->deficit -= pkt->len;
+			if (c != CLASS_CONTROL && (s->control_tokens += pkt->len) > CONTROL_BURST)
+				s->control_tokens = CONTROL_BURST;
 			return pkt;
 		}
 		round_start(s);

@@ -2,8 +2,9 @@
  * The class scheduler of one session: packets wait here until the carrier's window has room, so that an urgent
  * one never stands behind queued bulk.
  *
- * Control goes first, within a rate; the other classes share by deficit round robin, the more urgent earlier in a
- * round; inside a class the streams share over hashed buckets, each under CoDel (RFC 8289) with drops at the head.
+ * Control goes first, for as many bytes as the others send; the other classes share by deficit round robin, the more
+ * urgent earlier in a round; inside a class the streams share over hashed buckets, each under CoDel (RFC 8289) with
+ * drops at the head.
  * Packets come from a pool that all sessions share, that grows on demand up to a cap and never allocates a packet.
  */
 #ifndef FABRIC_SCHED_H

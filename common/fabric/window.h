@@ -9,13 +9,13 @@
 #include <stdint.h>
 
 struct window {
-	uint64_t size;		/* bytes */
-	uint64_t drained;	/* since epoch_ns */
+	uint32_t size;		/* bytes */
+	uint32_t drained;	/* since epoch_ns */
 	uint64_t epoch_ns;
 };
 
 static inline void
-window_init(struct window *w, uint64_t size, uint64_t now_ns)
+window_init(struct window *w, uint32_t size, uint64_t now_ns)
 {
 	w->size = size;
 	w->drained = 0;
@@ -28,7 +28,7 @@ window_drain(struct window *w, uint64_t n, uint64_t rtt_ns, uint64_t now_ns)
 {
 	bool grow;
 
-	w->drained += n;
+	w->drained += (uint32_t)n;
 	if (w->drained < w->size)
 		return false;
 	grow = now_ns - w->epoch_ns <= 2 * rtt_ns;
@@ -38,14 +38,14 @@ window_drain(struct window *w, uint64_t n, uint64_t rtt_ns, uint64_t now_ns)
 }
 
 /* What it may grow to: twice, within `max`, and only as far as a good part of the memory stays free for others. */
-static inline uint64_t
+static inline uint32_t
 window_next(const struct window *w, uint64_t max, uint64_t mem_free)
 {
-	uint64_t next = 2 * w->size;
+	uint64_t next = 2 * (uint64_t)w->size;
 
 	if (next > max)
 		next = max;
-	return next > mem_free / 4 || next < w->size ? w->size : next;
+	return next > mem_free / 4 || next < w->size || next > UINT32_MAX ? w->size : (uint32_t)next;
 }
 
 #endif

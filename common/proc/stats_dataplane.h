@@ -144,4 +144,40 @@
 	X(DP_DROP_DROPPABLE_POOL, "fabric_dropped_total", "reason=\"pool\",class=\"droppable\"", "DATA dropped") \
 	X(DP_DROP_DROPPABLE_TOO_LONG, "fabric_dropped_total", "reason=\"too-long\",class=\"droppable\"", "DATA dropped") \
 	X(DP_POOL_PACKETS, "fabric_queued_packets", "", "Packets that wait in the class queues of all sessions") \
-	X(DP_POOL_BYTES, "fabric_queue_memory_bytes", "", "Memory that the class queues took from the system")
+	X(DP_POOL_BYTES, "fabric_queue_memory_bytes", "", "Memory that the class queues took from the system") \
+	X(DP_REL_CONTROL_BYTES, "fabric_reliable_bytes_total", "class=\"control\"", "Payload of reliable streams that this node sent on") \
+	X(DP_REL_CONTROL_FRAMES, "fabric_reliable_frames_total", "class=\"control\"", "DATA of reliable streams that this node sent on") \
+	X(DP_REL_CONTROL_STALLED, "fabric_reliable_stalled_milliseconds_total", "class=\"control\"", "Time that reliable streams had bytes here and no credit for them") \
+	X(DP_REL_CONTROL_P50, "fabric_reliable_delay_microseconds", "class=\"control\",quantile=\"0.5\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_CONTROL_P99, "fabric_reliable_delay_microseconds", "class=\"control\",quantile=\"0.99\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_DNS_BYTES, "fabric_reliable_bytes_total", "class=\"dns\"", "Payload of reliable streams that this node sent on") \
+	X(DP_REL_DNS_FRAMES, "fabric_reliable_frames_total", "class=\"dns\"", "DATA of reliable streams that this node sent on") \
+	X(DP_REL_DNS_STALLED, "fabric_reliable_stalled_milliseconds_total", "class=\"dns\"", "Time that reliable streams had bytes here and no credit for them") \
+	X(DP_REL_DNS_P50, "fabric_reliable_delay_microseconds", "class=\"dns\",quantile=\"0.5\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_DNS_P99, "fabric_reliable_delay_microseconds", "class=\"dns\",quantile=\"0.99\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_INTERACTIVE_BYTES, "fabric_reliable_bytes_total", "class=\"interactive\"", "Payload of reliable streams that this node sent on") \
+	X(DP_REL_INTERACTIVE_FRAMES, "fabric_reliable_frames_total", "class=\"interactive\"", "DATA of reliable streams that this node sent on") \
+	X(DP_REL_INTERACTIVE_STALLED, "fabric_reliable_stalled_milliseconds_total", "class=\"interactive\"", "Time that reliable streams had bytes here and no credit for them") \
+	X(DP_REL_INTERACTIVE_P50, "fabric_reliable_delay_microseconds", "class=\"interactive\",quantile=\"0.5\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_INTERACTIVE_P99, "fabric_reliable_delay_microseconds", "class=\"interactive\",quantile=\"0.99\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_RELIABLE_BYTES, "fabric_reliable_bytes_total", "class=\"reliable\"", "Payload of reliable streams that this node sent on") \
+	X(DP_REL_RELIABLE_FRAMES, "fabric_reliable_frames_total", "class=\"reliable\"", "DATA of reliable streams that this node sent on") \
+	X(DP_REL_RELIABLE_STALLED, "fabric_reliable_stalled_milliseconds_total", "class=\"reliable\"", "Time that reliable streams had bytes here and no credit for them") \
+	X(DP_REL_RELIABLE_P50, "fabric_reliable_delay_microseconds", "class=\"reliable\",quantile=\"0.5\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_RELIABLE_P99, "fabric_reliable_delay_microseconds", "class=\"reliable\",quantile=\"0.99\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_BULK_BYTES, "fabric_reliable_bytes_total", "class=\"bulk\"", "Payload of reliable streams that this node sent on") \
+	X(DP_REL_BULK_FRAMES, "fabric_reliable_frames_total", "class=\"bulk\"", "DATA of reliable streams that this node sent on") \
+	X(DP_REL_BULK_STALLED, "fabric_reliable_stalled_milliseconds_total", "class=\"bulk\"", "Time that reliable streams had bytes here and no credit for them") \
+	X(DP_REL_BULK_P50, "fabric_reliable_delay_microseconds", "class=\"bulk\",quantile=\"0.5\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_BULK_P99, "fabric_reliable_delay_microseconds", "class=\"bulk\",quantile=\"0.99\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_DROPPABLE_BYTES, "fabric_reliable_bytes_total", "class=\"droppable\"", "Payload of reliable streams that this node sent on") \
+	X(DP_REL_DROPPABLE_FRAMES, "fabric_reliable_frames_total", "class=\"droppable\"", "DATA of reliable streams that this node sent on") \
+	X(DP_REL_DROPPABLE_STALLED, "fabric_reliable_stalled_milliseconds_total", "class=\"droppable\"", "Time that reliable streams had bytes here and no credit for them") \
+	X(DP_REL_DROPPABLE_P50, "fabric_reliable_delay_microseconds", "class=\"droppable\",quantile=\"0.5\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_REL_DROPPABLE_P99, "fabric_reliable_delay_microseconds", "class=\"droppable\",quantile=\"0.99\"", "How long bytes of reliable streams stay here, the last seconds; a power of two") \
+	X(DP_STREAMS_RELIABLE, "fabric_reliable_streams", "", "Reliable streams that are open") \
+	X(DP_STREAM_MEMORY_SET_ASIDE, "fabric_stream_memory_bytes", "of=\"set-aside\"", "Memory of the node for reliable streams") \
+	X(DP_STREAM_MEMORY_HELD, "fabric_stream_memory_bytes", "of=\"held\"", "Memory of the node for reliable streams") \
+	X(DP_STREAM_MEMORY_LIMIT, "fabric_stream_memory_bytes", "of=\"limit\"", "Memory of the node for reliable streams") \
+	X(DP_STREAM_VIOLATIONS, "fabric_stream_violations_total", "", "Reliable streams that were broken off as a side did what it may not") \
+	X(DP_STREAM_REAPED, "fabric_stream_reaped_total", "", "Reliable streams that were broken off as nothing more was heard of them")

@@ -62,7 +62,6 @@ qstream_new(struct conn *c, int64_t id)
 		return NULL;
 	q->id = id;
 	STAILQ_INIT(&q->kept);
-	cut_init(&q->cut);
 	LIST_INSERT_HEAD(&c->qs.all, q, all);
 	c->qs.n++;
 	return q;
@@ -79,15 +78,26 @@ unsent_remove(struct conn *c, struct qstream *q)
 static void
 hold_drop(struct conn *c, struct qstream *q)
 {
-	if (!q->held)
+	struct qhold *h = q->hold;
+
+	if (h == NULL)
 		return;
 	TAILQ_REMOVE(&c->qs.held, q, link);
-	q->held = false;
-	c->qs.held_bytes -= q->hold_len;
-	budget_give(budget_of(c), q->hold_len);
-	free(q->hold);
+	c->qs.held_bytes -= h->len;
+	budget_give(budget_of(c), h->len);
 	q->hold = NULL;
-	q->hold_len = 0;
+	free(h->p);
+	free(h);
+}
+
+static void
+cut_drop(struct qstream *q)
+{
+	if (q->cut == NULL)
+		return;
+	cut_free(q->cut);
+	free(q->cut);
+	q->cut = NULL;
 }
 
 static void
@@ -109,7 +119,7 @@ qstream_free(struct conn *c, struct qstream *q)
 	unsent_remove(c, q);
 	hold_drop(c, q);
 	chunks_free(c, q, UINT64_MAX);
-	cut_free(&q->cut);
+	cut_drop(q);
 	LIST_REMOVE(q, all);
 	c->qs.n--;
 	free(q);
@@ -174,7 +184,7 @@ qstream_over(struct conn *c, struct qstream *q)
 	q->end = NULL;
 	q->over = true;
 	hold_drop(c, q);
-	cut_free(&q->cut);
+	cut_drop(q);
 	if (!q->unsent && !q->fin_sent && !q->blocked) {
 		q->unsent = true;
 		TAILQ_INSERT_TAIL(&c->qs.unsent, q, link);
@@ -182,41 +192,59 @@ qstream_over(struct conn *c, struct qstream *q)
 	conn_dirty(c);
 }
 
+/* Whose it is says each frame, and all say the same. */
+static bool
+frame_is_of(const struct frame *f, uint64_t id)
+{
+	uint64_t said;
+
+	if (f->type == FT_DATA)
+		return f->data.stream_id == id;
+	return cut_peek(&said, f->raw.p, f->raw.len) == FRAME_OK && said == id;
+}
+
 static void
 feed(struct conn *c, struct qstream *q, const uint8_t *p, size_t len)
 {
+	struct cut cut = { 0 };
 	struct frame f;
-	uint64_t id;
-	int rv;
+	int rv = FRAME_MORE;
 
-	while (q->end != NULL && (rv = cut_next(&q->cut, &f, &p, &len, c->session.ours.max_frame)) != FRAME_MORE) {
-		if (rv < 0) {
-			session_fail(&c->session, rv == FRAME_E_TOO_LONG ? REASON_LIMIT : REASON_PROTOCOL);
-			return;
-		}
-		/* These have the stream id first. */
-		if (f.type == FT_DATA)
-			id = f.data.stream_id;
-		else if (cut_peek(&id, f.raw.p, f.raw.len) != FRAME_OK)
-			id = 0;
-		if (id != q->end->id) {
+	if (q->cut != NULL) {
+		cut = *q->cut;
+		q->cut->in = NULL;	/* it is ours now, whatever becomes of q's */
+	}
+	while (q->end != NULL && (rv = cut_next(&cut, &f, &p, &len, c->session.ours.max_frame)) == FRAME_OK) {
+		if (!frame_is_of(&f, q->end->id)) {
 			session_fail(&c->session, REASON_PROTOCOL);
-			return;
+			break;
 		}
 		switch_frame(q->end, &f);
+	}
+	if (rv < 0)
+		session_fail(&c->session, rv == FRAME_E_TOO_LONG ? REASON_LIMIT : REASON_PROTOCOL);
+	if (q->end == NULL || cut_between(&cut) || (q->cut == NULL && (q->cut = malloc(sizeof(cut))) == NULL)) {
+		if (q->end != NULL && !cut_between(&cut))
+			session_fail(&c->session, REASON_INTERNAL);
+		cut_drop(q);
+		cut_free(&cut);
+	} else {
+		*q->cut = cut;
 	}
 }
 
 static void
 hold_bound(struct conn *c, struct qstream *q, struct stream_end *e)
 {
-	uint8_t *p = q->hold;
-	size_t len = q->hold_len;
+	struct qhold *h = q->hold;
+	uint8_t *p = h->p;
+	size_t len = h->len;
+	bool overrun = h->overrun;
 
-	q->hold = NULL;
+	h->p = NULL;
 	hold_drop(c, q);
 	end_bind(c, q, e);
-	if (q->overrun)
+	if (overrun)
 		switch_fail(e, REASON_LIMIT);
 	else
 		feed(c, q, p, len);
@@ -235,7 +263,7 @@ qstream_begins(struct conn *c, struct stream_end *e)
 	}
 	credit_block(&stream_of(e)->credit, e->side);
 	TAILQ_FOREACH(q, &c->qs.held, link)
-		if (q->hold_id == e->id)
+		if (q->hold->id == e->id)
 			break;
 	if (q != NULL)
 		hold_bound(c, q, e);
@@ -257,84 +285,112 @@ qstreams_opened(struct conn *c, uint64_t id)
 
 	for (q = TAILQ_FIRST(&c->qs.held); q != NULL; q = next) {
 		next = TAILQ_NEXT(q, link);
-		if (q->hold_id != 0 && q->hold_id <= id)
+		if (q->hold->id != 0 && q->hold->id <= id)
 			qstream_over(c, q);
 	}
 }
 
 /* --- in --- */
 
-/* Keeps what came before the OPEN, which travels on the control stream. */
-static void
-hold(struct conn *c, struct qstream *q, const uint8_t *p, size_t len)
+static struct qhold *
+hold_new(struct conn *c, struct qstream *q)
 {
-	uint8_t *more;
+	struct qhold *h = calloc(1, sizeof(*h));
 
-	if (!q->held) {
-		q->held = true;
-		TAILQ_INSERT_TAIL(&c->qs.held, q, link);
-	}
-	if (q->overrun)
+	if (h == NULL)
+		return NULL;
+	q->hold = h;
+	TAILQ_INSERT_TAIL(&c->qs.held, q, link);
+	return h;
+}
+
+/* Keeps what came before the OPEN, which travels on the control stream. What does not fit costs it the stream. */
+static void
+hold_add(struct conn *c, struct qhold *h, const uint8_t *p, size_t len)
+{
+	uint8_t *more = NULL;
+
+	if (h->overrun)
 		return;
-	if (q->hold_len + len > QSTREAM_HOLD_MAX || c->qs.held_bytes + len > QSTREAM_HELD_MAX ||
-	    !budget_take(budget_of(c), len)) {
-		q->overrun = true;
+	if (h->len + len <= QSTREAM_HOLD_MAX && c->qs.held_bytes + len <= QSTREAM_HELD_MAX &&
+	    budget_take(budget_of(c), len)) {
+		if ((more = realloc(h->p, h->len + len)) == NULL)
+			budget_give(budget_of(c), len);
+	}
+	if (more == NULL) {
+		h->overrun = true;
 		return;
 	}
-	if ((more = realloc(q->hold, q->hold_len + len)) == NULL) {
-		budget_give(budget_of(c), len);
-		q->overrun = true;
-		return;
-	}
-	memcpy(more + q->hold_len, p, len);
-	q->hold = more;
-	q->hold_len += (uint32_t)len;
+	memcpy(more + h->len, p, len);
+	h->p = more;
+	h->len += (uint32_t)len;
 	c->qs.held_bytes += len;
+}
+
+/* Its first frame says whose it is: REASON_NONE, or why the session ends. p is all that has come. */
+static uint64_t
+bind_by_frame(struct conn *c, struct qstream *q, uint64_t id, const uint8_t *p, size_t len)
+{
+	struct stream_end *e = switch_find(&c->port, id);
+
+	if (id == 0 || id > FRAME_DATAGRAM_STREAM_MAX || stream_id_is_own(&c->port.ids, id))
+		return REASON_PROTOCOL;
+	if (e != NULL) {
+		if (!stream_of(e)->reliable || e->carrier != NULL)
+			return REASON_PROTOCOL;
+		if (q->hold != NULL) {
+			hold_bound(c, q, e);
+		} else {
+			end_bind(c, q, e);
+			feed(c, q, p, len);
+		}
+		return REASON_NONE;
+	}
+	if (stream_id_was_used(&c->port.ids, id)) {
+		qstream_over(c, q);	/* late */
+		return REASON_NONE;
+	}
+	if (q->hold == NULL) {
+		if (hold_new(c, q) == NULL)
+			return REASON_INTERNAL;
+		hold_add(c, q->hold, p, len);
+	}
+	q->hold->id = (uint32_t)id;
+	return REASON_NONE;
 }
 
 /* Bytes of a QUIC stream of the peer's that is not known to be any fabric stream's. REASON_NONE, or why the session ends. */
 static uint64_t
 unbound_recv(struct conn *c, struct qstream *q, const uint8_t *p, size_t len)
 {
-	struct stream_end *e;
+	struct qhold *h = q->hold;
 	uint64_t id;
 	int rv;
 
-	if (q->hold_id != 0) {
-		hold(c, q, p, len);
-		return REASON_NONE;
-	}
-	if (q->hold_len > 0) {
-		hold(c, q, p, len);
-		p = q->hold;
-		len = q->hold_len;
+	if (h != NULL) {
+		hold_add(c, h, p, len);
+		if (h->id != 0)
+			return REASON_NONE;
+		p = h->p;
+		len = h->len;
 	}
 	if ((rv = cut_peek(&id, p, len)) < 0)
 		return REASON_PROTOCOL;
-	if (rv == FRAME_MORE) {
-		if (q->hold_len == 0)
-			hold(c, q, p, len);
-		return q->overrun ? REASON_LIMIT : REASON_NONE;
+	if (rv == FRAME_OK)
+		return bind_by_frame(c, q, id, p, len);
+	if (h == NULL) {
+		if ((h = hold_new(c, q)) == NULL)
+			return REASON_INTERNAL;
+		hold_add(c, h, p, len);
 	}
-	if (id == 0 || id > FRAME_DATAGRAM_STREAM_MAX || stream_id_is_own(&c->port.ids, id))
-		return REASON_PROTOCOL;
-	if ((e = switch_find(&c->port, id)) != NULL) {
-		if (!stream_of(e)->reliable || e->carrier != NULL)
-			return REASON_PROTOCOL;
-		if (q->held) {
-			hold_bound(c, q, e);
-		} else {
-			end_bind(c, q, e);
-			feed(c, q, p, len);
-		}
-	} else if (stream_id_was_used(&c->port.ids, id)) {
-		qstream_over(c, q);	/* late */
-	} else {
-		q->hold_id = (uint32_t)id;
-		if (!q->held)
-			hold(c, q, p, len);
-	}
-	return REASON_NONE;
+	return h->overrun ? REASON_LIMIT : REASON_NONE;
+}
+
+/* The peer's direction is over: in the middle of a frame, or before anything was said. */
+static bool
+ends_early(const struct qstream *q)
+{
+	return q->end != NULL ? q->cut != NULL : q->hold == NULL || q->hold->id == 0;
 }
 
 int
@@ -359,7 +415,7 @@ qstream_recv(struct conn *c, int64_t id, const uint8_t *data, size_t len, bool f
 		feed(c, q, data, len);
 	else if (len > 0)
 		reason = unbound_recv(c, q, data, len);
-	if (reason == REASON_NONE && fin && !q->over && ((q->end == NULL && q->hold_id == 0) || !cut_between(&q->cut)))
+	if (reason == REASON_NONE && fin && !q->over && ends_early(q))
 		reason = REASON_PROTOCOL;
 	if (reason != REASON_NONE)
 		session_fail(&c->session, reason);

@@ -41,21 +41,24 @@ struct qstream {
 	TAILQ_ENTRY(qstream) link;	/* in qstreams.unsent or .held */
 	struct stream_end *end;		/* NULL: not known yet, or over */
 	int64_t		 id;
-	STAILQ_HEAD(, qchunk) kept;
+	STAILQ_HEAD(qchunks, qchunk) kept;
 	struct qchunk	*at;		/* the first that ngtcp2 has not taken, or not wholly; NULL: none */
 	uint32_t	 at_off;	/* what it has taken of that */
 	uint64_t	 acked, put;	/* offsets in the stream: of kept's first byte, of its end */
-	struct cut	 cut;
-	uint8_t		*hold;		/* what came before the OPEN did; see qstreams.held */
-	uint32_t	 hold_len;
-	uint32_t	 hold_id;	/* the fabric stream's; 0: not known */
+	struct cut	*cut;		/* in the middle of a frame; NULL: between two */
+	struct qhold	*hold;		/* what came before the OPEN did; see qstreams.held */
 	bool		 unsent;	/* in qstreams.unsent */
-	bool		 held;		/* in qstreams.held */
 	bool		 blocked;	/* the peer's window for it is used up */
 	bool		 full;		/* so much is not acknowledged that no more is taken */
 	bool		 over;		/* what still comes is dropped; our FIN is to go */
 	bool		 fin_sent;
-	bool		 overrun;	/* more came before its OPEN than is held */
+};
+
+struct qhold {
+	uint8_t		*p;
+	uint32_t	 len;
+	uint32_t	 id;		/* the fabric stream's; 0: not known */
+	bool		 overrun;	/* more came than is held */
 };
 
 TAILQ_HEAD(qstream_list, qstream);

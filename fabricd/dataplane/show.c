@@ -71,10 +71,39 @@ static const struct wport *
 worker_of(const struct stream *st)
 {
 	for (int i = 0; i < 2; i++)
-		if (st->end[i].port->kind == PORT_WORKER)
+		if (st->end[i].port != NULL && st->end[i].port->kind == PORT_WORKER)
 			return (const struct wport *)(const void *)((const char *)st->end[i].port -
 			    offsetof(struct wport, port));
 	return NULL;
+}
+
+/* What goes one way: w is what came in at the end `in' and leaves at the other. */
+static void
+way_row(struct row_writer *row, const struct credit_way *w, bool out, uint64_t now_ns)
+{
+	uint64_t stalled = w->stalled_ns + (w->stall_ns != 0 ? now_ns - w->stall_ns : 0);
+
+	row_uint(row, out ? "queued_out" : "queued_in", w->buf.len);
+	row_uint(row, out ? "window_out" : "window_in", w->window.size);
+	row_uint(row, out ? "delay_out_us" : "delay_in_us", w->delay_us);
+	row_uint(row, out ? "delay_max_out_us" : "delay_max_in_us", w->delay_max_us);
+	/* What goes out waits for the peer's credit, what comes in for the adapter's. */
+	row_uint(row, out ? "stalled_by_peer_ms" : "stalled_by_adapter_ms", stalled / NS_PER_MS);
+}
+
+static void
+reliable_row(struct row_writer *row, const struct stream *st, const struct stream_end *far, uint64_t now_ns)
+{
+	const struct credit *c = &st->credit;
+	bool out_stalls = c->way[1 - far->side].stall_ns != 0, in_stalls = c->way[far->side].stall_ns != 0;
+
+	row_str(row, "state", credit_state_name(c->state));
+	row_uint(row, "age_ms", (now_ns - c->opened_ns) / NS_PER_MS);
+	row_uint(row, "quiet_ms", (now_ns - c->moved_ns) / NS_PER_MS);
+	row_uint(row, "rtt_us", far->port == NULL ? 0 : far->port->rtt_ns / NS_PER_US);
+	way_row(row, &c->way[far->side], false, now_ns);
+	way_row(row, &c->way[1 - far->side], true, now_ns);
+	row_str(row, "blocked_by", out_stalls ? in_stalls ? "both" : "peer" : in_stalls ? "adapter" : "");
 }
 
 static bool
@@ -89,17 +118,21 @@ stream_row(const struct stream *st, void *argp)
 
 	row_init(&row);
 	row_str(&row, "port", w == NULL ? "session" : worker_name(w->kind));
-	row_id(&row, "peer", far->port->node_id);
+	row_id(&row, "peer", far->port == NULL ? arg->dp->self.node_id : far->port->node_id);
 	row_uint(&row, "stream", far->id);
 	row_str(&row, "class", class_name(st->class));
 	row_str(&row, "service", st->service);
 	row_str(&row, "opened_by", st->end[0].port->kind == PORT_SESSION ? "peer" : "us");
+	row_bool(&row, "reliable", st->reliable);
+	row_bool(&row, "sealed", st->sealed);
 	row_uint(&row, "packets_in", far->packets);
 	row_uint(&row, "bytes_in", far->bytes);
-	row_uint(&row, "dropped_in", far->dropped);
+	row_uint(&row, "dropped_in", st->reliable ? 0 : far->dropped);
 	row_uint(&row, "packets_out", near->packets);
 	row_uint(&row, "bytes_out", near->bytes);
-	row_uint(&row, "dropped_out", near->dropped);
+	row_uint(&row, "dropped_out", st->reliable ? 0 : near->dropped);
+	if (st->reliable)
+		reliable_row(&row, st, far, arg->dp->now_ns);
 	arg->dp->ops->row(arg->id, &row, arg->dp->arg);
 	return true;
 }
@@ -122,6 +155,31 @@ show_request(struct dataplane *dp, const struct pm_request *r)
 	dp->ops->done(r->id, 0, "", dp->arg);
 }
 
+#define REL_COUNTERS 5u		/* of each class, in the page's order */
+
+static void
+reliable_counters(const struct fswitch *sw)
+{
+	const struct credit_node *n = &sw->credits;
+
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		uint64_t *at = &stats->counter[STAT_DP_REL_CONTROL_BYTES + c * REL_COUNTERS];
+		const struct credit_class *k = &n->class[c];
+
+		*at++ = k->bytes;
+		*at++ = k->frames;
+		*at++ = k->stalled_ns / NS_PER_MS;
+		*at++ = credit_delay(k, 500);
+		*at = credit_delay(k, 990);
+	}
+	STAT_SET(DP_STREAMS_RELIABLE, n->streams);
+	STAT_SET(DP_STREAM_MEMORY_SET_ASIDE, sw->budget.used);
+	STAT_SET(DP_STREAM_MEMORY_HELD, sw->budget.held);
+	STAT_SET(DP_STREAM_MEMORY_LIMIT, sw->budget.limit);
+	STAT_SET(DP_STREAM_VIOLATIONS, n->violations);
+	STAT_SET(DP_STREAM_REAPED, n->reaped);
+}
+
 void
 show_counters(struct dataplane *dp)
 {
@@ -136,6 +194,7 @@ show_counters(struct dataplane *dp)
 	STAT_SET(DP_STREAMS_RESET, sw->reset);
 	STAT_SET(DP_STREAMS_REFUSED, sw->refused);
 	STAT_SET(DP_DROP_UNKNOWN, sw->unknown_stream);
+	reliable_counters(&dp->sw);
 	STAT_SET(DP_POOL_PACKETS, dp->pool.in_use);
 	STAT_SET(DP_POOL_BYTES, dp->pool.nslabs * dp->pool.stride * 64);
 	for (unsigned c = 0; c < CLASS_COUNT; c++)

@@ -13,7 +13,6 @@ switch_init(struct fswitch *sw, struct port *(*session)(struct fswitch *, const 
 
 	memset(sw, 0, sizeof(*sw));
 	LIST_INIT(&sw->ports);
-	LIST_INIT(&sw->reliables);
 	sw->secret = secret | 1;
 	sw->session = session;
 	sw->now_ns = now_ns;
@@ -136,10 +135,8 @@ stream_free(struct fswitch *sw, struct stream *st)
 			p->ops->ends(p, &st->end[i]);
 		end_remove(&st->end[i]);
 	}
-	if (st->reliable) {
-		LIST_REMOVE(st, reliables);
+	if (st->reliable)
 		credit_free(&st->credit);
-	}
 	sw->nstreams--;
 	free(st);
 }
@@ -210,16 +207,36 @@ switch_turn_end(struct turn_entry *t)
 	return &st->end[side];
 }
 
+/* One chain of a port's table. A stream that ends takes none with it but itself, in two places. */
+static void
+chain_tick(struct fswitch *sw, struct port *p, size_t i)
+{
+	struct stream_end *e = p->table[i];
+
+	while (e != NULL) {
+		struct stream *st = stream_of(e);
+		struct stream_end *next = e->next;
+
+		if (next != NULL && stream_of(next) == st)
+			next = next->next;
+		/* Once a second for each stream: at its first end, or at the one that is left. */
+		if (st->reliable && (e->side == 0 || st->end[0].port == NULL)) {
+			credit_tick(&st->credit, *sw->now_ns);
+			settle(sw, st);
+		}
+		e = next;
+	}
+}
+
 void
 switch_tick(struct fswitch *sw)
 {
-	struct stream *st, *next;
+	struct port *p;
 
-	for (st = LIST_FIRST(&sw->reliables); st != NULL; st = next) {
-		next = LIST_NEXT(st, reliables);
-		credit_tick(&st->credit, *sw->now_ns);
-		settle(sw, st);
-	}
+	credit_delays_age(&sw->credits);
+	LIST_FOREACH(p, &sw->ports, entry)
+		for (size_t i = 0; i < p->table_len; i++)
+			chain_tick(sw, p, i);
 }
 
 /* Its port at e is gone. */
@@ -325,9 +342,8 @@ stream_new(struct port *from, struct port *to, const struct frame_open_stream *o
 	*reason = REASON_INTERNAL;
 	if ((st = stream_alloc(o)) == NULL)
 		return NULL;
-	st->opened_ns = *sw->now_ns;
 	if (st->reliable && (*reason = credit_init(&st->credit, &sw->credits, o->class, &from->turn, &to->turn, initial,
-	    st->opened_ns)) != REASON_NONE)
+	    *sw->now_ns)) != REASON_NONE)
 		goto fail;
 	*reason = REASON_INTERNAL;
 	if (end_insert(&st->end[0], from, o->stream_id, 0) == -1)
@@ -336,8 +352,6 @@ stream_new(struct port *from, struct port *to, const struct frame_open_stream *o
 		end_remove(&st->end[0]);
 		goto fail_credit;
 	}
-	if (st->reliable)
-		LIST_INSERT_HEAD(&sw->reliables, st, reliables);
 	sw->nstreams++;
 	return st;
 fail_credit:

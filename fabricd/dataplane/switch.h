@@ -39,8 +39,6 @@ struct stream {
 	bool		  reliable;
 	bool		  sealed;	/* its OPEN brought a handshake: what it carries is sealed end to end */
 	const char	 *service;	/* behind what there is of the struct */
-	uint64_t	  opened_ns;
-	LIST_ENTRY(stream) reliables;
 	struct credit	  credit;	/* reliable ones only: else there is no memory behind it */
 };
 
@@ -97,7 +95,6 @@ struct fswitch {
 	size_t		nservices, nstreams;
 	uint64_t	secret;		/* of the ports' tables */
 	struct switch_counters counters;
-	LIST_HEAD(, stream) reliables;
 	struct budget	budget;		/* the memory of all reliable streams */
 	struct credit_node credits;
 	const uint64_t *now_ns;
