@@ -71,7 +71,8 @@ NETTOOLS = \
 	tests/net/vpnd_pair
 
 BENCHMARKS = \
-	tests/bench/bench_frame tests/bench/bench_ipc tests/bench/bench_seal tests/bench/bench_vpn tests/bench/floor
+	tests/bench/bench_frame tests/bench/bench_ipc tests/bench/bench_seal tests/bench/bench_vpn tests/bench/floor tests/bench/link \
+	tests/bench/load tests/bench/serve
 
 SIM_OBJS = \
 	tests/sim/app.o tests/sim/judge.o tests/sim/node.o tests/sim/sim.o tests/sim/world.o

@@ -6,8 +6,8 @@
 #   tools/deps.sh apt      install the Debian packages that lack (root)
 #   tools/deps.sh libs     build wolfSSL and ngtcp2 into the cache; last line: their prefix
 #   tools/deps.sh prefix   print that prefix without building; exit 1 if it is not built
-#   tools/deps.sh peers    unpack wireguard-go, wg, nebula and openvpn into the cache, for
-#                          comparisons; last line: a directory with them in bin/
+#   tools/deps.sh peers    unpack wireguard-go, wg, nebula, openvpn and nghttpx into the
+#                          cache, for comparisons; last line: a directory with them in bin/
 #
 # The answer is the only thing on stdout; everything else goes to stderr. Use the libraries by
 # PKG_CONFIG_PATH=<prefix>/lib/pkgconfig and the name libngtcp2_crypto_wolfssl, which brings
@@ -59,6 +59,8 @@ debian_packages() {
 	echo clang "$(clang_runtime_package)"
 	# the tests: real clients in network namespaces; the whole python3, for its http and sqlite3
 	echo check mandoc shellcheck python3 iproute2 iputils-ping iperf3 curl procps openssl
+	# users of services: an SSH server, and a database with pgbench (in postgresql itself; once in -contrib)
+	echo openssh-client openssh-server rsync postgresql
 }
 
 clang_runtime_package() {
@@ -101,7 +103,21 @@ cmd_apt() {
 	}
 }
 
+# No service that comes with a package is started: the tests start their own, in namespaces of their own.
 apt_install() {
+	local policy=/usr/sbin/policy-rc.d status=0
+	if [ -e "$policy" ]; then
+		policy=
+	else
+		printf '#!/bin/sh\nexit 101\n' > "$policy"
+		chmod 755 "$policy"
+	fi
+	apt_get_install "$@" || status=$?
+	[ -z "$policy" ] || rm -f "$policy"
+	return $status
+}
+
+apt_get_install() {
 	DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
 	    -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"
 }
@@ -557,7 +573,8 @@ cmd_peers() {
 	local dir
 	dir=$CACHE/peers-$(dpkg --print-architecture)
 	cache_lock
-	if [ -f "$dir/VERSIONS" ]; then
+	# A directory of before nghttpx was wanted is fetched anew.
+	if grep -qs '^nghttp2-proxy:' "$dir/VERSIONS"; then
 		say "peers are there already (remove $dir to fetch the newest)"
 	else
 		work_open
@@ -567,6 +584,7 @@ cmd_peers() {
 		peer_get wireguard-tools wg
 		peer_get nebula nebula nebula-cert
 		peer_get openvpn openvpn
+		peer_get nghttp2-proxy nghttpx
 		# An empty directory is no answer that a later run should find.
 		grep -qv ': missing$' "$WORK/out/VERSIONS" || die "none of the peers could be had"
 		rm -rf "$dir"

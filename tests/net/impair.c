@@ -1,44 +1,29 @@
 /*
  * impair: a path of one's own making, for kernels without netem. Forwards UDP between whoever sends to LISTEN and
- * TARGET, both ways alike: a delay, then a bottleneck of a rate with a drop-tail buffer, and random loss.
+ * TARGET, both ways alike: random loss, then a bottleneck of a rate with a drop-tail buffer, and a delay.
  *
  *	impair LISTEN-IP PORT TARGET-IP PORT DELAY-MS RATE-KBIT BUFFER-KB LOSS-PERMYRIAD
  *
  * A rate of 0 is no bottleneck. SIGUSR1 cuts the path, SIGUSR2 joins it again.
  */
 #include <arpa/inet.h>
-#include <err.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/clock.h"
+#include "way.h"
 
-#define PACKET_MAX 2048
-
-struct packet {
-	STAILQ_ENTRY(packet) entry;
-	uint64_t due_ns;
-	size_t	 len;
-	uint8_t	 data[PACKET_MAX];
-};
+#define UDP_HEADERS 28
 
 /* One direction. */
-struct way {
-	STAILQ_HEAD(, packet) queue;
+struct leg {
+	struct way way;
 	int	 from, to;
 	struct sockaddr_in *dest;
-	uint64_t free_ns;	/* when the bottleneck has sent what it holds */
-	uint64_t dropped, lost, sent;
 };
 
-static uint64_t delay_ns, rate_kbit, buffer_bytes, loss;
+static struct path path;
 static struct sockaddr_in client, target;
 static volatile sig_atomic_t cut;
 
@@ -63,76 +48,47 @@ udp_bound(const char *ip, const char *port, struct sockaddr_in *sin)
 	return fd;
 }
 
-/* When a packet leaves: the bottleneck sends one after the other, and what does not fit its buffer is dropped. */
-static int
-schedule(struct way *w, struct packet *p, uint64_t now)
-{
-	uint64_t begin = w->free_ns > now ? w->free_ns : now, takes;
-
-	if (cut || (uint64_t)random() % 10000 < loss) {
-		w->lost++;
-		return -1;
-	}
-	if (rate_kbit > 0) {
-		takes = (p->len + 28) * 8 * 1000000 / rate_kbit;
-		if ((begin - now) * rate_kbit / 8000000 > buffer_bytes) {
-			w->dropped++;
-			return -1;
-		}
-		w->free_ns = begin + takes;
-		begin += takes;
-	}
-	p->due_ns = begin + delay_ns;
-	return 0;
-}
-
 static void
-take(struct way *w)
+take(struct leg *l)
 {
 	struct sockaddr_in from;
 	socklen_t len;
 
 	for (int i = 0; i < 64; i++) {
-		struct packet *p = malloc(sizeof(*p));
+		struct packet *p = way_packet(&l->way);
 		ssize_t n;
 
-		if (p == NULL)
-			err(1, "memory");
 		len = sizeof(from);
-		n = recvfrom(w->from, p->data, sizeof(p->data), MSG_DONTWAIT, (struct sockaddr *)&from, &len);
-		if (n < 0) {
-			free(p);
-			return;
+		n = recvfrom(l->from, p->data, sizeof(p->data), MSG_DONTWAIT, (struct sockaddr *)&from, &len);
+		if (n < 0 || cut) {
+			way_drop(&l->way, p);
+			if (n < 0)
+				return;
+			continue;
 		}
-		if (w->dest == &target)
+		if (l->dest == &target)
 			client = from;
 		p->len = (size_t)n;
-		if (schedule(w, p, clock_ns()) == -1)
-			free(p);
-		else
-			STAILQ_INSERT_TAIL(&w->queue, p, entry);
+		way_put(&l->way, &path, p, UDP_HEADERS, clock_ns());
 	}
 }
 
-/* Sends what is due; the time until the next is, or `wait`. */
-static uint64_t
-give(struct way *w, uint64_t now, uint64_t wait)
+/* Sends what is due. */
+static void
+give(struct leg *l, uint64_t now)
 {
 	struct packet *p;
 
-	while ((p = STAILQ_FIRST(&w->queue)) != NULL && p->due_ns <= now) {
-		STAILQ_REMOVE_HEAD(&w->queue, entry);
-		sendto(w->to, p->data, p->len, MSG_DONTWAIT, (struct sockaddr *)w->dest, sizeof(*w->dest));
-		w->sent++;
-		free(p);
+	while ((p = way_get(&l->way, now)) != NULL) {
+		sendto(l->to, p->data, p->len, MSG_DONTWAIT, (struct sockaddr *)l->dest, sizeof(*l->dest));
+		way_drop(&l->way, p);
 	}
-	return p != NULL && p->due_ns - now < wait ? p->due_ns - now : wait;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct way out = { .dest = &target }, back = { .dest = &client };
+	struct leg out = { .dest = &target }, back = { .dest = &client };
 	struct sockaddr_in listen_at;
 	struct pollfd pfd[2];
 
@@ -142,22 +98,20 @@ main(int argc, char **argv)
 	if (bind(out.from, (struct sockaddr *)&listen_at, sizeof(listen_at)) == -1)
 		err(1, "bind");
 	out.to = back.from = udp_bound(argv[3], argv[4], &target);
-	delay_ns = strtoull(argv[5], NULL, 10) * NS_PER_MS;
-	rate_kbit = strtoull(argv[6], NULL, 10);
-	buffer_bytes = strtoull(argv[7], NULL, 10) * 1024;
-	loss = strtoull(argv[8], NULL, 10);
-	STAILQ_INIT(&out.queue);
-	STAILQ_INIT(&back.queue);
+	path = path_parse(argv + 5);
+	way_init(&out.way);
+	way_init(&back.way);
 	signal(SIGUSR1, on_signal);
 	signal(SIGUSR2, on_signal);
 	pfd[0] = (struct pollfd){ .fd = out.from, .events = POLLIN };
 	pfd[1] = (struct pollfd){ .fd = back.from, .events = POLLIN };
 	for (;;) {
-		uint64_t now = clock_ns(), wait = give(&out, now, NS_PER_SEC);
+		uint64_t now = clock_ns();
 		struct timespec ts;
 
-		wait = give(&back, now, wait);
-		ts = (struct timespec){ .tv_sec = (time_t)(wait / NS_PER_SEC), .tv_nsec = (long)(wait % NS_PER_SEC) };
+		give(&out, now);
+		give(&back, now);
+		ts = way_timespec(way_wait(&back.way, now, way_wait(&out.way, now, NS_PER_SEC)));
 		ppoll(pfd, 2, &ts, NULL);
 		take(&out);
 		take(&back);

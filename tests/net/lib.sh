@@ -131,6 +131,39 @@ peer() { # NODE PEER...: NODE is told the address and id of each PEER
 	done
 }
 
+# An SSH server of this test's own, its user and its clients' key; SSH is how to reach it: "${SSH[@]}" -p PORT ADDRESS
+ssh_keys() {
+	[ -d "$W/ssh" ] && return
+	mkdir -p "$W/ssh" /run/sshd
+	ssh-keygen -q -t ed25519 -N '' -f "$W/ssh/host"
+	ssh-keygen -q -t ed25519 -N '' -f "$W/ssh/user"
+	cp "$W/ssh/user.pub" "$W/ssh/authorized"
+	SSH_OPTIONS=(-F none -i "$W/ssh/user" -o IdentitiesOnly=yes -o UserKnownHostsFile=/dev/null
+		-o StrictHostKeyChecking=no -o LogLevel=ERROR -o BatchMode=yes)
+	# shellcheck disable=SC2034	# for whoever sources this
+	SSH=(ssh "${SSH_OPTIONS[@]}")
+}
+sshd_in() { # HOST ADDRESS PORT
+	ssh_keys
+	cat >"$W/ssh/sshd.$1" <<-CONF
+	ListenAddress $2
+	Port $3
+	HostKey $W/ssh/host
+	PidFile $W/ssh/pid.$1
+	AuthorizedKeysFile $W/ssh/authorized
+	PermitRootLogin prohibit-password
+	PasswordAuthentication no
+	KbdInteractiveAuthentication no
+	StrictModes no
+	UsePAM no
+	UseDNS no
+	MaxStartups 100
+	Subsystem sftp internal-sftp
+	CONF
+	in_ "$1" "$(command -v sshd || echo /usr/sbin/sshd)" -f "$W/ssh/sshd.$1" -E "$W/ssh/log.$1"
+	wait_for 5 test -s "$W/ssh/pid.$1"
+}
+
 start() { # NODE...
 	local name
 	for name in "$@"; do
