@@ -231,6 +231,27 @@ print_users(FILE *f, const struct conf *c)
 }
 
 static void
+print_service(FILE *f, const struct pm_conf_service *s)
+{
+	char buf[CONF_ADDR_MAX], tenants[PM_TEXT_MAX + 1], *rest = tenants, *t;
+
+	fprintf(f, "service \"%s\"", s->name);
+	if (s->target.family == 0) {
+		fputs("\n", f);
+		return;
+	}
+	fprintf(f, " {\n\ttcp to %s\n\tclass %s\n", conf_addr_str(buf, &s->target), class_name(s->class));
+	for (unsigned r = 0; r < ROLE_COUNT; r++)
+		if (s->roles & 1u << r)
+			fprintf(f, "\tallow role %s\n", role_name(r));
+	strcpy(tenants, s->tenants);
+	while ((t = strsep(&rest, " ")) != NULL)
+		if (*t != '\0')
+			fprintf(f, "\tallow tenant \"%s\"\n", t);
+	fputs("}\n", f);
+}
+
+static void
 print_forward(FILE *f, const struct conf_forward *w)
 {
 	char buf[CONF_ADDR_MAX];
@@ -256,7 +277,7 @@ conf_print(FILE *f, const struct conf *c)
 	if (c->vpn.configured)
 		print_vpn(f, &c->vpn);
 	for (unsigned i = 0; i < c->nservices; i++)
-		fprintf(f, "service \"%s\"\n", c->services[i].name);
+		print_service(f, &c->services[i]);
 	for (unsigned i = 0; i < c->nforwards; i++)
 		print_forward(f, &c->forwards[i]);
 	for (unsigned i = 0; i < c->nmetrics; i++)

@@ -17,7 +17,7 @@
 #define CONF_ADDRS_MAX	4		/* addresses of a peer */
 #define CONF_PREFIXES_MAX 16		/* prefixes of a peer */
 #define CONF_LISTEN_MAX	16
-#define CONF_SERVICES_MAX 16
+#define CONF_SERVICES_MAX 64
 #define CONF_FORWARDS_MAX 64
 #define CONF_PORT	4600
 

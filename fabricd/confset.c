@@ -289,16 +289,89 @@ confset_service(struct confset *s, const struct lex_token *t)
 	struct conf *c = s->conf;
 	struct pm_conf_service svc = { .class = CLASS_INTERACTIVE };
 
+	s->block = 0;
 	if (name_copy(s, svc.name, FRAME_SERVICE_MAX, t, false) == -1)
 		return -1;
 	for (unsigned i = 0; i < c->nservices; i++)
 		if (strcmp(c->services[i].name, svc.name) == 0)
 			return confset_fail(s, t, "service \"%s\" is given twice", t->text);
-	if (strcmp(svc.name, "echo") != 0)
-		return confset_fail(s, t, "service \"%s\" is not known: echo", t->text);
 	if (c->nservices == CONF_SERVICES_MAX)
 		return confset_fail(s, t, "service \"%s\" is one too many: %u at most", t->text, CONF_SERVICES_MAX);
 	c->services[c->nservices++] = svc;
+	return 0;
+}
+
+int
+confset_service_own(struct confset *s, const struct lex_token *t)
+{
+	if (strcmp(t->text, "echo") != 0)
+		return confset_fail(s, t, "service \"%s\" needs a block that says where it is; without one there is echo", t->text);
+	return 0;
+}
+
+/* The one whose block is open. */
+static struct pm_conf_service *
+service_last(struct confset *s)
+{
+	return &s->conf->services[s->conf->nservices - 1];
+}
+
+int
+confset_target(struct confset *s, const struct lex_token *addr, const struct lex_token *port)
+{
+	return addr_make(s, &service_last(s)->target, addr, port, 1);
+}
+
+/* Control is for the fabric's own use: it goes before all else. */
+int
+confset_class(struct confset *s, const struct lex_token *t)
+{
+	int class = class_parse(t->text);
+
+	if (class == -1 || class == CLASS_CONTROL)
+		return confset_fail(s, t, "\"%s\" is no class of a service: dns, interactive, reliable, bulk or droppable", t->text);
+	service_last(s)->class = (uint8_t)class;
+	return 0;
+}
+
+int
+confset_allow_role(struct confset *s, const struct lex_token *t)
+{
+	int role = role_parse(t->text);
+
+	if (role == -1)
+		return confset_fail(s, t, "\"%s\" is no role", t->text);
+	if (service_last(s)->roles & 1u << role)
+		return confset_fail(s, t, "role \"%s\" is given twice", t->text);
+	service_last(s)->roles |= 1u << role;
+	return 0;
+}
+
+int
+confset_allow_tenant(struct confset *s, const struct lex_token *t)
+{
+	char name[RECORD_TENANT_MAX + 1], *list = service_last(s)->tenants;
+	size_t len = strlen(list);
+
+	if (name_copy(s, name, RECORD_TENANT_MAX, t, true) == -1)
+		return -1;
+	if (pm_tenant_listed(list, name))
+		return confset_fail(s, t, "tenant \"%s\" is given twice", t->text);
+	if (len + 1 + strlen(name) > PM_TEXT_MAX)
+		return confset_fail(s, t, "tenant \"%s\" is one too many: %u bytes of names at most", t->text, PM_TEXT_MAX);
+	snprintf(list + len, PM_TEXT_MAX + 1 - len, "%s%s", len == 0 ? "" : " ", name);
+	return 0;
+}
+
+int
+confset_service_end(struct confset *s, const struct lex_token *end)
+{
+	const struct pm_conf_service *svc = service_last(s);
+
+	if (strcmp(svc->name, "echo") == 0 || strcmp(svc->name, "vpn") == 0)
+		return confset_fail(s, end, "service \"%s\" is the fabric's own and leads nowhere else", svc->name);
+	if (svc->target.family == 0)
+		return confset_fail(s, end, "service \"%s\" has no target: tcp to ADDRESS port NUMBER", svc->name);
 	return 0;
 }
 

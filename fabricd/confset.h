@@ -45,7 +45,14 @@ int	confset_metrics(struct confset *, const struct lex_token *addr, const struct
 /* service NULL: SOCKS. shared->number: whether that was said. */
 int	confset_forward(struct confset *, const struct lex_token *addr, const struct lex_token *port,
 	    const struct lex_token *service, const struct lex_token *shared);
-int	confset_service(struct confset *, const struct lex_token *);
+int	confset_service(struct confset *, const struct lex_token *name);
+/* It has no block: it is one that svchostd serves itself. */
+int	confset_service_own(struct confset *, const struct lex_token *name);
+int	confset_target(struct confset *, const struct lex_token *addr, const struct lex_token *port);
+int	confset_class(struct confset *, const struct lex_token *);
+int	confset_allow_role(struct confset *, const struct lex_token *);
+int	confset_allow_tenant(struct confset *, const struct lex_token *);
+int	confset_service_end(struct confset *, const struct lex_token *end);
 int	confset_log(struct confset *, const struct lex_token *);
 int	confset_dir(struct confset *, enum conf_dir, const struct lex_token *);
 int	confset_libexec(struct confset *, const struct lex_token *);

@@ -29,7 +29,7 @@ static int	macro(const struct lex_token *name, const struct lex_token *value);
 %token	INCLUDE NODE KEY CERTIFICATE AUTHORITY DELEGATION LISTEN ON PORT SESSION KEEPALIVE DEAD AUTH TIMEOUT
 %token	FAILURES MAX ACCEPT MEMBERS PEERS RETRY ABOVE GSO YES NO PEER ID ADDRESS PREFIX VPN INTERFACE NETWORK
 %token	MTU TUN SOCKET SERVICE METRICS LOG LEVEL DIRECTORY RUN STATE CHROOT USER GROUP LIBEXEC RESTART DELAY
-%token	TO SOCKS SHARED
+%token	TO SOCKS SHARED TCP CLASS ALLOW ROLE TENANT
 %token	STRING NUMBER INVALID
 
 %%
@@ -48,7 +48,7 @@ statement : STRING '=' value		{ TRY(macro(&$1, &$3)); }
 	| session
 	| peer
 	| vpn
-	| SERVICE STRING		{ TRY(confset_service(&set, &$2)); }
+	| service
 	| METRICS LISTEN ON STRING PORT NUMBER	{ TRY(confset_metrics(&set, &$4, &$6)); }
 	| LOG LEVEL STRING		{ TRY(confset_once(&set, SET_LOG, &$1)); TRY(confset_log(&set, &$3)); }
 	| DIRECTORY RUN STRING		{ TRY(confset_once(&set, SET_RUN, &$2)); TRY(confset_dir(&set, DIR_RUN, &$3)); }
@@ -116,6 +116,17 @@ peer_item : ID STRING			{ TRY(confset_in_block(&set, 0, &$1)); TRY(confset_peer_
 	| PREFIX STRING			{ TRY(confset_peer_prefix(&set, &$2)); }
 	;
 
+service	: SERVICE STRING		{ TRY(confset_service(&set, &$2)); TRY(confset_service_own(&set, &$2)); }
+	| SERVICE STRING		{ TRY(confset_service(&set, &$2)); }
+	  '{' service_items '}'		{ TRY(confset_service_end(&set, &$6)); }
+	;
+service_items : /* empty */ | service_items '\n' | service_items service_item ;
+service_item : TCP TO STRING PORT NUMBER { TRY(confset_in_block(&set, 0, &$1)); TRY(confset_target(&set, &$3, &$5)); }
+	| CLASS STRING			{ TRY(confset_in_block(&set, 1, &$1)); TRY(confset_class(&set, &$2)); }
+	| ALLOW ROLE STRING		{ TRY(confset_allow_role(&set, &$3)); }
+	| ALLOW TENANT STRING		{ TRY(confset_allow_tenant(&set, &$3)); }
+	;
+
 vpn	: VPN				{ TRY(confset_once(&set, SET_VPN, &$1)); set.conf->vpn.configured = true; }
 	  '{' vpn_items '}'		{ TRY(confset_vpn_end(&set, &$5)); }
 	;
@@ -133,17 +144,18 @@ static const struct {
 	const char	*word;
 	int		 token;
 } keywords[] = {
-	{ "above", ABOVE }, { "accept", ACCEPT }, { "address", ADDRESS }, { "auth", AUTH },
-	{ "authority", AUTHORITY }, { "certificate", CERTIFICATE }, { "chroot", CHROOT }, { "dead", DEAD },
-	{ "delay", DELAY }, { "delegation", DELEGATION }, { "directory", DIRECTORY }, { "failures", FAILURES },
-	{ "group", GROUP }, { "gso", GSO }, { "id", ID }, { "include", INCLUDE }, { "interface", INTERFACE },
-	{ "keepalive", KEEPALIVE }, { "key", KEY }, { "level", LEVEL }, { "libexec", LIBEXEC },
-	{ "listen", LISTEN }, { "log", LOG }, { "max", MAX }, { "members", MEMBERS }, { "metrics", METRICS },
-	{ "mtu", MTU }, { "network", NETWORK }, { "no", NO }, { "node", NODE }, { "on", ON }, { "peer", PEER },
-	{ "peers", PEERS }, { "port", PORT }, { "prefix", PREFIX }, { "restart", RESTART }, { "retry", RETRY },
-	{ "run", RUN }, { "service", SERVICE }, { "session", SESSION }, { "shared", SHARED }, { "socket", SOCKET },
-	{ "socks", SOCKS }, { "state", STATE }, { "timeout", TIMEOUT }, { "to", TO }, { "tun", TUN }, { "user", USER }, { "vpn", VPN },
-	{ "yes", YES },
+	{ "above", ABOVE }, { "accept", ACCEPT }, { "address", ADDRESS }, { "allow", ALLOW }, { "auth", AUTH },
+	{ "authority", AUTHORITY }, { "certificate", CERTIFICATE }, { "chroot", CHROOT }, { "class", CLASS },
+	{ "dead", DEAD }, { "delay", DELAY }, { "delegation", DELEGATION }, { "directory", DIRECTORY },
+	{ "failures", FAILURES }, { "group", GROUP }, { "gso", GSO }, { "id", ID }, { "include", INCLUDE },
+	{ "interface", INTERFACE }, { "keepalive", KEEPALIVE }, { "key", KEY }, { "level", LEVEL },
+	{ "libexec", LIBEXEC }, { "listen", LISTEN }, { "log", LOG }, { "max", MAX }, { "members", MEMBERS },
+	{ "metrics", METRICS }, { "mtu", MTU }, { "network", NETWORK }, { "no", NO }, { "node", NODE },
+	{ "on", ON }, { "peer", PEER }, { "peers", PEERS }, { "port", PORT }, { "prefix", PREFIX },
+	{ "restart", RESTART }, { "retry", RETRY }, { "role", ROLE }, { "run", RUN }, { "service", SERVICE },
+	{ "session", SESSION }, { "shared", SHARED }, { "socket", SOCKET }, { "socks", SOCKS },
+	{ "state", STATE }, { "tcp", TCP }, { "tenant", TENANT }, { "timeout", TIMEOUT }, { "to", TO },
+	{ "tun", TUN }, { "user", USER }, { "vpn", VPN }, { "yes", YES },
 };
 
 static int

@@ -599,6 +599,21 @@ procmsg_needs_fd(uint64_t type)
 	return d != NULL && d->fd == FD_MUST;
 }
 
+bool
+pm_tenant_listed(const char *list, const char *tenant)
+{
+	size_t len = strlen(tenant);
+
+	for (const char *p = list; *p != '\0'; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+
+		if (n == len && memcmp(p, tenant, n) == 0)
+			return true;
+		p += n;
+	}
+	return false;
+}
+
 const char *
 procmsg_name(uint64_t type)
 {

@@ -280,6 +280,9 @@ bool	procmsg_carries_fd(uint64_t type);
 /* Whether they must: the receiver refuses one without. PM_LOG says it in has_fd, PM_CONNECTED in error. */
 bool	procmsg_needs_fd(uint64_t type);
 
+/* Whether `tenant' is one of a list such as pm_conf_service has. */
+bool	pm_tenant_listed(const char *list, const char *tenant);
+
 const char *procmsg_name(uint64_t type);
 const char *worker_name(unsigned kind);		/* "dataplane", ..., "fabricd" */
 int	worker_parse(const char *name);		/* enum worker_kind below WORKER_COUNT, or -1 */

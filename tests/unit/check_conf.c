@@ -62,6 +62,8 @@ static const char *const accepted[] = {
 	BASE "vpn { interface a.b-c_d address 10.1.2.3/8 mtu 9000 tun socket \"/s\" }\n",
 	BASE "vpn { address 10.1.2.3 network 10.1.0.0/16 mtu 1280 }\n",
 	BASE "service \"echo\"\nmetrics listen on 127.0.0.1 port 1\nmetrics listen on ::1 port 1\n",
+	BASE "service \"ssh\" { tcp to 127.0.0.1 port 22 }\nservice \"db\" {\n\tclass bulk\n\ttcp to ::1 port 65535"
+	    " allow role mobile-edge allow role relay\n\n\tallow tenant \"home\" allow tenant a.b }\nservice \"echo\"\n",
 	BASE "listen on 127.0.0.1 port 2222 to service \"ssh\"\nlisten on ::1 port 2222 to service ssh@home-1\n"
 	    "listen on 127.8.9.1 port 1 to service ssh@" ID_A "\nlisten on 10.0.0.1 port 65535 to service s@a.b shared\n",
 	BASE "socks listen on 127.0.0.1 port 1080\nsocks listen on 0.0.0.0 port 1 shared\nsocks listen on ::1 port 1 shared\n",
@@ -96,6 +98,8 @@ START_TEST(values)
 	    "peer \"entry-1\" { id " ID_A " address 10.0.1.2 port 4601 prefix $net }\n"
 	    "vpn { interface fab7 address 10.77.0.1/24 network 10.77.0.0/16 mtu 1400 }\n"
 	    "service \"echo\"\nmetrics listen on 127.0.0.1 port 9464\nlog level warn\n"
+	    "service \"db\" { tcp to 10.0.0.9 port 5432 class reliable allow role relay allow role mobile-edge\n"
+	    " allow tenant \"home\" allow tenant work }\nservice \"www\" { tcp to ::1 port 80 }\n"
 	    "listen on 127.0.0.1 port 2222 to service \"ssh@home-1\"\nsocks listen on 10.0.0.1 port 1080 shared\n"
 	    "directory run \"/tmp/run\"\nuser vpnd 64003 group 64004\nrestart delay 1 s max 1 m\n");
 	const struct conf_peer *p = TAILQ_FIRST(&c->peers);
@@ -127,6 +131,18 @@ START_TEST(values)
 	ck_assert_uint_eq(c->vpn.address.len, 24);
 	ck_assert_uint_eq(c->vpn.network.len, 16);
 	ck_assert_str_eq(c->services[0].name, "echo");
+	ck_assert_uint_eq(c->services[0].target.family, 0);
+	ck_assert_uint_eq(c->nservices, 3);
+	ck_assert_str_eq(c->services[1].name, "db");
+	ck_assert_uint_eq(c->services[1].target.port, 5432);
+	ck_assert_mem_eq(c->services[1].target.addr, "\x0a\0\0\x09", 4);
+	ck_assert_uint_eq(c->services[1].class, CLASS_RELIABLE);
+	ck_assert_uint_eq(c->services[1].roles, 1u << ROLE_RELAY | 1u << ROLE_MOBILE_EDGE);
+	ck_assert_str_eq(c->services[1].tenants, "home work");
+	ck_assert_uint_eq(c->services[2].target.family, 6);
+	ck_assert_uint_eq(c->services[2].class, CLASS_INTERACTIVE);
+	ck_assert_uint_eq(c->services[2].roles, 0);
+	ck_assert_str_eq(c->services[2].tenants, "");
 	ck_assert_uint_eq(c->metrics[0].port, 9464);
 	ck_assert_uint_eq(c->nforwards, 2);
 	ck_assert_int_eq(c->forwards[0].to.purpose, LISTEN_TCP);
@@ -233,7 +249,24 @@ static const struct {
 	{ BASE "directory run \"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\n",
 	    "c:3: \"/aaa" },
 	{ BASE "service \"no.dots\"\n", "c:3: \"no.dots\" is no name" },
-	{ BASE "service \"ssh\"\n", "c:3: service \"ssh\" is not known: echo" },
+	{ BASE "service \"ssh\"\n", "c:3: service \"ssh\" needs a block" },
+	{ BASE "service \"ssh\" {\n}\n", "c:4: service \"ssh\" has no target: tcp to ADDRESS port NUMBER" },
+	{ BASE "service \"echo\" { tcp to 127.0.0.1 port 7 }\n", "c:3: service \"echo\" is the fabric's own" },
+	{ BASE "service \"vpn\" { tcp to 127.0.0.1 port 7 }\n", "c:3: service \"vpn\" is the fabric's own" },
+	{ BASE "service s { tcp to 127.0.0.1 }\n", "c:3: \"}\" is not expected here" },
+	{ BASE "service s { tcp to 127.0.0.1 port 0 }\n", "c:3: \"0\" is no port: 1 to 65535" },
+	{ BASE "service s { tcp to localhost port 7 }\n", "c:3: \"localhost\" is no IP address" },
+	{ BASE "service s { tcp to 127.0.0.1 port 7\ntcp to 127.0.0.1 port 8 }\n", "c:4: \"tcp\" is given twice" },
+	{ BASE "service s { class bulk class dns }\n", "c:3: \"class\" is given twice" },
+	{ BASE "service s { class control }\n", "c:3: \"control\" is no class of a service: dns," },
+	{ BASE "service s { class quick }\n", "c:3: \"quick\" is no class of a service" },
+	{ BASE "service s { allow role king }\n", "c:3: \"king\" is no role" },
+	{ BASE "service s { allow role relay allow role relay }\n", "c:3: role \"relay\" is given twice" },
+	{ BASE "service s { allow tenant Home }\n", "c:3: \"Home\" is no name" },
+	{ BASE "service s { allow tenant a allow tenant b allow tenant a }\n", "c:3: tenant \"a\" is given twice" },
+	{ BASE "service s { allow everybody }\n", "c:3: unknown word \"everybody\"" },
+	{ BASE "service s { tcp to 127.0.0.1 port 7 }\nservice s { tcp to 127.0.0.1 port 8 }\n",
+	    "c:4: service \"s\" is given twice" },
 	{ BASE "vpn { interface \"a b\" }\n", "c:3: \"a b\" is no interface name" },
 	{ BASE "vpn { interface aaaabbbbccccdddd }\n", "c:3: \"aaaabbbbccccdddd\" is no interface name" },
 	{ BASE "vpn { interface a/b }\n", "c:3: \"a/b\" is no interface name" },
@@ -363,6 +396,17 @@ START_TEST(too_many)
 	ck_assert_ptr_null(parse(text, err));
 	snprintf(want, sizeof(want), "c:%u: peer \"last\" is one too many: %u at most", CONF_PEERS_MAX + 3, CONF_PEERS_MAX);
 	ck_assert_str_eq(err, want);
+	n = (size_t)snprintf(text, size, BASE);
+	for (unsigned i = 0; i <= CONF_SERVICES_MAX; i++)
+		n += (size_t)snprintf(text + n, size - n, "service s%u { tcp to ::1 port 1 }\n", i);
+	ck_assert_ptr_null(parse(text, err));
+	ck_assert_ptr_nonnull(strstr(err, "is one too many: 64 at most"));
+	n = (size_t)snprintf(text, size, BASE "service s { tcp to ::1 port 1\n");
+	for (unsigned i = 0; i < 5; i++)
+		n += (size_t)snprintf(text + n, size - n, "allow tenant %c%061u\n", 'a' + i, 0);
+	ck_assert_ptr_null(parse(strcat(text, "}\n"), err));
+	ck_assert_ptr_nonnull(strstr(err, "c:8: tenant \"e0"));
+	ck_assert_ptr_nonnull(strstr(err, "is one too many: 255 bytes of names at most"));
 	free(text);
 }
 END_TEST
@@ -431,7 +475,8 @@ START_TEST(includes)
 END_TEST
 
 static const char *const shipped[] = {
-	"etc/fabricd.conf.example", "etc/examples/entry.conf", "etc/examples/unprivileged.conf",
+	"etc/fabricd.conf.example", "etc/examples/entry.conf", "etc/examples/home.conf",
+	"etc/examples/unprivileged.conf",
 };
 
 START_TEST(shipped_examples)
