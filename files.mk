@@ -17,7 +17,7 @@ KEYFILE_OBJS = \
 NOTLS = $(O)/common/crypto/notls.o
 
 FABRICD_OBJS = \
-	fabricd/answers.o fabricd/conf.o fabricd/confsend.o fabricd/confset.o fabricd/control.o fabricd/dirs.o \
+	fabricd/answers.o fabricd/conf.o fabricd/confsend.o fabricd/confset.o fabricd/connect.o fabricd/control.o fabricd/dirs.o \
 	fabricd/dispatch.o fabricd/fabricd.o fabricd/keys.o fabricd/lex.o fabricd/logs.o fabricd/netwatch.o \
 	fabricd/priv.o fabricd/reload.o fabricd/request.o fabricd/rtnl.o fabricd/services.o fabricd/setup.o fabricd/sockets.o \
 	fabricd/tun.o fabricd/wire.o fabricd/workers.o fabricd/parse.o
@@ -42,7 +42,8 @@ VPND_OBJS = \
 	vpnd/ip.o vpnd/lpm.o vpnd/out.o vpnd/peers.o vpnd/port.o vpnd/segment.o vpnd/tun.o vpnd/vpnd.o
 
 SVCHOSTD_OBJS = \
-	svchostd/echo.o svchostd/names.o svchostd/nodes.o svchostd/pinger.o svchostd/socks.o svchostd/svchostd.o
+	svchostd/certify.o svchostd/delay.o svchostd/echo.o svchostd/hub.o svchostd/names.o svchostd/nodes.o \
+	svchostd/pinger.o svchostd/pump.o svchostd/socks.o svchostd/svchostd.o svchostd/tcp.o
 
 TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o
@@ -55,7 +56,7 @@ UNIT = \
 	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_hostile \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
 	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_names tests/unit/check_noise tests/unit/check_openmetrics \
-	tests/unit/check_procmsg tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
+	tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
 	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_services tests/unit/check_session tests/unit/check_socks \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
 	tests/unit/check_switch tests/unit/check_tlv tests/unit/check_varint tests/unit/check_vpnd \

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "fabricd/confsend.h"
+#include "fabricd/connect.h"
 #include "fabricd/control.h"
 #include "fabricd/fabricd.h"
 #include "fabricd/reload.h"
@@ -30,6 +31,8 @@ needed(enum procmsg_type type)
 		return SAYS_DELEGATE;
 	case PM_PORT_LOST:
 		return SAYS_PORT_LOST;
+	case PM_CONNECT:
+		return SAYS_CONNECT;
 	default:
 		return 0;
 	}
@@ -93,6 +96,8 @@ act(struct child *c, const struct procmsg *m)
 		return keys_delegate(c, &m->delegate);
 	case PM_PORT_LOST:
 		return wire_lost(c, &m->port_lost);
+	case PM_CONNECT:
+		return connect_target(c, &m->connect);
 	default:
 		return -1;
 	}

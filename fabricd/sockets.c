@@ -127,16 +127,39 @@ sockets_tcp(const struct pm_addr *a, const char *what, char err[CONF_ERR_MAX])
 	return -1;
 }
 
-/* A small write is not to wait for the ACK of the one before it; a client that vanished is to be found out. */
+/* A small write is not to wait for the ACK of the one before it; who vanished is to be found out. */
+static void
+stream_options(int fd)
+{
+	option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S);
+}
+
 int
 sockets_forward(const struct pm_addr *a, char err[CONF_ERR_MAX])
 {
 	int fd = sockets_tcp(a, "listen", err);
 
-	if (fd != -1) {
-		option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-		option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-		option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S);
-	}
+	if (fd != -1)
+		stream_options(fd);
 	return fd;
+}
+
+int
+sockets_connect(const struct pm_addr *a)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = to_sockaddr(&ss, a);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), saved;
+
+	if (fd == -1)
+		return -1;
+	stream_options(fd);
+	if (connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
 }

@@ -15,4 +15,7 @@ int	sockets_tcp(const struct pm_addr *, const char *what, char err[CONF_ERR_MAX]
 /* The same for connections that carry other people's bytes: what they inherit is set here, once for all. */
 int	sockets_forward(const struct pm_addr *, char err[CONF_ERR_MAX]);
 
+/* A non-blocking TCP socket that is connected to the address, or on its way. -1 with errno. */
+int	sockets_connect(const struct pm_addr *);
+
 #endif

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "fabricd/confsend.h"
+#include "fabricd/connect.h"
 #include "fabricd/control.h"
 #include "fabricd/fabricd.h"
 #include "fabricd/logs.h"
@@ -136,6 +137,7 @@ workers_init(struct fabricd *d)
 			fatalx("out of memory");
 		ratelimit_init(&c->delegate_rate, NS_PER_SEC, 10);
 		ratelimit_init(&c->rewire_rate, REWIRE_NS, REWIRE_BURST);
+		ratelimit_init(&c->connect_rate, NS_PER_SEC / CONNECT_RATE, CONNECT_BURST);
 	}
 }
 

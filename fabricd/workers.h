@@ -30,6 +30,7 @@ enum child_state {
 #define SAYS_ANSWERS	0x04u	/* ROW, DONE */
 #define SAYS_DELEGATE	0x08u
 #define SAYS_PORT_LOST	0x10u
+#define SAYS_CONNECT	0x20u
 
 enum chroot_rule { CHROOT_EMPTY, CHROOT_STATE };
 
@@ -80,6 +81,8 @@ struct child {
 	uint64_t	 delegation_from, delegation_end;	/* its validity; the end is 0 when there is none */
 	struct ratelimit delegate_rate;
 	struct event	*delegate_timer;
+
+	struct ratelimit connect_rate;	/* svchostd: connections to targets */
 };
 
 void	workers_init(struct fabricd *);

@@ -52,11 +52,18 @@ void	hub_refuse(struct pump *, uint64_t reason);
 /* Ends all pumps that `which' is true of, with `reason' to both sides. */
 void	hub_end(struct hub *, bool (*which)(const struct pump *, void *arg), void *arg, uint64_t reason);
 
+/* The same for all. */
+void	hub_end_all(struct hub *, uint64_t reason);
+
+/* Each second: what streams did is added to the counters of their classes. */
+void	hub_tick(struct hub *);
+
 size_t	hub_streams(const struct hub *);	/* pumps that are not over */
 
 /* Of a stream that another node opened: whose, as it was proven. */
 uint64_t pump_number(const struct pump *);
 const char *pump_service(const struct pump *);
+unsigned pump_class(const struct pump *);
 uint32_t pump_roles(const struct pump *);
 const char *pump_tenant(const struct pump *);
 bool	pump_is_opener(const struct pump *);

@@ -1,20 +1,27 @@
 #include "svchostd/svchostd.h"
 
+#include <arpa/inet.h>
 #include <event2/event.h>
+#include <seccomp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "proc/stats.h"
 
-#define TICK_S 5	/* how late an idle stream may be closed */
+#define TICK_S 1
 
-/* Nothing beyond what every worker may do: all that it has are its channels. */
-static const int syscalls[] = { -1 };
+/* All that it has are its channels, and sockets that it was handed. */
+static const int syscalls[] = { SCMP_SYS(accept4), SCMP_SYS(shutdown), SCMP_SYS(getsockopt), -1 };
+
+/* For connections that are broken off: the other side must not take what it has for all. */
+static const int sockopts[][2] = { { SOL_SOCKET, SO_LINGER }, { -1, -1 } };
 
 static struct svchostd *
 self(struct worker *w)
@@ -30,15 +37,66 @@ serves_echo(const struct svchostd *s)
 	return s->conf != NULL && s->conf->echo;
 }
 
+static bool
+serves(const struct svchostd *s, const char *name)
+{
+	if (strcmp(name, ECHO_SERVICE) == 0)
+		return serves_echo(s);
+	for (size_t i = 0; s->conf != NULL && i < s->conf->tcp.n; i++)
+		if (strcmp(s->conf->tcp.services[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_bound(const struct svchostd *s, const char *name)
+{
+	for (size_t i = 0; i < s->nbound; i++)
+		if (strcmp(s->bound[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* False: the channel has no room now, and `writable' comes back here. */
+static bool
+bind_service(struct svchostd *s, const char *name)
+{
+	struct procmsg m = { .type = PM_BIND };
+
+	if (is_bound(s, name))
+		return true;
+	strcpy(m.bind.service, name);
+	if (procmsg_send(s->dataplane, &m, -1) == -1)
+		return false;
+	strcpy(s->bound[s->nbound++], name);
+	return true;
+}
+
+static bool
+unbind_services(struct svchostd *s)
+{
+	struct procmsg m = { .type = PM_UNBIND };
+
+	for (size_t i = s->nbound; i-- > 0;) {
+		if (serves(s, s->bound[i]))
+			continue;
+		strcpy(m.bind.service, s->bound[i]);
+		if (procmsg_send(s->dataplane, &m, -1) == -1)
+			return false;
+		memmove(s->bound[i], s->bound[--s->nbound], sizeof(s->bound[i]));
+	}
+	return true;
+}
+
+/* What the dataplane knows to be here becomes what the configuration says. */
 static void
 bind_services(struct svchostd *s)
 {
-	struct procmsg m = { .type = PM_BIND, .bind.service = ECHO_SERVICE };
-
-	if (s->dataplane == NULL || s->bound || !serves_echo(s))
+	if (s->dataplane == NULL || s->conf == NULL)
 		return;
-	if (procmsg_send(s->dataplane, &m, -1) == 0)
-		s->bound = true;
+	if (unbind_services(s) && (!serves_echo(s) || bind_service(s, ECHO_SERVICE)))
+		for (size_t i = 0; i < s->conf->tcp.n && bind_service(s, s->conf->tcp.services[i].name); i++)
+			;
 	ipc_flush(s->dataplane);
 }
 
@@ -47,10 +105,11 @@ dataplane_lost(struct svchostd *s)
 {
 	echo_end_all(s->echo, NULL, REASON_NONE);
 	pinger_port(s->pinger, NULL, NULL);
+	hub_port(s->hub, NULL, NULL);
 	nodes_all_down(&s->nodes);
 	ipc_free(s->dataplane);
 	s->dataplane = NULL;
-	s->bound = false;
+	s->nbound = 0;
 }
 
 static void
@@ -75,7 +134,9 @@ open_stream(struct svchostd *s, const struct frame_open_stream *o)
 {
 	if (o->source == NULL || stream_id_accept(&s->ids, o->stream_id) != STREAM_ID_OK)
 		return -1;
-	if (service_is(o, ECHO_SERVICE) && serves_echo(s))
+	if ((o->flags & OPEN_UNRELIABLE) == 0)
+		hub_open_frame(s->hub, o);
+	else if (service_is(o, ECHO_SERVICE) && serves_echo(s))
 		echo_open(s->echo, s->dataplane, o, clock_ns());
 	else
 		refuse(s, o->stream_id, REASON_NO_SERVICE);
@@ -91,9 +152,9 @@ data(struct svchostd *s, const struct frame_data *d)
 }
 
 static void
-end_stream(struct svchostd *s, uint64_t stream_id, uint64_t reason)
+end_stream(struct svchostd *s, const struct frame *f, uint64_t stream_id, uint64_t reason)
 {
-	if (!echo_end(s->echo, stream_id))
+	if (!hub_frame(s->hub, f) && !echo_end(s->echo, stream_id))
 		pinger_end(s->pinger, stream_id, reason);
 }
 
@@ -131,11 +192,17 @@ dispatch(struct svchostd *s, const struct frame *f)
 	case FT_DATA_UFL:
 		data(s, &f->data);
 		return 0;
+	case FT_DATA:
+	case FT_ACK:
+	case FT_STREAM_CREDIT:
+		if (!hub_frame(s->hub, f))
+			STAT_INC(SVCHOSTD_NO_STREAM);
+		return 0;
 	case FT_CLOSE_STREAM:
-		end_stream(s, f->close.stream_id, f->close.reason);
+		end_stream(s, f, f->close.stream_id, f->close.reason);
 		return 0;
 	case FT_RESET_STREAM:
-		end_stream(s, f->reset.stream_id, f->reset.reason);
+		end_stream(s, f, f->reset.stream_id, f->reset.reason);
 		return 0;
 	default:
 		if (f->type >= FT_PROC_FIRST)
@@ -157,13 +224,19 @@ dataplane_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 static void
 dataplane_batch_end(struct ipc *ipc, void *arg)
 {
+	struct svchostd *s = arg;
+
+	hub_run(s->hub);
 	ipc_flush(ipc);
 }
 
 static void
 dataplane_writable(struct ipc *ipc, void *arg)
 {
-	bind_services(arg);
+	struct svchostd *s = arg;
+
+	bind_services(s);
+	hub_run(s->hub);
 }
 
 static void
@@ -196,6 +269,7 @@ svchostd_port(struct worker *w, enum worker_kind kind, int fd)
 		fatal("channel to dataplane");
 	stream_ids_init(&s->ids, true);
 	pinger_port(s->pinger, s->dataplane, &s->ids);
+	hub_port(s->hub, s->dataplane, &s->ids);
 	bind_services(s);
 }
 
@@ -233,6 +307,21 @@ bad(struct worker *w, const char *fmt, ...)
 }
 
 static int
+conf_service(struct worker *w, struct svchostd_conf *conf, const struct pm_conf_service *svc)
+{
+	if (strcmp(svc->name, ECHO_SERVICE) == 0) {
+		conf->echo = true;
+		return 0;
+	}
+	if (svc->target.family == 0)
+		return bad(w, "svchostd has no service \"%s\"", svc->name);
+	if (conf->tcp.n == TCP_SERVICES_MAX)
+		return bad(w, "too many services");
+	conf->tcp.services[conf->tcp.n++] = *svc;
+	return 0;
+}
+
+static int
 conf_item(struct worker *w, const struct procmsg *m, int fd)
 {
 	struct svchostd_conf *conf = self(w)->pending;
@@ -242,15 +331,13 @@ conf_item(struct worker *w, const struct procmsg *m, int fd)
 	switch (m->type) {
 	case PM_CONF_NODE:
 		conf->node = m->conf_node;
+		strcpy(conf->tcp.tenant, m->conf_node.tenant);
 		conf->have_node = true;
 		return 0;
 	case PM_CONF_PEER:
 		return nodes_configure(&conf->peers, &m->conf_peer) == 0 ? 0 : bad(w, "too many peers");
 	case PM_CONF_SERVICE:
-		if (strcmp(m->conf_service.name, ECHO_SERVICE) != 0)
-			return bad(w, "svchostd has no service \"%s\"", m->conf_service.name);
-		conf->echo = true;
-		return 0;
+		return conf_service(w, conf, &m->conf_service);
 	default:
 		return bad(w, "svchostd has no use for %s", procmsg_name(m->type));
 	}
@@ -266,11 +353,14 @@ static void
 conf_commit(struct worker *w)
 {
 	struct svchostd *s = self(w);
+	struct svchostd_conf *old = s->conf;
 
-	conf_free(s->conf);
 	s->conf = s->pending;
 	s->pending = NULL;
+	tcp_configure(s->tcp, s->hub, &s->conf->tcp);
+	conf_free(old);
 	nodes_reconfigure(&s->nodes, &s->conf->peers);
+	certify_node(&s->certify, w, &s->conf->node);
 	if (s->dataplane != NULL && !s->conf->echo) {
 		echo_end_all(s->echo, s->dataplane, REASON_NO_SERVICE);
 		ipc_flush(s->dataplane);
@@ -327,17 +417,44 @@ request_ping(struct svchostd *s, const struct pm_request *req)
 }
 
 static void
-request_services(struct svchostd *s, const struct pm_request *req)
+services_row(struct svchostd *s, const struct pm_request *req, const char *name, const struct pm_conf_service *svc,
+    size_t streams)
 {
+	char ip[INET6_ADDRSTRLEN] = "", target[sizeof(ip) + 8] = "-";
 	struct row_writer w;
 
-	if (serves_echo(s)) {
-		row_init(&w);
-		row_str(&w, "service", ECHO_SERVICE);
-		row_bool(&w, "bound", s->bound);
-		row_uint(&w, "streams", echo_streams(s->echo));
-		row_uint(&w, "packets", stats->counter[STAT_SVCHOSTD_ECHO_PACKETS]);
-		worker_row(s->worker, req->id, &w);
+	if (svc != NULL) {
+		inet_ntop(svc->target.family == 4 ? AF_INET : AF_INET6, svc->target.addr, ip, sizeof(ip));
+		snprintf(target, sizeof(target), svc->target.family == 4 ? "%s:%u" : "[%s]:%u", ip, svc->target.port);
+	}
+	row_init(&w);
+	row_str(&w, "service", name);
+	row_bool(&w, "bound", is_bound(s, name));
+	row_str(&w, "target", target);
+	row_str(&w, "class", class_name(svc == NULL ? CLASS_INTERACTIVE : svc->class));
+	row_uint(&w, "streams", streams);
+	worker_row(s->worker, req->id, &w);
+}
+
+static size_t
+streams_of(struct svchostd *s, const char *service)
+{
+	size_t n = 0;
+
+	for (struct pump *p = pump_first(s->hub); p != NULL; p = pump_next(p))
+		n += !pump_is_opener(p) && strcmp(pump_service(p), service) == 0;
+	return n;
+}
+
+static void
+request_services(struct svchostd *s, const struct pm_request *req)
+{
+	if (serves_echo(s))
+		services_row(s, req, ECHO_SERVICE, NULL, echo_streams(s->echo));
+	for (size_t i = 0; s->conf != NULL && i < s->conf->tcp.n; i++) {
+		const struct pm_conf_service *svc = &s->conf->tcp.services[i];
+
+		services_row(s, req, svc->name, svc, streams_of(s, svc->name));
 	}
 	worker_done(s->worker, req->id, 0, "");
 }
@@ -353,6 +470,26 @@ svchostd_request(struct worker *w, const struct pm_request *req)
 		worker_done(w, req->id, 1, "svchostd does not know this command");
 }
 
+/* --- what else the supervisor says --- */
+
+static int
+svchostd_message(struct worker *w, const struct procmsg *m, int fd)
+{
+	struct svchostd *s = self(w);
+
+	switch (m->type) {
+	case PM_CONNECTED:
+		return tcp_connected(s->tcp, &m->connected, fd);
+	case PM_DELEGATION:
+		certify_take(&s->certify, &m->delegation);
+		return 0;
+	default:
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+}
+
 /* --- life --- */
 
 static void
@@ -360,34 +497,68 @@ tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct svchostd *s = arg;
 
+	certify_tick(&s->certify, s->worker);
+	tcp_tick(s->tcp);
+	hub_tick(s->hub);
 	if (s->dataplane == NULL)
 		return;
 	echo_expire(s->echo, s->dataplane, clock_ns());
 	ipc_flush(s->dataplane);
 }
 
+/* Before the sandbox, in which nobody asks for limits any more. */
+static void
+svchostd_init(struct worker *w)
+{
+	struct svchostd *s = calloc(1, sizeof(*s));
+	struct rlimit rl;
+
+	if (s == NULL || certify_init(&s->certify) == -1 || getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		fatal("start");
+	w->state = s;
+	s->streams_max = SVCHOSTD_STREAMS_MAX;
+	if (rl.rlim_max < SVCHOSTD_STREAMS_MAX + SVCHOSTD_FDS)
+		s->streams_max = rl.rlim_max > 2 * SVCHOSTD_FDS ? (size_t)rl.rlim_max - SVCHOSTD_FDS : SVCHOSTD_FDS;
+}
+
 static void
 svchostd_start(struct worker *w)
 {
-	struct svchostd *s = calloc(1, sizeof(*s));
+	static const struct hub_ops ops = { .accept = tcp_accept, .gone = tcp_gone };
+	struct svchostd *s = self(w);
+	const struct hub_conf conf = { .memory = SVCHOSTD_BUFFERS, .streams_max = s->streams_max,
+	    .node_streams_max = s->streams_max / 2 };
 	struct timeval tv = { .tv_sec = TICK_S };
 
-	if (s == NULL || (s->echo = echo_new()) == NULL || (s->pinger = pinger_new(w)) == NULL)
-		fatal("start");
-	w->state = s;
 	s->worker = w;
+	if ((s->echo = echo_new()) == NULL || (s->pinger = pinger_new(w)) == NULL || (s->tcp = tcp_new(w)) == NULL ||
+	    (s->hub = hub_new(w->base, &conf, &s->certify.self, &ops, s->tcp)) == NULL)
+		fatal("start");
 	STAT_SET(SVCHOSTD_STARTS, w->generation);
 	s->tick = event_new(w->base, -1, EV_PERSIST, tick, s);
 	if (s->tick == NULL || event_add(s->tick, &tv) == -1)
 		fatal("timer");
 }
 
+/* The far ends are told now, and need not find out. */
+static void
+svchostd_drain(struct worker *w, unsigned ms)
+{
+	struct svchostd *s = self(w);
+
+	hub_end_all(s->hub, REASON_CONNECTION_RESET);
+	hub_run(s->hub);
+	worker_exit(w);
+}
+
 const struct worker_ops svchostd_ops = {
 	.kind = WORKER_SVCHOSTD,
 	.network = false,
-	.nofile = 32,
-	.memory = 32u << 20,
+	.nofile = SVCHOSTD_STREAMS_MAX + SVCHOSTD_FDS,
+	.memory = 768u << 20,
 	.syscalls = syscalls,
+	.sockopts = sockopts,
+	.init = svchostd_init,
 	.start = svchostd_start,
 	.conf_begin = conf_begin,
 	.conf_item = conf_item,
@@ -397,4 +568,5 @@ const struct worker_ops svchostd_ops = {
 	.port = svchostd_port,
 	.message = svchostd_message,
 	.request = svchostd_request,
+	.drain = svchostd_drain,
 };

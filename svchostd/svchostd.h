@@ -1,12 +1,19 @@
-/* svchostd: the node's services; in this release `echo'. svchostd(8). */
+/* svchostd: the node's services, `echo' and those with a TCP target, and the ways into others'. svchostd(8). */
 #ifndef SVCHOSTD_SVCHOSTD_H
 #define SVCHOSTD_SVCHOSTD_H
 
 #include "fabric/streamid.h"
 #include "proc/worker.h"
+#include "svchostd/certify.h"
 #include "svchostd/echo.h"
+#include "svchostd/hub.h"
 #include "svchostd/nodes.h"
 #include "svchostd/pinger.h"
+#include "svchostd/tcp.h"
+
+#define SVCHOSTD_STREAMS_MAX 8192	/* reliable ones, each with a descriptor; less when the system allows less */
+#define SVCHOSTD_FDS	     256	/* descriptors for all else */
+#define SVCHOSTD_BUFFERS     (384u << 20) /* bytes that streams may be promised */
 
 struct event;
 
@@ -14,6 +21,7 @@ struct svchostd_conf {
 	bool		 have_node, echo;
 	struct pm_conf_node node;
 	struct nodes	 peers;
+	struct tcp_conf	 tcp;
 };
 
 struct svchostd {
@@ -24,7 +32,12 @@ struct svchostd {
 	struct pinger	*pinger;
 	struct ipc	*dataplane;	/* NULL while there is none */
 	struct stream_ids ids;		/* on the channel to the dataplane */
-	bool		 bound;		/* the dataplane knows that echo is here */
+	char		 bound[TCP_SERVICES_MAX + 1][FRAME_SERVICE_MAX + 1];	/* services that the dataplane knows to be here */
+	size_t		 nbound;
+	struct certify	 certify;
+	struct hub	*hub;
+	struct tcp	*tcp;
+	size_t		 streams_max;
 	struct event	*tick;
 };
 

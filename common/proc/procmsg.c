@@ -178,6 +178,7 @@ static const struct desc descs[] = {
 	TYPE(PM_SERVICE_DEL) = { "SERVICE_DEL", FIELDS(
 	    BYTES(1, service_del.node_id), SERVICE(2, service_del.name)), FD_NONE },
 	TYPE(PM_SERVICES) = { "SERVICES", NULL, FD_NONE },
+	TYPE(PM_UNBIND) = { "UNBIND", FIELDS(SERVICE(1, bind.service)), FD_NONE },
 };
 
 static const char *const worker_names[WORKER_COUNT + 1] = {

@@ -74,6 +74,7 @@ enum procmsg_type {
 	PM_SERVICE,		/* routed->dataplane->adapter: this node serves this, or again with another record */
 	PM_SERVICE_DEL,		/* routed->dataplane->adapter: it does so no more */
 	PM_SERVICES,		/* adapter->dataplane->routed: tell me all services */
+	PM_UNBIND,		/* adapter->dataplane: I serve this no more (a pm_bind) */
 };
 
 #define PM_TEXT_MAX	255

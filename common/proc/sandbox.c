@@ -172,6 +172,17 @@ limit(int which, const char *name, rlim_t value)
 		fatal("sandbox: limit %s to %llu", name, (unsigned long long)value);
 }
 
+/* No more than the system lets it have. */
+static void
+limit_files(rlim_t want)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		fatal("sandbox: limit nofile");
+	limit(RLIMIT_NOFILE, "nofile", want < rl.rlim_max ? want : rl.rlim_max);
+}
+
 /*
  * No RLIMIT_FSIZE: the log is a file. NPROC counts what the user has anywhere, and under fabricd -U that is
  * everything of theirs; fork is not in the filter anyway.
@@ -180,7 +191,7 @@ static void
 set_limits(const struct sandbox *s)
 {
 	limit(RLIMIT_CORE, "core", 0);
-	limit(RLIMIT_NOFILE, "nofile", s->nofile);
+	limit_files(s->nofile);
 	if (s->privileged)
 		limit(RLIMIT_NPROC, "nproc", 0);
 	if (s->memory != 0 && limit_memory)
@@ -269,6 +280,20 @@ allow_if(scmp_filter_ctx ctx, int nr, struct scmp_arg_cmp arg)
 }
 
 static void
+allow_sockopts(scmp_filter_ctx ctx, const int (*o)[2])
+{
+	int err = 0;
+
+	for (; o != NULL && (*o)[0] != -1 && err == 0; o++)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+		    SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)(*o)[0]), SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)(*o)[1]));
+	if (err != 0) {
+		errno = -err;
+		fatal("sandbox: filter, socket options");
+	}
+}
+
+static void
 allow_by_argument(scmp_filter_ctx ctx)
 {
 	allow_if(ctx, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -284,7 +309,7 @@ allow_by_argument(scmp_filter_ctx ctx)
 }
 
 static void
-enter_filter(const int *syscalls)
+enter_filter(const struct sandbox *s)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int err;
@@ -298,8 +323,9 @@ enter_filter(const int *syscalls)
 	allow(ctx, base_syscalls);
 	allow_by_argument(ctx);
 	allow(ctx, sanitizer_syscalls);
-	if (syscalls != NULL)
-		allow(ctx, syscalls);
+	if (s->syscalls != NULL)
+		allow(ctx, s->syscalls);
+	allow_sockopts(ctx, s->sockopts);
 	if (err == 0)
 		err = seccomp_load(ctx);
 	if (err != 0) {
@@ -338,6 +364,6 @@ sandbox_enter(const struct sandbox *s)
 	set_limits(s);
 	set_process();
 	enter_landlock(s->files);
-	enter_filter(s->syscalls);
+	enter_filter(s);
 	note_confined();
 }

@@ -21,6 +21,7 @@ struct sandbox {
 	unsigned    nofile;	/* descriptors at most */
 	size_t	    memory;	/* RLIMIT_DATA in bytes; 0: none */
 	const int  *syscalls;	/* beyond what every worker may do; ends with -1 */
+	const int (*sockopts)[2]; /* level and name of what setsockopt(2) may set; ends with a level of -1; NULL: nothing */
 };
 
 /* Confines this process. Does not return on failure. */

@@ -413,6 +413,7 @@ confine(const struct worker *w, const struct options *o)
 		.privileged = w->privileged, .uid = o->uid, .gid = o->gid, .chroot = o->chroot,
 		.files = w->ops->files, .network = w->ops->network, .nofile = w->ops->nofile,
 		.memory = w->ops->memory, .syscalls = w->ops->syscalls,
+		.sockopts = w->ops->sockopts,
 	};
 
 	sandbox_enter(&s);

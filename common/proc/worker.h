@@ -33,6 +33,7 @@ struct worker_ops {
 	unsigned	 nofile;
 	size_t		 memory;
 	const int	*syscalls;
+	const int	(*sockopts)[2];
 	int		 nice;		/* below 0 for a worker that carries packets; 0: as started */
 	/* Before the sandbox: libraries that open files, randomness. May be NULL. */
 	void	(*init)(struct worker *);

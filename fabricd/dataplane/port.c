@@ -106,6 +106,8 @@ on_message(struct wport *w, const struct procmsg *m)
 	switch (m->type) {
 	case PM_BIND:
 		return routed ? -1 : switch_bind(&w->port, m->bind.service);
+	case PM_UNBIND:
+		return routed ? -1 : switch_unbind(&w->port, m->bind.service);
 	case PM_TARGET:
 		if (routed)
 			peer_target(w->dp, &m->target);

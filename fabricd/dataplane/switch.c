@@ -497,6 +497,20 @@ switch_bind(struct port *p, const char *service)
 	return 0;
 }
 
+int
+switch_unbind(struct port *p, const char *service)
+{
+	struct fswitch *sw = p->sw;
+
+	for (size_t i = 0; i < sw->nservices; i++) {
+		if (sw->services[i].port != p || strcmp(sw->services[i].name, service) != 0)
+			continue;
+		sw->services[i] = sw->services[--sw->nservices];
+		return 0;
+	}
+	return -1;
+}
+
 static void
 services_drop(struct port *p)
 {

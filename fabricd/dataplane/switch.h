@@ -14,7 +14,7 @@
 #include "fabric/streamid.h"
 #include "wire/frame.h"
 
-#define SWITCH_SERVICES_MAX 32u	/* services bound on this node */
+#define SWITCH_SERVICES_MAX 128u	/* services bound on this node */
 
 struct port;
 struct stream;
@@ -119,6 +119,8 @@ void	port_detach(struct port *);
 
 /* This worker's port serves `service`, in place of any other. -1 when the table is full. */
 int	switch_bind(struct port *, const char *service);
+/* No more. 0, or -1 when it is not this port's. */
+int	switch_unbind(struct port *, const char *service);
 
 /*
  * A frame of a stream that came in at `port`: OPEN, CLOSE, RESET, ACK, STREAM_CREDIT or reliable DATA. REASON_NONE, or

@@ -21,9 +21,14 @@ setup(void)
 {
 	const struct procmsg items[] = { fake_conf_node(), fake_conf_peer(1, "home-1"), fake_conf_peer(2, "entry-1"),
 	    conf_service("echo") };
+	struct procmsg m;
 
 	fake_start(&fk, &svchostd_ops);
 	ck_assert(fake_configure(&fk, items, 4));
+	ck_assert(fake_message(&fk, &fk.supervisor, &m, WAIT_MS));
+	ck_assert_int_eq(m.type, PM_DELEGATE);
+	ck_assert_uint_eq(m.delegate.purpose, PURPOSE_E2E);
+	fake_forget(&fk.supervisor);
 	fake_port(&fk);
 }
 
@@ -339,11 +344,15 @@ END_TEST
 START_TEST(service_taken_away_ends_its_streams)
 {
 	const struct procmsg without[] = { fake_conf_node() };
+	struct procmsg m;
 
 	expect_bind();
 	open_echo(1, 1);
 	ck_assert(fake_configure(&fk, without, 1));
 	expect_reset(1, REASON_NO_SERVICE);
+	ck_assert(fake_message(&fk, &fk.dataplane, &m, WAIT_MS));
+	ck_assert_int_eq(m.type, PM_UNBIND);
+	ck_assert_str_eq(m.bind.service, "echo");
 	open_echo(3, 1);
 	expect_reset(3, REASON_NO_SERVICE);
 }

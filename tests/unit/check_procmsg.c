@@ -96,6 +96,7 @@ static const struct procmsg good[] = {
 	{ .type = PM_SERVICE, .service = { NODE, "a", { big, FRAME_RECORD_MAX } } },
 	{ .type = PM_SERVICE_DEL, .service_del = { NODE, "vpn" } },
 	{ .type = PM_SERVICES },
+	{ .type = PM_UNBIND, .bind = { "ssh" } },
 	{ .type = PM_PEER_STAT, .peer_stat = { NODE, 1, 2, 3, 4, 5, 6, 1200, true, 7 } },
 	{ .type = PM_PEER_STAT, .peer_stat = { NODE, UINT32_MAX, UINT32_MAX, VARINT_MAX, VARINT_MAX, VARINT_MAX,
 	    VARINT_MAX, 65535, false, VARINT_MAX } },
