@@ -158,6 +158,18 @@ end_stream(struct svchostd *s, const struct frame *f, uint64_t stream_id, uint64
 		pinger_end(s->pinger, stream_id, reason);
 }
 
+static void
+service_told(struct svchostd *s, const struct pm_service *m)
+{
+	uint64_t reason = names_put(s->names, m, clock_wall());
+
+	STAT_SET(SVCHOSTD_NAMES, names_count(s->names));
+	if (reason == REASON_NONE)
+		return;
+	STAT_INC(SVCHOSTD_NAMES_REFUSED);
+	log_info("a service record is not taken: %s", reason_name(reason));
+}
+
 static int
 dispatch_proc(struct svchostd *s, const struct frame *f)
 {
@@ -175,6 +187,13 @@ dispatch_proc(struct svchostd *s, const struct frame *f)
 		return 0;
 	case PM_PEER_STAT:
 		nodes_stat(&s->nodes, &m.peer_stat);
+		return 0;
+	case PM_SERVICE:
+		service_told(s, &m.service);
+		return 0;
+	case PM_SERVICE_DEL:
+		names_del(s->names, &m.service_del);
+		STAT_SET(SVCHOSTD_NAMES, names_count(s->names));
 		return 0;
 	default:
 		return -1;
@@ -256,6 +275,7 @@ static const struct ipc_ops dataplane_ops = {
 static void
 svchostd_port(struct worker *w, enum worker_kind kind, int fd)
 {
+	const struct procmsg services = { .type = PM_SERVICES };
 	struct svchostd *s = self(w);
 
 	if (kind != WORKER_DATAPLANE) {
@@ -270,6 +290,8 @@ svchostd_port(struct worker *w, enum worker_kind kind, int fd)
 	stream_ids_init(&s->ids, true);
 	pinger_port(s->pinger, s->dataplane, &s->ids);
 	hub_port(s->hub, s->dataplane, &s->ids);
+	names_clear(s->names);
+	procmsg_send(s->dataplane, &services, -1);
 	bind_services(s);
 }
 
@@ -379,17 +401,6 @@ conf_abort(struct worker *w)
 
 /* --- requests --- */
 
-static int
-svchostd_message(struct worker *w, const struct procmsg *m, int fd)
-{
-	if (fd != -1)
-		close(fd);
-	if (m->type != PM_LOCAL)
-		return -1;
-	worker_done(w, m->local.id, CONNECT_NO_SERVICE, "no service is known");
-	return 0;
-}
-
 static void
 request_ping(struct svchostd *s, const struct pm_request *req)
 {
@@ -483,6 +494,10 @@ svchostd_message(struct worker *w, const struct procmsg *m, int fd)
 	case PM_DELEGATION:
 		certify_take(&s->certify, &m->delegation);
 		return 0;
+	case PM_LOCAL:
+		close(fd);
+		worker_done(w, m->local.id, CONNECT_NO_SERVICE, "no service is known");
+		return 0;
 	default:
 		if (fd != -1)
 			close(fd);
@@ -532,7 +547,7 @@ svchostd_start(struct worker *w)
 
 	s->worker = w;
 	if ((s->echo = echo_new()) == NULL || (s->pinger = pinger_new(w)) == NULL || (s->tcp = tcp_new(w)) == NULL ||
-	    (s->hub = hub_new(w->base, &conf, &s->certify.self, &ops, s->tcp)) == NULL)
+	    (s->names = names_new()) == NULL || (s->hub = hub_new(w->base, &conf, &s->certify.self, &ops, s->tcp)) == NULL)
 		fatal("start");
 	STAT_SET(SVCHOSTD_STARTS, w->generation);
 	s->tick = event_new(w->base, -1, EV_PERSIST, tick, s);

@@ -7,6 +7,7 @@
 #include "svchostd/certify.h"
 #include "svchostd/echo.h"
 #include "svchostd/hub.h"
+#include "svchostd/names.h"
 #include "svchostd/nodes.h"
 #include "svchostd/pinger.h"
 #include "svchostd/tcp.h"
@@ -37,6 +38,7 @@ struct svchostd {
 	struct certify	 certify;
 	struct hub	*hub;
 	struct tcp	*tcp;
+	struct names	*names;
 	size_t		 streams_max;
 	struct event	*tick;
 };

@@ -44,6 +44,8 @@ expect_bind(void)
 	struct procmsg m;
 
 	ck_assert(fake_message(&fk, &fk.dataplane, &m, WAIT_MS));
+	if (m.type == PM_SERVICES)	/* a port begins with that */
+		ck_assert(fake_message(&fk, &fk.dataplane, &m, WAIT_MS));
 	ck_assert_int_eq(m.type, PM_BIND);
 	ck_assert_str_eq(m.bind.service, "echo");
 }
@@ -64,6 +66,8 @@ START_TEST(binds_only_what_is_configured)
 
 	ck_assert(fake_configure(&fk, without, 1));
 	fake_port(&fk);
+	ck_assert(fake_wait(&fk, &fk.dataplane, &f, WAIT_MS));
+	ck_assert_uint_eq(f.type, PM_SERVICES);
 	ck_assert(!fake_wait(&fk, &fk.dataplane, &f, 50));
 	ck_assert(fake_configure(&fk, with, 2));
 	expect_bind();
