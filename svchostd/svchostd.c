@@ -513,7 +513,7 @@ tick(evutil_socket_t fd, short what, void *arg)
 	struct svchostd *s = arg;
 
 	certify_tick(&s->certify, s->worker);
-	tcp_tick(s->tcp);
+	tcp_tick(s->tcp, clock_ns());
 	hub_tick(s->hub);
 	if (s->dataplane == NULL)
 		return;

@@ -301,13 +301,13 @@ tcp_connected(struct tcp *t, const struct pm_connected *m, int fd)
 }
 
 void
-tcp_tick(struct tcp *t)
+tcp_tick(struct tcp *t, uint64_t now_ns)
 {
-	uint64_t limit = TCP_TARGET_S * NS_PER_SEC, now = clock_ns();
+	uint64_t limit = TCP_TARGET_S * NS_PER_SEC;
 	struct conn *c, *next;
 
 	for (size_t i = 0; i < sizeof(t->list) / sizeof(t->list[0]); i++) {
-		for (c = TAILQ_FIRST(&t->list[i]); c != NULL && c->started_ns + limit <= now; c = next) {
+		for (c = TAILQ_FIRST(&t->list[i]); c != NULL && c->started_ns + limit <= now_ns; c = next) {
 			next = TAILQ_NEXT(c, entry);
 			if (c->pump != NULL)
 				conn_fail(c, REASON_TARGET_TIMEOUT);

@@ -36,7 +36,7 @@ void	tcp_gone(struct pump *, void *tcp);
 int	tcp_connected(struct tcp *, const struct pm_connected *, int fd);
 
 /* Each second: gives up what takes too long. */
-void	tcp_tick(struct tcp *);
+void	tcp_tick(struct tcp *, uint64_t now_ns);
 
 /* Whether a node with these roles and this tenant may use the service; `own' is this node's tenant. */
 bool	tcp_allowed(const struct pm_conf_service *, uint32_t roles, const char *tenant, const char *own);

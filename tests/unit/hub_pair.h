@@ -55,6 +55,7 @@ struct pair {
 	uint64_t	 data[2];	/* DATA from each side */
 	/* b's answers */
 	uint64_t	(*accept)(struct pair *, struct pump *, const struct peer_identity *);
+	void		(*gone)(struct pump *);
 	struct pump	*accepted[PAIR_LEGS];	/* NULL: gone */
 	size_t		 naccepted, ngone;
 };
@@ -301,6 +302,8 @@ pair_gone(struct pump *pump, void *arg)
 	struct pair *p = arg;
 
 	p->ngone++;
+	if (p->gone != NULL)
+		p->gone(pump);
 	for (size_t i = 0; i < p->naccepted; i++)
 		if (p->accepted[i] == pump)
 			p->accepted[i] = NULL;
