@@ -14,7 +14,7 @@
 #include "proc/procmsg.h"
 #include "proc/worker.h"
 
-static char mode_path[PATH_MAX], id_path[PATH_MAX];
+static char mode_path[PATH_MAX], id_path[PATH_MAX], dir_path[PATH_MAX - 64];
 static const char *generation = "0";
 static uint64_t version;
 
@@ -27,6 +27,7 @@ find_mode(const char *name)
 	exe[n < 0 ? 0 : n] = '\0';
 	*strrchr(exe, '/') = '\0';
 	snprintf(mode_path, sizeof(mode_path), "%s/%s.mode", exe, name);
+	snprintf(dir_path, sizeof(dir_path), "%s", exe);
 	snprintf(id_path, sizeof(id_path), "%s/request.id", exe);
 }
 
@@ -130,6 +131,38 @@ flood_delegate(void)
 		say(&m);
 }
 
+/* A key for streams sealed end to end; any 32 bytes are one. */
+static void
+delegate_e2e(void)
+{
+	struct procmsg m = { .type = PM_DELEGATE, .delegate = { .purpose = PURPOSE_E2E } };
+
+	memset(m.delegate.key, 0xe2, sizeof(m.delegate.key));
+	say(&m);
+}
+
+/* Each record of the set to a file of its own, record.0 and so on; what was there of the set before goes. */
+static void
+write_records(const struct pm_records *m)
+{
+	struct frame_bytes b = m->records;
+	char path[PATH_MAX];
+	struct record r;
+	unsigned n;
+	FILE *f;
+
+	for (n = 0; b.len > 0; n++, b.p += r.raw.len, b.len -= r.raw.len) {
+		snprintf(path, sizeof(path), "%s/record.%u", dir_path, n);
+		if (record_decode_first(&r, b.p, b.len) != RECORD_OK || (f = fopen(path, "w")) == NULL)
+			exit(9);
+		fwrite(r.raw.p, 1, r.raw.len, f);
+		fclose(f);
+	}
+	do
+		snprintf(path, sizeof(path), "%s/record.%u", dir_path, n++);
+	while (unlink(path) == 0);
+}
+
 /* The channel to `kind` is gone, `n` times. */
 static void
 lose_port(enum worker_kind kind, unsigned n)
@@ -190,6 +223,8 @@ misbehave(void)
 		say(&row);
 	if (take("delegate"))
 		say(&delegate);
+	if (take("delegate-e2e"))
+		delegate_e2e();
 	if (take("delegate-flood"))
 		flood_delegate();
 	if (take("port-lost"))
@@ -221,6 +256,8 @@ on_message(const struct frame *f)
 		verdict();
 	else if (m.type == PM_STOP && !mode_is("ignore-stop"))
 		exit(0);
+	else if (m.type == PM_RECORDS)
+		write_records(&m.records);
 	else if (m.type == PM_REQUEST && take("die-at-request"))
 		exit(6);
 	else if (m.type == PM_REQUEST && take("hold"))

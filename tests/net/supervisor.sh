@@ -350,6 +350,48 @@ kill -9 "$(field telemd pid)"
 wait "$HELD"
 t 'a delegation for another than the dataplane' misbehaves vpnd delegate 'it sent DELEGATE while running'
 t 'a delegation for a key that is none' misbehaves dataplane delegate 'it sent DELEGATE while running'
+# --- what the node key signs: two adapters' keys, and what they serve
+
+says_e2e() { echo delegate-e2e >"$LE/$1.mode.new" && mv "$LE/$1.mode.new" "$LE/$1.mode"; }
+records() { # the names in the set that routed was told, all of them verified
+	local f
+	for f in "$LE"/record.*; do
+		[ -e "$f" ] || continue
+		"$FABRICCTL" record "$f" --json >"$W/record.json" || echo bad
+		grep -q '"kind":"service"' "$W/record.json" || echo other
+		grep -q "\"issuer\":\"$NODE_KEY\"" "$W/record.json" || echo foreign
+		grep -q '"subject":"e2e2e2' "$W/record.json" || echo anothers
+		grep -oE '"name":"[a-z0-9]*"' "$W/record.json" | cut -d'"' -f4
+	done | tr '\n' ' '
+}
+records_are() { [ "$(records)" = "$1" ]; }
+NODE_KEY=$("$FABRICCTL" record "$W/na/node.cert" --json | grep -oE '"subject":"[0-9a-f]*"' | cut -d'"' -f4)
+t 'an end-to-end key of the dataplane' misbehaves dataplane delegate-e2e 'it sent DELEGATE while running'
+t 'of routed' misbehaves routed delegate-e2e 'it sent DELEGATE while running'
+t 'of telemd' misbehaves telemd delegate-e2e 'it sent DELEGATE while running'
+t 'nothing was signed for them' records_are ''
+says_e2e vpnd
+t 'an end-to-end key of vpnd: with it, a record of its service' wait_for 3 records_are 'vpn '
+says_e2e svchostd
+t "one of svchostd: the node's whole set" wait_for 3 records_are 'vpn echo '
+cp "$LE/record.1" "$W/echo.record"
+t 'a record is valid, and of its class' eval '"$FABRICCTL" record "$LE/record.0" --json | grep -qE "\"class\":\"control\".*\"time\":\"valid\""'
+G=$(field routed generation)
+rm "$LE"/record.*
+kill -9 "$(field routed pid)"
+t 'a new routed is told the set' eval 'wait_for 5 records_are "vpn echo "'
+t 'with the same records' cmp "$W/echo.record" "$LE/record.1"
+sed -i '/^service "echo"/d' "$CONF"
+t 'a service that is configured no more' eval 'ctl na reload && wait_for 3 records_are "vpn "'
+says_e2e svchostd
+t 'and cannot be had by asking' eval 'sleep 0.3; records_are "vpn "'
+echo 'service "echo"' >>"$CONF"
+t 'and is there again' eval 'ctl na reload && wait_for 3 records_are "vpn echo "'
+kill -9 "$(field svchostd pid)"
+t 'a worker that died serves nothing' wait_for 3 records_are 'vpn '
+kill -9 "$(field vpnd pid)"
+t 'nor does the other' wait_for 3 records_are ''
+wait_for 5 all_run
 t 'a lost channel that is said by another than the dataplane' misbehaves vpnd port-lost 'it sent PORT_LOST while running'
 t 'a lost channel that never was' misbehaves dataplane port-of-nobody 'it sent PORT_LOST while running'
 G=$(field routed generation)
