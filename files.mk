@@ -8,7 +8,7 @@ COMMON_OBJS = \
 	common/fabric/ring.o common/fabric/sched.o \
 	common/fabric/session.o common/fabric/stream.o common/fabric/stream_out.o common/fabric/stream_table.o \
 	common/fabric/streamid.o common/fabric/streams.o common/fabric/turn.o common/proc/ipc.o common/proc/procmsg.o \
-	common/proc/row.o common/proc/sandbox.o common/proc/stats.o common/proc/worker.o
+	common/proc/row.o common/proc/sandbox.o common/proc/shmring.o common/proc/stats.o common/proc/worker.o
 
 KEYFILE_OBJS = \
 	common/crypto/armour.o common/crypto/keyfile.o
@@ -49,6 +49,7 @@ TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o
 
 UNIT = \
+	tests/unit/check_ipc_port tests/unit/check_shmring \
 	tests/unit/check_aead tests/unit/check_checksum tests/unit/check_classify tests/unit/check_coalesce \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \
 	tests/unit/check_dataplane tests/unit/check_directory tests/unit/check_dprecords tests/unit/check_dptables tests/unit/check_e2e \
@@ -63,6 +64,7 @@ UNIT = \
 	tests/unit/check_worker
 
 FUZZERS = \
+	tests/fuzz/fuzz_shmring \
 	tests/fuzz/fuzz_conf tests/fuzz/fuzz_e2e tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_row tests/fuzz/fuzz_session tests/fuzz/fuzz_socks tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio

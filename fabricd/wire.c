@@ -13,9 +13,10 @@ connect_pair(struct child *a, struct child *b)
 {
 	struct procmsg to_a = { .type = PM_PORT, .port = { (uint8_t)b->kind, b->generation } };
 	struct procmsg to_b = { .type = PM_PORT, .port = { (uint8_t)a->kind, a->generation } };
+	bool ring = worker_table[a->kind].ring && worker_table[b->kind].ring;
 	int fds[2];
 
-	if (ipc_pair(fds) == -1) {
+	if ((ring ? ipc_port_pair(fds) : ipc_pair(fds)) == -1) {
 		log_warn("channel %s-%s", worker_name(a->kind), worker_name(b->kind));
 		child_kill(a, "it cannot be connected");
 		return;

@@ -32,7 +32,7 @@
 
 const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 	[WORKER_DATAPLANE] = {
-		.executable = "dataplane", .chroot = CHROOT_EMPTY,
+		.executable = "dataplane", .chroot = CHROOT_EMPTY, .ring = true,
 		.channels = BIT(WORKER_ROUTED) | BIT(WORKER_VPND) | BIT(WORKER_SVCHOSTD),
 		.says = ADAPTER_SAYS(SAYS_DELEGATE | SAYS_PORT_LOST),
 		.config = CONFIG_PEERS | CONFIG_SESSION | CONFIG_LISTEN,
@@ -43,12 +43,12 @@ const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 		.says = ADAPTER_SAYS(0), .config = CONFIG_PEERS | CONFIG_ADDRS | CONFIG_PREFIXES | CONFIG_SESSION,
 	},
 	[WORKER_VPND] = {
-		.executable = "vpnd", .chroot = CHROOT_EMPTY,
+		.executable = "vpnd", .chroot = CHROOT_EMPTY, .ring = true,
 		.channels = BIT(WORKER_DATAPLANE),
 		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_PEERS | CONFIG_PREFIXES | CONFIG_VPN,
 	},
 	[WORKER_SVCHOSTD] = {
-		.executable = "svchostd", .chroot = CHROOT_EMPTY,
+		.executable = "svchostd", .chroot = CHROOT_EMPTY, .ring = true,
 		.channels = BIT(WORKER_DATAPLANE),
 		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_PEERS | CONFIG_SERVICES | CONFIG_FORWARDS,
 	},

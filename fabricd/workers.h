@@ -38,6 +38,7 @@ struct worker_kind_desc {
 	const char	*executable;
 	enum chroot_rule chroot;
 	unsigned	 channels;	/* 1 << enum worker_kind of the other end */
+	bool		 ring;		/* its channel to another that has this too goes through shared memory */
 	unsigned	 says[CHILD_STATE_COUNT];
 	unsigned	 config;	/* CONFIG_*: which items it is sent */
 };

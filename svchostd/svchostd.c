@@ -284,7 +284,7 @@ svchostd_port(struct worker *w, enum worker_kind kind, int fd)
 		return;
 	}
 	dataplane_lost(s);
-	s->dataplane = ipc_new(w->base, fd, &dataplane_ops, s);
+	s->dataplane = ipc_new_port(w->base, fd, &dataplane_ops, s);
 	if (s->dataplane == NULL)
 		fatal("channel to dataplane");
 	stream_ids_init(&s->ids, true);

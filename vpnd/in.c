@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -75,6 +76,20 @@ count_seq(struct vpn_stream *s, const struct frame_data *d)
 		STAT_INC(VPND_IN_LATE);
 }
 
+/* The dataplane can go on changing what it gave: what is checked and what is written has to be the same bytes. */
+static void
+in_whole(struct vpnd *v, uint32_t peer, const struct frame_data *d)
+{
+	static uint8_t unit[UNIT_HDR_LEN + IP_PACKET_MAX];
+
+	if (d->payload_len > sizeof(unit)) {
+		STAT_INC(VPND_IN_DROP_MALFORMED);
+		return;
+	}
+	memcpy(unit, d->payload, d->payload_len);
+	in_unit(v, peer, unit, d->payload_len);
+}
+
 void
 vpn_in_data(struct vpnd *v, const struct frame_data *d)
 {
@@ -88,7 +103,7 @@ vpn_in_data(struct vpnd *v, const struct frame_data *d)
 	if ((d->flags & DATA_FRAGMENT) != 0)
 		in_fragment(v, s->peer, d);
 	else
-		in_unit(v, s->peer, d->payload, d->payload_len);
+		in_whole(v, s->peer, d);
 }
 
 void

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/shmring.h"
 #include "vpnd/checksum.h"
 #include "vpnd/classify.h"
 #include "vpnd/vpnd.h"
@@ -11,11 +12,11 @@
 #define UNIT_OVERHEAD (FRAME_DATA_OVERHEAD + VPN_SEAL_LEN)
 
 /*
- * Bytes that may wait for the dataplane before a class has to go. The socket's own buffer is full by then, so this is
- * what bounds the time that a packet can wait in vpnd; the more urgent find room where the others do not.
+ * Bytes that may wait for the dataplane before a class has to go: what bounds the time that a packet waits here. The more
+ * urgent find room where the others do not.
  */
-#define BACKLOG_URGENT	(IPC_QUEUE_MAX * IPC_MSG_FLUSH)
-#define BACKLOG_OTHER	(3 * IPC_MSG_FLUSH)
+#define BACKLOG_URGENT	(SHMRING_SIZE - IPC_MSG_MAX)
+#define BACKLOG_OTHER	(SHMRING_SIZE / 4 * 3)
 
 /* A packet or superpacket on its way. */
 struct out {

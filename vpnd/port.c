@@ -218,7 +218,7 @@ vpn_port_set(struct vpnd *v, int fd)
 	struct procmsg bind = { .type = PM_BIND };
 
 	vpn_port_close(v);
-	v->port = ipc_new(v->worker->base, fd, &port_ops, v);
+	v->port = ipc_new_port(v->worker->base, fd, &port_ops, v);
 	if (v->port == NULL)
 		fatal("channel to the dataplane");
 	stream_ids_init(&v->ids, true);

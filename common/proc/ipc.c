@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "proc/procmsg.h"
+#include "proc/shmring.h"
+#include "wire/varint.h"
 
 /*
  * Of the kernel's buffer, per direction. Enough for the other process to be scheduled; more would only
@@ -17,6 +19,8 @@
  */
 #define SOCKET_BUFFER	(512 * 1024)
 #define SPARE_MAX	4	/* free messages kept by the process */
+#define RING_ROUND	(256 * 1024)	/* bytes of a ring read in one go before others get their turn */
+#define HEADER_COPY	64	/* holds any DATA frame's header, and any frame's type and length */
 
 struct msg {
 	TAILQ_ENTRY(msg) entry;
@@ -31,11 +35,14 @@ struct ipc {
 	void	*arg;
 	int	 fd;
 	struct event *readable, *writable;
+	struct shmring *ring;		/* NULL: frames go through the socket. Else that only rings the doorbell */
+	struct event *again;		/* ring: there is more to do than one round's work */
 	struct msg_queue queue;		/* full messages, or such with a descriptor, that wait for the socket */
 	unsigned queued;
 	size_t	 queued_bytes;
 	struct msg *cur;		/* the message being built; NULL: none */
 	bool	 want_room;		/* ipc_reserve() gave NULL: ops->writable is due */
+	uint32_t room_at;		/* ring: when no more bytes than these wait */
 	bool	 paused;
 	const char *why_dead;		/* nothing more can be sent; `closed` is due or has been called */
 	bool	 closed;		/* ops->closed has been called */
@@ -85,6 +92,10 @@ drop_output(struct ipc *ipc)
 {
 	struct msg *m;
 
+	if (ipc->ring != NULL) {
+		ipc->want_room = false;
+		return;
+	}
 	while ((m = TAILQ_FIRST(&ipc->queue)) != NULL) {
 		TAILQ_REMOVE(&ipc->queue, m, entry);
 		msg_put(m);
@@ -125,10 +136,20 @@ ipc_pair(int fds[2])
 }
 
 static void
+ring_free(struct shmring *r)
+{
+	if (r != NULL)
+		shmring_unmap(r);
+	free(r);
+}
+
+static void
 release(struct ipc *ipc)
 {
-	if (ipc->depth == 0 && ipc->freed)
-		free(ipc);
+	if (ipc->depth != 0 || !ipc->freed)
+		return;
+	ring_free(ipc->ring);	/* a callback may still have looked at its frame */
+	free(ipc);
 }
 
 static void
@@ -136,6 +157,8 @@ stop_events(struct ipc *ipc)
 {
 	event_del(ipc->readable);
 	event_del(ipc->writable);
+	if (ipc->again != NULL)
+		event_del(ipc->again);
 }
 
 /* The end of the channel: called from the event loop only, never from inside a caller's send. */
@@ -161,9 +184,9 @@ mark_dead(struct ipc *ipc, const char *why)
 	event_active(ipc->readable, EV_READ, 0);
 }
 
-/* 1 sent, 0 the socket is full, -1 the channel is dead. */
+/* 0, or -1 with errno. */
 static int
-send_msg(struct ipc *ipc, const uint8_t *p, size_t len, int fd)
+send_raw(int to, const uint8_t *p, size_t len, int fd)
 {
 	union {
 		struct cmsghdr hdr;
@@ -185,9 +208,16 @@ send_msg(struct ipc *ipc, const uint8_t *p, size_t len, int fd)
 		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 	}
 	do {
-		n = sendmsg(ipc->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = sendmsg(to, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n == -1 && errno == EINTR);
-	if (n != -1)
+	return n == -1 ? -1 : 0;
+}
+
+/* 1 sent, 0 the socket is full, -1 the channel is dead. */
+static int
+send_msg(struct ipc *ipc, const uint8_t *p, size_t len, int fd)
+{
+	if (send_raw(ipc->fd, p, len, fd) == 0)
 		return 1;
 	if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS)
 		return 0;
@@ -219,6 +249,64 @@ drain(struct ipc *ipc)
 	if (n == 1)
 		ipc->cur->len = 0;
 	return n;
+}
+
+static const char wrong_index[] = "an index of the shared memory is wrong";
+
+/* In the next turn of the event loop: event_active() would come before everybody else. */
+static void
+go_on_later(struct ipc *ipc)
+{
+	const struct timeval now = { 0, 0 };
+
+	event_add(ipc->again, &now);
+}
+
+/* One byte is enough, and one that waits already as well. */
+static void
+ring_doorbell(struct ipc *ipc)
+{
+	ssize_t n;
+
+	do {
+		n = send(ipc->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM)
+		mark_dead(ipc, errno == EPIPE || errno == ECONNRESET ? gone : strerror(errno));
+}
+
+static void
+ring_flush(struct ipc *ipc)
+{
+	if (shmring_publish(ipc->ring))
+		ring_doorbell(ipc);
+}
+
+/* The owner is to be told when no more than `backlog` bytes wait; of room that is there already as well. */
+static void
+ring_want(struct ipc *ipc, uint32_t backlog)
+{
+	if (ipc->why_dead != NULL)
+		return;
+	ipc->want_room = true;
+	ipc->room_at = backlog;
+	if (!shmring_wait(ipc->ring, backlog))
+		go_on_later(ipc);
+}
+
+static uint8_t *
+ring_reserve(struct ipc *ipc, size_t len)
+{
+	uint8_t *p = shmring_reserve(ipc->ring, len);
+
+	if (p != NULL)
+		return p;
+	ring_flush(ipc);	/* or nobody would make room */
+	if (ipc->ring->broken && ipc->why_dead == NULL)
+		mark_dead(ipc, wrong_index);
+	ring_want(ipc, SHMRING_SIZE / 2);
+	errno = EAGAIN;
+	return NULL;
 }
 
 static bool
@@ -272,6 +360,10 @@ ipc_flush(struct ipc *ipc)
 		errno = EAGAIN;
 		return -1;
 	}
+	if (ipc->ring != NULL) {
+		ring_flush(ipc);
+		return 0;
+	}
 	n = drain(ipc);
 	if (n == 1)
 		return 0;
@@ -293,6 +385,8 @@ ipc_reserve(struct ipc *ipc, size_t len)
 		errno = EAGAIN;
 		return NULL;
 	}
+	if (ipc->ring != NULL)
+		return ring_reserve(ipc, len);
 	/* A full message that is still here did not go out in ipc_commit(): it has to wait with the others. */
 	if (m != NULL && (m->len >= IPC_MSG_FLUSH || len > IPC_MSG_MAX - m->len)) {
 		if (ipc_flush(ipc) == -1 && (ipc->why_dead != NULL || !seal(ipc))) {
@@ -310,6 +404,14 @@ ipc_reserve(struct ipc *ipc, size_t len)
 void
 ipc_commit(struct ipc *ipc, size_t used)
 {
+	if (ipc->ring != NULL) {
+		if (ipc->why_dead != NULL)
+			return;
+		shmring_commit(ipc->ring, used);
+		if (shmring_unpublished(ipc->ring) >= IPC_MSG_FLUSH)
+			ring_flush(ipc);
+		return;
+	}
 	if (ipc->cur == NULL)
 		return;
 	ipc->cur->len += used;
@@ -363,7 +465,7 @@ ipc_send_fd(struct ipc *ipc, const struct frame *f, int fd)
 	struct msg *m = NULL;
 	int n;
 
-	if (!procmsg_carries_fd(f->type)) {
+	if (!procmsg_carries_fd(f->type) || ipc->ring != NULL) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -433,13 +535,13 @@ take_fd(struct msghdr *mh, int *fd)
 
 /* One message: its length, 0 at the end, -1 with errno. *fd receives a descriptor, or -1. */
 static ssize_t
-receive(struct ipc *ipc, uint8_t *buf, int *fd)
+receive(struct ipc *ipc, uint8_t *buf, size_t size, int *fd)
 {
 	union {
 		struct cmsghdr hdr;
 		char buf[CMSG_SPACE(sizeof(int))];	/* the kernel closes what does not fit */
 	} control;
-	struct iovec iov = { buf, IPC_MSG_MAX };
+	struct iovec iov = { buf, size };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
 	    .msg_control = &control, .msg_controllen = sizeof(control.buf) };
 	ssize_t n;
@@ -481,6 +583,14 @@ fd_legal(uint64_t type, int fd)
 	return fd != -1 ? procmsg_carries_fd(type) : !procmsg_needs_fd(type);
 }
 
+static const char *
+why_malformed(int err)
+{
+	return err == FRAME_MORE ? "a frame is cut off" : frame_strerror(err);
+}
+
+static const char out_of_place[] = "a message that is out of place";
+
 /* The frames of one message. NULL, or why the channel has to be closed. */
 static const char *
 deliver(struct ipc *ipc, const uint8_t *p, size_t len, int fd)
@@ -492,7 +602,7 @@ deliver(struct ipc *ipc, const uint8_t *p, size_t len, int fd)
 	while (len > 0 && !ipc->freed) {
 		n = decode(&f, p, len);
 		if (n != FRAME_OK) {
-			why = n == FRAME_MORE ? "a frame is cut off" : frame_strerror(n);
+			why = why_malformed(n);
 			break;
 		}
 		if (!fd_legal(f.type, fd)) {
@@ -507,7 +617,7 @@ deliver(struct ipc *ipc, const uint8_t *p, size_t len, int fd)
 		n = ipc->ops->frame(ipc, &f, fd, ipc->arg);
 		fd = -1;
 		if (n == -1 && !ipc->freed) {
-			why = "a message that is out of place";
+			why = out_of_place;
 			break;
 		}
 	}
@@ -530,7 +640,7 @@ read_round(struct ipc *ipc, bool *any)
 	int fd;
 
 	for (unsigned i = 0; i < IPC_READ_BATCH && why == NULL && !ipc->freed && !ipc->paused; i++) {
-		n = receive(ipc, buf, &fd);
+		n = receive(ipc, buf, sizeof(buf), &fd);
 		if (n == -1 && errno == ECONNRESET && !reset) {
 			reset = true;
 			continue;
@@ -550,6 +660,153 @@ read_round(struct ipc *ipc, bool *any)
 	return why;
 }
 
+/* Copies a frame that is no DATA out of `len` shared bytes, of which `copy` has the first already. Its length, or 0. */
+static size_t
+copy_control(uint8_t *copy, const uint8_t *p, size_t len)
+{
+	size_t have = len < HEADER_COPY ? len : HEADER_COPY;
+	uint64_t type, body, whole;
+	int t, n;
+
+	t = varint_get(&type, copy, have);
+	n = t <= 0 ? 0 : varint_get(&body, copy + t, have - (size_t)t);
+	if (n <= 0)
+		return have;	/* the decoder says what is wrong with it */
+	whole = body + (unsigned)(t + n);
+	if (whole > len)
+		whole = have;	/* this as well */
+	if (whole > have)
+		memcpy(copy + have, p + have, (size_t)whole - have);
+	return (size_t)whole;
+}
+
+/*
+ * Decodes the first frame of `len` shared bytes, each of which is read once. Only a DATA's payload stays where it is:
+ * it is the callee's to read it no more often.
+ */
+static int
+decode_shared(struct frame *f, const uint8_t *p, size_t len)
+{
+	static uint8_t copy[IPC_MSG_MAX];	/* one is enough: no callback reads a channel */
+	int n;
+
+	if (len > sizeof(copy))
+		len = sizeof(copy);
+	memcpy(copy, p, len < HEADER_COPY ? len : HEADER_COPY);
+	if (!frame_type_is_data(copy[0]))
+		return frame_decode(f, copy, copy_control(copy, p, len), &limits);
+	n = decode(f, copy, len);
+	if (n != FRAME_OK)
+		return n;
+	f->raw.p = p;
+	f->data.payload = p + (f->data.payload - copy);
+	return n;
+}
+
+/* A round of reading from the ring. NULL, or why the channel ends. */
+static const char *
+read_ring(struct ipc *ipc, bool *any)
+{
+	struct shmring *r = ipc->ring;
+	size_t len, done = 0;
+	const uint8_t *p;
+	struct frame f;
+	int n;
+
+	while (done < RING_ROUND && !ipc->freed && !ipc->paused && (len = shmring_readable(r, &p)) > 0) {
+		n = decode_shared(&f, p, len);
+		if (n != FRAME_OK)
+			return why_malformed(n);
+		if (procmsg_needs_fd(f.type))
+			return "a message without its descriptor";
+		*any = true;
+		len = f.raw.len;
+		if (!f.skipped && ipc->ops->frame(ipc, &f, -1, ipc->arg) == -1)
+			return out_of_place;
+		shmring_consume(r, len);
+		done += len;
+	}
+	return r->broken ? wrong_index : NULL;
+}
+
+/* The other side rang, or it ended: what it left in the ring is still to be read then. */
+static const char *
+take_doorbell(struct ipc *ipc)
+{
+	uint8_t byte[2];
+	ssize_t n;
+
+	do {
+		n = recv(ipc->fd, byte, sizeof(byte), MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	if (n == 1 || (n == -1 && errno == EAGAIN))
+		return NULL;
+	if (n > 1)
+		return "a message beside the shared memory";
+	if (n == -1 && errno != ECONNRESET)
+		return strerror(errno);
+	if (ipc->why_dead == NULL)
+		ipc->why_dead = gone;
+	drop_output(ipc);
+	event_del(ipc->readable);	/* it would be so for ever */
+	return NULL;
+}
+
+/* Tells the owner that there is room again, when it wanted to know. */
+static void
+ring_writable(struct ipc *ipc)
+{
+	if (!ipc->want_room || ipc->why_dead != NULL || shmring_wait(ipc->ring, ipc->room_at))
+		return;
+	ipc->want_room = false;
+	if (ipc->ops->writable != NULL)
+		ipc->ops->writable(ipc, ipc->arg);
+}
+
+/* What a round leaves behind: sleep when all is read. NULL, or why the channel ends. */
+static const char *
+ring_rest(struct ipc *ipc)
+{
+	const uint8_t *p;
+
+	if (ipc->paused)
+		return ipc->why_dead;
+	if (ipc->why_dead != NULL && shmring_readable(ipc->ring, &p) == 0)
+		return ipc->why_dead;
+	if (ipc->why_dead != NULL || !shmring_sleep(ipc->ring))
+		go_on_later(ipc);
+	return NULL;
+}
+
+static void
+ring_turn(struct ipc *ipc, const char *why)
+{
+	bool any = false;
+
+	ipc->depth++;
+	shmring_wake(ipc->ring);
+	if (why == NULL)
+		why = read_ring(ipc, &any);
+	if (shmring_release(ipc->ring) && !ipc->freed && ipc->why_dead == NULL)
+		ring_doorbell(ipc);
+	if (any && !ipc->freed && ipc->ops->batch_end != NULL)
+		ipc->ops->batch_end(ipc, ipc->arg);
+	if (!ipc->freed && why == NULL)
+		ring_writable(ipc);
+	if (!ipc->freed && why == NULL)
+		why = ring_rest(ipc);
+	if (!ipc->freed && why != NULL)
+		end(ipc, why);
+	ipc->depth--;
+	release(ipc);
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	ring_turn(arg, NULL);
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -557,6 +814,10 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	bool any = false;
 	const char *why;
 
+	if (ipc->ring != NULL) {
+		ring_turn(ipc, take_doorbell(ipc));
+		return;
+	}
 	ipc->depth++;
 	why = read_round(ipc, &any);
 	if (any && !ipc->freed && ipc->ops->batch_end != NULL)
@@ -569,8 +830,67 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	release(ipc);
 }
 
+/*
+ * What the supervisor puts into a pair before it gives the ends away: a message that no frame can be (type 0 is always
+ * refused), the number of the end and the memory.
+ */
+static const uint8_t offer[] = { 0, 'r', 'i', 'n', 'g' };
+#define OFFER_LEN (sizeof(offer) + 1)
+
+static int
+send_offer(int fd, uint8_t side, int memory)
+{
+	uint8_t buf[OFFER_LEN];
+
+	memcpy(buf, offer, sizeof(offer));
+	buf[sizeof(offer)] = side;
+	return send_raw(fd, buf, sizeof(buf), memory);
+}
+
+int
+ipc_port_pair(int fds[2])
+{
+	int saved, rv = -1, memory = shmring_create();
+
+	fds[0] = fds[1] = -1;
+	if (memory == -1)
+		return -1;
+	if (ipc_pair(fds) == 0 && send_offer(fds[0], 1, memory) == 0 && send_offer(fds[1], 0, memory) == 0)
+		rv = 0;
+	saved = errno;
+	close(memory);
+	for (unsigned i = 0; i < 2 && rv == -1; i++) {
+		if (fds[i] != -1)
+			close(fds[i]);
+		fds[i] = -1;
+	}
+	errno = saved;
+	return rv;
+}
+
+/* Takes the ring that lies at the beginning of fd, if there is one. 0, or -1: there was none that can be used. */
+static int
+take_ring(struct ipc *ipc)
+{
+	uint8_t buf[OFFER_LEN] = { 0xff };
+	struct shmring *r;
+	int memory, n = -1;
+
+	if (recv(ipc->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_PEEK) < (ssize_t)sizeof(offer) ||
+	    memcmp(buf, offer, sizeof(offer)) != 0)
+		return 0;
+	if (receive(ipc, buf, sizeof(buf), &memory) != (ssize_t)sizeof(buf) || memory == -1)
+		return -1;
+	if ((r = malloc(sizeof(*r))) != NULL && (n = shmring_map(r, memory, buf[sizeof(offer)])) == 0)
+		ipc->ring = r;
+	else
+		free(r);
+	close(memory);
+	return n;
+}
+
 struct ipc *
-ipc_new(struct event_base *base, int fd, const struct ipc_ops *ops, void *arg)
+ipc_open(struct event_base *base, int fd, const struct ipc_ops *ops, void *arg, bool port)
 {
 	struct ipc *ipc = calloc(1, sizeof(*ipc));
 
@@ -580,22 +900,33 @@ ipc_new(struct event_base *base, int fd, const struct ipc_ops *ops, void *arg)
 	}
 	ipc->ops = ops;
 	ipc->arg = arg;
+	ipc->fd = fd;
 	TAILQ_INIT(&ipc->queue);
+	if (port && take_ring(ipc) == -1)
+		goto fail;
+	if (ipc->ring != NULL) {
+		if ((ipc->again = event_new(base, -1, 0, on_again, ipc)) == NULL)
+			goto fail;
+		go_on_later(ipc);	/* what the other has written already, and then to sleep */
+	}
 	ipc->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, ipc);
 	ipc->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, ipc);
 	if (ipc->readable == NULL || ipc->writable == NULL || event_add(ipc->readable, NULL) == -1)
 		goto fail;
-	ipc->fd = fd;
 	return ipc;
 fail:
+	if (ipc->again != NULL)
+		event_free(ipc->again);
 	if (ipc->readable != NULL)
 		event_free(ipc->readable);
 	if (ipc->writable != NULL)
 		event_free(ipc->writable);
+	ring_free(ipc->ring);
 	free(ipc);
 	close(fd);
 	return NULL;
 }
+
 
 void
 ipc_free(struct ipc *ipc)
@@ -605,6 +936,8 @@ ipc_free(struct ipc *ipc)
 	drop_output(ipc);
 	event_free(ipc->readable);
 	event_free(ipc->writable);
+	if (ipc->again != NULL)
+		event_free(ipc->again);
 	close(ipc->fd);
 	ipc->why_dead = gone;
 	ipc->freed = true;
@@ -617,7 +950,9 @@ ipc_pause(struct ipc *ipc)
 	if (ipc->paused)
 		return;
 	ipc->paused = true;
-	event_del(ipc->readable);
+	/* The doorbell of a ring is also rung for room: it goes on being heard. */
+	if (ipc->ring == NULL)
+		event_del(ipc->readable);
 }
 
 void
@@ -626,7 +961,11 @@ ipc_resume(struct ipc *ipc)
 	if (!ipc->paused)
 		return;
 	ipc->paused = false;
-	if (!ipc->closed)
+	if (ipc->closed)
+		return;
+	if (ipc->ring != NULL)
+		go_on_later(ipc);	/* what came meanwhile rang no bell */
+	else
 		event_add(ipc->readable, NULL);
 }
 
@@ -635,6 +974,11 @@ ipc_want_room(struct ipc *ipc)
 {
 	if (ipc->why_dead != NULL)
 		return;
+	if (ipc->ring != NULL) {
+		ring_flush(ipc);
+		ring_want(ipc, (uint32_t)shmring_backlog(ipc->ring) / 2);
+		return;
+	}
 	ipc->want_room = true;
 	watch_output(ipc);
 }
@@ -642,5 +986,7 @@ ipc_want_room(struct ipc *ipc)
 size_t
 ipc_backlog(const struct ipc *ipc)
 {
+	if (ipc->ring != NULL)
+		return ipc->why_dead == NULL ? shmring_backlog(ipc->ring) : 0;
 	return ipc->queued_bytes + (ipc->cur != NULL ? ipc->cur->len : 0);
 }

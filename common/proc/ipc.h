@@ -6,6 +6,15 @@
  * message is full. What the socket does not take waits in a bounded queue; when
  * that is full, ipc_reserve() returns NULL and the caller drops or waits for
  * ops->writable. Nothing blocks and nothing grows.
+ *
+ * A channel between two workers can be a port's: then its frames go through shared memory (proc/shmring.h) and the
+ * socket only rings when the other side sleeps, and tells of its end. To its owner it is the same, but that
+ *   - the payload of a DATA that it is given is shared memory, which the other process can change while it is looked at:
+ *     read each byte once, or copy first what you decide upon. Open sealed bytes in a copy, never from there;
+ *   - what ipc_reserve() gives can be read and changed by the other process before it is committed: write only what it
+ *     may see, and do not read it back (so seal elsewhere, and copy the result);
+ *   - what waits is what the other side has not read, and there is room for SHMRING_SIZE of it;
+ *   - no message of it brings a descriptor.
  */
 #ifndef PROC_IPC_H
 #define PROC_IPC_H
@@ -43,8 +52,28 @@ struct ipc_ops {
 /* A connected pair, non-blocking, close-on-exec, with large buffers. 0 or -1 with errno. */
 int	ipc_pair(int fds[2]);
 
+/* As ipc_pair(), with memory for the frames, which both ends find in it: see ipc_new_port(). */
+int	ipc_port_pair(int fds[2]);
+
+/* What ipc_new() and ipc_new_port() are made of. */
+struct ipc *ipc_open(struct event_base *, int fd, const struct ipc_ops *ops, void *arg, bool port);
+
 /* Takes ownership of fd. NULL when memory is short (fd is closed). `ops` is kept by reference. */
-struct ipc *ipc_new(struct event_base *, int fd, const struct ipc_ops *ops, void *arg);
+static inline struct ipc *
+ipc_new(struct event_base *base, int fd, const struct ipc_ops *ops, void *arg)
+{
+	return ipc_open(base, fd, ops, arg, false);
+}
+
+/*
+ * As ipc_new() for one end of a channel between two workers, which uses shared memory if ipc_port_pair() made it. Only
+ * for an end that the supervisor gave: the first message is believed. NULL also when that memory is not what it must be.
+ */
+static inline struct ipc *
+ipc_new_port(struct event_base *base, int fd, const struct ipc_ops *ops, void *arg)
+{
+	return ipc_open(base, fd, ops, arg, true);
+}
 
 /* Closes the descriptor and what was queued. May be called from any callback of the same ipc. NULL is fine. */
 void	ipc_free(struct ipc *);
@@ -63,7 +92,7 @@ int	ipc_send(struct ipc *, const struct frame *f);
 
 /*
  * As ipc_send() for a process-only type, with a descriptor that is duplicated; the caller keeps its own. It is a
- * message of its own and leaves at once, after what was built before it.
+ * message of its own and leaves at once, after what was built before it. EINVAL on a channel with shared memory.
  */
 int	ipc_send_fd(struct ipc *, const struct frame *f, int fd);
 
@@ -72,7 +101,8 @@ int	ipc_flush(struct ipc *);
 
 /*
  * Stops and resumes reading: backpressure towards the other process. The frames of a message that has been
- * read are still delivered, and while it is paused the other side's end goes unnoticed.
+ * read from the socket are still delivered, and while it is paused the other side's end goes unnoticed; with shared
+ * memory it is noticed, and what was not read is not read any more.
  */
 void	ipc_pause(struct ipc *);
 void	ipc_resume(struct ipc *);
@@ -83,7 +113,7 @@ void	ipc_resume(struct ipc *);
  */
 void	ipc_want_room(struct ipc *);
 
-/* Bytes that wait for the socket. */
+/* Bytes that wait for the socket; with shared memory, for the other process to read them. */
 size_t	ipc_backlog(const struct ipc *);
 
 #endif

@@ -6,13 +6,18 @@
 #include "fabricd/dataplane/dp.h"
 #include "fabricd/dataplane/peer.h"
 #include "fabricd/dataplane/quic.h"
+#include "proc/shmring.h"
 #include "proc/stats.h"
 
 #define MTU_SETTLED_NS	(5ull * 1000 * 1000 * 1000)	/* path MTU discovery gives up a probe well before */
 
-/* Beyond this a channel has room for the urgent classes only, and beyond that for control frames only. */
-#define DATA_BACKLOG_OTHER (192u * 1024)
-#define DATA_BACKLOG_MAX (384u * 1024)
+/*
+ * Beyond this a channel has room for the urgent classes only, and beyond that for control frames only. What waits here
+ * is what the worker could not read yet: less than all that TCP has under way would be lost each time it is not
+ * scheduled for some milliseconds.
+ */
+#define DATA_BACKLOG_OTHER (SHMRING_SIZE / 4 * 3)
+#define DATA_BACKLOG_MAX (SHMRING_SIZE - IPC_MSG_MAX)
 /* Reliable frames wait in their own buffers, where each stream has its place, beyond this. */
 #define DATA_BACKLOG_PULL (64u * 1024)
 #define PULL_FRAME	(CREDIT_DATA_MAX + CREDIT_FRAME_MIN)
@@ -220,7 +225,7 @@ wport_attach(struct dataplane *dp, enum worker_kind kind, int fd)
 	struct wport *w = &dp->workers[kind];
 
 	wport_close(w);
-	if ((w->ipc = ipc_new(dp->base, fd, &ipc_ops, w)) == NULL) {
+	if ((w->ipc = ipc_new_port(dp->base, fd, &ipc_ops, w)) == NULL) {
 		log_warn("port worker=%s", worker_name(kind));
 		return;
 	}

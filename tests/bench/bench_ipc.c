@@ -1,6 +1,7 @@
 /*
- * What batches save between two processes: DATA frames of 1400 bytes through a channel, one frame a message
- * against as many as a message holds. Prints both in Gbit/s, and the ratio. `bench_ipc SECONDS', each.
+ * What batches and shared memory save between two processes: DATA frames of 1400 bytes through a channel, one frame a
+ * message, as many as a message holds, and through a ring, flushed as often. Prints each in Gbit/s and CPU seconds a GB,
+ * and the ratios. `bench_ipc SECONDS', each.
  */
 #include <err.h>
 #include <event2/event.h>
@@ -85,7 +86,7 @@ produce(int fd, bool batch, unsigned seconds)
 {
 	struct run r = { .base = event_base_new(), .batch = batch };
 
-	r.ipc = ipc_new(r.base, fd, &ops, &r);
+	r.ipc = ipc_new_port(r.base, fd, &ops, &r);
 	r.until_ns = clock_ns() + seconds * NS_PER_SEC;
 	on_writable(r.ipc, &r);
 	event_base_dispatch(r.base);
@@ -104,18 +105,23 @@ cpu_seconds(void)
 	    children.ru_utime.tv_usec + children.ru_stime.tv_usec) / 1e6;
 }
 
-/* Gbit/s of payload. */
-static double
-measure(const char *name, bool batch, unsigned seconds)
+struct result {
+	double	gbit;		/* of payload a second */
+	double	cpu;		/* seconds a gigabyte, of both */
+};
+
+static struct result
+measure(const char *name, int (*pair)(int *), bool batch, unsigned seconds)
 {
 	struct run r = { .base = event_base_new() };
 	uint64_t began;
-	double gbit, elapsed, cpu = cpu_seconds();
+	double elapsed, cpu = cpu_seconds();
+	struct result res;
 	int fds[2];
 	pid_t pid;
 
-	if (ipc_pair(fds) == -1)
-		err(1, "ipc_pair");
+	if (pair(fds) == -1)
+		err(1, "no channel");
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
@@ -123,27 +129,31 @@ measure(const char *name, bool batch, unsigned seconds)
 		produce(fds[1], batch, seconds);
 	}
 	close(fds[1]);
-	r.ipc = ipc_new(r.base, fds[0], &ops, &r);
+	r.ipc = ipc_new_port(r.base, fds[0], &ops, &r);
 	began = clock_ns();
 	event_base_dispatch(r.base);
 	elapsed = (double)(clock_ns() - began) / 1e9;
 	waitpid(pid, NULL, 0);
-	cpu = cpu_seconds() - cpu;
-	gbit = (double)r.bytes * 8 / 1e9 / elapsed;
-	printf("%-28s %7.2f Gbit/s %8.2f Mframes/s %6.2f CPU s/GB\n", name, gbit,
-	    (double)r.frames / elapsed / 1e6, cpu / ((double)r.bytes / 1e9));
+	res.cpu = (cpu_seconds() - cpu) / ((double)r.bytes / 1e9);
+	res.gbit = (double)r.bytes * 8 / 1e9 / elapsed;
+	printf("%-28s %7.2f Gbit/s %8.2f Mframes/s %6.2f CPU s/GB\n", name, res.gbit,
+	    (double)r.frames / elapsed / 1e6, res.cpu);
 	ipc_free(r.ipc);
 	event_base_free(r.base);
-	return gbit;
+	return res;
 }
 
 int
 main(int argc, char **argv)
 {
 	unsigned seconds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 2;
-	double one = measure("one frame a message", false, seconds);
-	double many = measure("frames in batches", true, seconds);
+	struct result one = measure("one frame a message", ipc_pair, false, seconds);
+	struct result many = measure("frames in batches", ipc_pair, true, seconds);
+	struct result ring = measure("batches through a ring", ipc_port_pair, true, seconds);
 
-	printf("%-28s %7.2f\n", "ratio", many / one);
+	printf("%-28s %7.2f times the frames, %6.2f times the CPU a frame\n", "batches / one a message",
+	    many.gbit / one.gbit, many.cpu / one.cpu);
+	printf("%-28s %7.2f times the frames, %6.2f times the CPU a frame\n", "ring / batches", ring.gbit / many.gbit,
+	    ring.cpu / many.cpu);
 	return 0;
 }

@@ -140,6 +140,19 @@ for w in $WORKERS; do
 	has_exactly a "$pid" ${FDS[$w]} # says what is wrong
 done
 
+# Who shares memory with whom: the dataplane with the two that carry data, each by itself, and nobody else.
+rings() { sed -n 's/.*[rwxsp-]\{4\} [0-9a-f]* [0-9a-f:]* \([0-9]*\) *\/memfd:fabric-ring.*/\1/p' "/proc/$1/maps" | sort -u | xargs; }
+vpnd=$(rings "$(worker_pid a vpnd)")
+svchostd=$(rings "$(worker_pid a svchostd)")
+t 'vpnd: one ring' [ "$(wc -w <<<"$vpnd")" -eq 1 ]
+t 'svchostd: one ring, another' [ "$(printf '%s\n' $vpnd $svchostd | sort -u | wc -l)" -eq 2 ]
+t 'dataplane: these two' [ "$(rings "$(worker_pid a dataplane)")" = "$(printf '%s\n' $vpnd $svchostd | sort -u | xargs)" ]
+for w in routed telemd; do
+	t "$w: none" [ -z "$(rings "$(worker_pid a $w)")" ]
+done
+t 'the supervisor: none' [ -z "$(rings "$sup")" ]
+t 'no ring can be executed' sh -c "! grep -h 'fabric-ring' /proc/$(worker_pid a dataplane)/maps | grep -v ' rw-s '"
+
 # After the death of each, what the others hold is what they held.
 for w in $WORKERS; do
 	kill -9 "$(worker_pid a "$w")"

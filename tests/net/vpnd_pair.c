@@ -344,9 +344,9 @@ give_port(struct side *s)
 	struct procmsg m = { .type = PM_PORT, .port = { WORKER_DATAPLANE, 1 } };
 	int fds[2];
 
-	if (ipc_pair(fds) == -1)
-		err(1, "ipc_pair");
-	s->port = ipc_new(base, fds[0], &port_ops, s);
+	if (ipc_port_pair(fds) == -1)
+		err(1, "ipc_port_pair");
+	s->port = ipc_new_port(base, fds[0], &port_ops, s);
 	stream_ids_init(&s->ids, false);
 	procmsg_send(s->ctl, &m, fds[1]);
 	close(fds[1]);

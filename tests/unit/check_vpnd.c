@@ -281,6 +281,7 @@ START_TEST(out_full)
 	ck_assert_uint_eq(urgent, 50);
 	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_QUEUE_INTERACTIVE), 0);
 	ck_assert_uint_lt(ipc_backlog(v->port), 2u << 20);
+	ipc_flush(v->port);
 	ipc_resume(dp);
 	turn();
 	ck_assert_uint_eq(nframes, sent + 50 + 2);

@@ -349,7 +349,7 @@ fake_port_attach(struct node *n, struct fake_port *p, enum worker_kind kind)
 	int fds[2];
 
 	fake_port_free(p);
-	if (ipc_pair(fds) == -1 || (p->ipc = ipc_new(n->base, fds[1], &fake_ops, p)) == NULL)
+	if (ipc_port_pair(fds) == -1 || (p->ipc = ipc_new_port(n->base, fds[1], &fake_ops, p)) == NULL)
 		abort();
 	dp_port(n->dp, kind, fds[0]);
 }

@@ -187,9 +187,9 @@ connect_dataplane(void)
 {
 	int fds[2];
 
-	ck_assert_int_eq(ipc_pair(fds), 0);
+	ck_assert_int_eq(ipc_port_pair(fds), 0);
 	vpnd_ops.port(&w, WORKER_DATAPLANE, fds[1]);
-	dp = ipc_new(w.base, fds[0], &dp_ops, NULL);
+	dp = ipc_new_port(w.base, fds[0], &dp_ops, NULL);
 	turn();
 	ck_assert_uint_eq(nframes, 1);
 	ck_assert_uint_eq(frames[0].type, PM_BIND);
