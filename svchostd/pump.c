@@ -310,13 +310,13 @@ static int
 answer(struct pump *p, uint64_t now_ns)
 {
 	uint8_t message[E2E_MESSAGE_MAX], out[E2E_RECORD_HEADER + E2E_MESSAGE_MAX];
-	struct e2e *e2e = p->e2e;
 	struct e2e_keys keys;
 	size_t len;
 
-	p->e2e = NULL;
-	if (e2e_answer(e2e, p->hub->self, message, &len, &keys) == -1)
+	if (e2e_answer(p->e2e, p->hub->self, message, &len, &keys) == -1)
 		return -1;
+	e2e_free(p->e2e);
+	p->e2e = NULL;
 	p->seal = e2e_stream_accept(&keys, now_ns);
 	e2e_keys_wipe(&keys);
 	if (p->seal == NULL)
