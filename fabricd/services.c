@@ -11,6 +11,7 @@
 /* head, issuer, subject, serial, times, name, class, signature */
 #define SERVICE_RECORD_LEN_MAX (4 + 2 + 34 + 34 + 3 * 10 + 2 + FRAME_SERVICE_MAX + 3 + RECORD_SIG_LEN)
 _Static_assert((CONF_SERVICES_MAX + 1) * SERVICE_RECORD_LEN_MAX <= PM_RECORDS_MAX, "the whole set is one message");
+_Static_assert(CONF_SERVICES_MAX + 1 <= NODE_SERVICES_MAX, "and others believe it");
 
 struct services {
 	size_t	len;			/* of the set that routed was told */

@@ -75,7 +75,7 @@ insert(struct service_set *set, const struct service *s)
 		continue;
 	if (i < set->n && strcmp(set->v[i].name, s->name) == 0)
 		return SERVICES_E_TWICE;
-	if (set->n == SERVICES_PER_NODE_MAX)
+	if (set->n == NODE_SERVICES_MAX)
 		return SERVICES_E_MANY;
 	if ((grown = reallocarray(set->v, set->n + 1, sizeof(*grown))) == NULL)
 		return SERVICES_E_MEMORY;
@@ -146,7 +146,7 @@ parse(struct service_set *set, struct frame_bytes b, const uint8_t *node_id, con
 	for (; b.len > 0 && e == SERVICES_OK; b.p += r.raw.len, b.len -= r.raw.len) {
 		if (record_decode_first(&r, b.p, b.len) != RECORD_OK)
 			e = SERVICES_E_FORM;
-		else if (++n > SERVICES_PER_NODE_MAX)
+		else if (++n > NODE_SERVICES_MAX)
 			e = SERVICES_E_MANY;
 		else if ((e = judge(&r, node_id, known)) != SERVICES_OK)
 			continue;

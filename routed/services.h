@@ -11,8 +11,7 @@
 
 #include "proc/procmsg.h"
 
-#define SERVICES_PER_NODE_MAX	64	/* of another node; one that says more is not believed at all */
-#define SERVICES_MAX		8192	/* of all others; who was not seen for longest, and has no session, loses its own */
+#define SERVICES_MAX		(128 * NODE_SERVICES_MAX) /* of all others; who was not seen for longest, and has no session, loses its own */
 #define SERVICE_RECORD_MAX	512	/* bytes of one record: what one needs is below 240 */
 #define SERVICES_ANNOUNCE_MS	1000	/* between two tellings of the own set to one peer */
 #define SERVICES_BATCH		128	/* told to the adapters at a time */

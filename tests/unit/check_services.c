@@ -272,7 +272,7 @@ make_bad(enum bad bad)
 		says(1, "a", 9);
 		break;
 	case BAD_MANY:
-		for (unsigned i = 0; i < SERVICES_PER_NODE_MAX; i++) {
+		for (unsigned i = 0; i < NODE_SERVICES_MAX; i++) {
 			snprintf(name, sizeof(name), "n%u", i);
 			says(1, name, 9);
 		}
@@ -362,15 +362,15 @@ START_TEST(room_for_others)
 
 	ready();
 	d = routed()->dir;
-	for (unsigned i = 0; i < SERVICES_MAX / SERVICES_PER_NODE_MAX; i++) {
+	for (unsigned i = 0; i < SERVICES_MAX / NODE_SERVICES_MAX; i++) {
 		id[0] = (uint8_t)i;
 		id[1] = 0x77;
 		p = directory_add(d, id);
 		p->last_seen = now - i;
-		p->services.v = calloc(SERVICES_PER_NODE_MAX, sizeof(*p->services.v));
-		p->services.n = SERVICES_PER_NODE_MAX;
-		d->board.n += SERVICES_PER_NODE_MAX;
-		for (unsigned k = 0; k < SERVICES_PER_NODE_MAX; k++)
+		p->services.v = calloc(NODE_SERVICES_MAX, sizeof(*p->services.v));
+		p->services.n = NODE_SERVICES_MAX;
+		d->board.n += NODE_SERVICES_MAX;
+		for (unsigned k = 0; k < NODE_SERVICES_MAX; k++)
 			snprintf(p->services.v[k].name, sizeof(p->services.v[k].name), "s%02u", k);
 	}
 	ck_assert_uint_eq(d->board.n, SERVICES_MAX);
@@ -379,11 +379,11 @@ START_TEST(room_for_others)
 	from_peer(1);
 	ck_assert_ptr_nonnull(strstr(heard(), "s07"));
 	ck_assert_uint_eq(p->services.n, 0);
-	ck_assert_uint_eq(d->board.n, SERVICES_MAX - SERVICES_PER_NODE_MAX + 1);
+	ck_assert_uint_eq(d->board.n, SERVICES_MAX - NODE_SERVICES_MAX + 1);
 	for (size_t i = 0; i < d->npeers; i++)
 		d->peers[i]->session.up = true;
 	for (unsigned k = 0; k < 2; k++) {
-		for (unsigned i = 0; i < SERVICES_PER_NODE_MAX - k; i++) {
+		for (unsigned i = 0; i < NODE_SERVICES_MAX - k; i++) {
 			char name[8];
 
 			snprintf(name, sizeof(name), "n%u", i);
@@ -391,7 +391,7 @@ START_TEST(room_for_others)
 		}
 		from_peer(2);
 		ck_assert_uint_eq(stats->counter[STAT_ROUTED_SERVICES_E_MANY], 1);
-		ck_assert_uint_eq(d->board.n, SERVICES_MAX - (k == 0 ? SERVICES_PER_NODE_MAX - 1 : 0));
+		ck_assert_uint_eq(d->board.n, SERVICES_MAX - (k == 0 ? NODE_SERVICES_MAX - 1 : 0));
 	}
 }
 END_TEST
@@ -495,7 +495,7 @@ START_TEST(many_are_told_in_pieces)
 	ready();
 	up(3, HOST);
 	for (unsigned n = 1; n <= 3; n++) {
-		for (unsigned i = 0; i < SERVICES_PER_NODE_MAX; i++) {
+		for (unsigned i = 0; i < NODE_SERVICES_MAX; i++) {
 			snprintf(name, sizeof(name), "n%u", i);
 			says(n, name, 9);
 		}
@@ -510,16 +510,16 @@ START_TEST(many_are_told_in_pieces)
 	ck_assert_int_eq(services_sync(routed()->dir, routed()->dataplane, clock_ns()), 0);
 	for (const char *p = heard(); *p != '\0'; p++)
 		plus += *p == '+';
-	ck_assert_uint_eq(plus, 3 * SERVICES_PER_NODE_MAX);
+	ck_assert_uint_eq(plus, 3 * NODE_SERVICES_MAX);
 	/* and by itself */
 	services_again(routed()->dir);
 	up(3, HOST);
-	for (uint64_t until = clock_ns() + WAIT_MS * NS_PER_MS; plus < 6 * SERVICES_PER_NODE_MAX && clock_ns() < until;) {
+	for (uint64_t until = clock_ns() + WAIT_MS * NS_PER_MS; plus < 6 * NODE_SERVICES_MAX && clock_ns() < until;) {
 		struct procmsg m;
 
 		plus += fake_message(&fk, &fk.dataplane, &m, 100) && m.type == PM_SERVICE;
 	}
-	ck_assert_uint_eq(plus, 6 * SERVICES_PER_NODE_MAX);
+	ck_assert_uint_eq(plus, 6 * NODE_SERVICES_MAX);
 }
 END_TEST
 
