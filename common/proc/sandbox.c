@@ -286,7 +286,7 @@ allow_sockopts(scmp_filter_ctx ctx, const int (*o)[2])
 
 	for (; o != NULL && (*o)[0] != -1 && err == 0; o++)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
-		    SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)(*o)[0]), SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)(*o)[1]));
+		    SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)(*o)[0], 0), SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)(*o)[1], 0));
 	if (err != 0) {
 		errno = -err;
 		fatal("sandbox: filter, socket options");

@@ -1,5 +1,5 @@
 #!/bin/bash
-# tests/fuzz/seeds.sh DIR: writes every golden vector as a file to DIR/frame and DIR/record, where tests/fuzz/run
+# tests/fuzz/seeds.sh DIR: writes every golden vector as a file to DIR/frame, DIR/record and DIR/services, where tests/fuzz/run
 # looks for seeds. A frame gets the byte in front that fuzz_frame takes its port from.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -30,4 +30,11 @@ for set in record record-refused; do
 	vectors "tests/unit/vectors/$set.txt" | while read -r name port hex; do
 		write "$out/record/$set-$name" "${hex:-}"
 	done
+done
+
+# fuzz_services: each record as the set of the second node, and of the first.
+mkdir -p "$out/services"
+vectors tests/unit/vectors/record.txt | while read -r name port hex; do
+	write "$out/services/$name" "0000$(printf '%04x' $((${#hex} / 2)))$hex"
+	write "$out/services/$name-first" "$(printf '%04x' $((${#hex} / 2)))$hex"
 done
