@@ -78,11 +78,11 @@ t 'and both know' eval 'wait_for 5 knows beta "$ALPHA beta/echo:own beta/file:ow
 t 'no session was begun for that' [ "$(counter beta fabric_routed_sessions_up_total)" = "$SESSIONS" ]
 
 # --- a delegation that is renewed
-S=$(value beta alpha web serial)
 K=$(value beta alpha web key)
 sed 's,certificate .*,&\n delegation 10 s,' "$W/alpha/with-web" >"$W/alpha/fabricd.conf"
 t 'records for ten seconds' ctl alpha reload
-t 'are renewed before they end' eval 'wait_for 4 differs beta alpha web serial "$S"; S=$(value beta alpha web serial); wait_for 9 differs beta alpha web serial "$S"'
+t 'are known' wait_for 4 same beta alpha web serial
+t 'and renewed before they end' wait_for 9 differs beta alpha web serial "$(value beta alpha web serial)"
 t 'with the same key' [ "$(value beta alpha web key)" = "$K" ]
 t 'and were never missing' knows beta "$ALPHA beta/echo:own beta/file:own"
 cp "$W/alpha/with-web" "$W/alpha/fabricd.conf"
