@@ -50,7 +50,7 @@ const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 	[WORKER_SVCHOSTD] = {
 		.executable = "svchostd", .chroot = CHROOT_EMPTY, .ring = true,
 		.channels = BIT(WORKER_DATAPLANE),
-		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_PEERS | CONFIG_SERVICES | CONFIG_FORWARDS,
+		.says = ADAPTER_SAYS(SAYS_DELEGATE | SAYS_CONNECT), .config = CONFIG_PEERS | CONFIG_SERVICES | CONFIG_FORWARDS,
 	},
 	[WORKER_TELEMD] = {
 		.executable = "telemd", .chroot = CHROOT_EMPTY,
