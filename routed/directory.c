@@ -359,6 +359,7 @@ session_begin(struct peer_session *s, const struct pm_peer_up *up, uint64_t now_
 	s->addr = up->addr;
 	s->since_ns = now_ns;
 	s->datagram_max = up->datagram_max;
+	ratelimit_init(&s->announces, SERVICES_ANNOUNCE_MS * NS_PER_MS, SERVICES_ANNOUNCE_BURST);
 }
 
 int

@@ -8,6 +8,7 @@
 #ifndef ROUTED_DIRECTORY_H
 #define ROUTED_DIRECTORY_H
 
+#include "base/ratelimit.h"
 #include "proc/procmsg.h"
 #include "routed/services.h"
 
@@ -64,7 +65,7 @@ struct peer_session {
 	uint64_t	 bytes_in, bytes_out;
 	uint32_t	 datagram_max;
 	uint64_t	 announced;	/* which version of the own services it was told; 0: none */
-	uint64_t	 announced_ns;
+	struct ratelimit announces;
 };
 
 enum peer_dirty { PEER_CLEAN, PEER_DIRTY_SOON, PEER_DIRTY };

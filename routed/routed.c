@@ -80,6 +80,8 @@ peer_records(struct routed *r, const struct pm_records *m)
 	enum services_error e = services_take(r->dir, m, clock_wall());
 	const struct peer *p;
 
+	_Static_assert(STAT_ROUTED_SERVICES_E_MEMORY - STAT_ROUTED_SERVICES_TAKEN == SERVICES_E_COUNT - 1,
+	    "a counter for each");
 	stats->counter[STAT_ROUTED_SERVICES_TAKEN + e]++;
 	if (e == SERVICES_OK || !ratelimit_take(&r->refused_logs, clock_ns()))
 		return;

@@ -19,7 +19,8 @@ services_strerror(enum services_error e)
 	static const char *const names[] = {
 		[SERVICES_OK] = "no error", [SERVICES_E_FORM] = "malformed", [SERVICES_E_ISSUER] = "another node's",
 		[SERVICES_E_SIGNATURE] = "a bad signature", [SERVICES_E_LIFETIME] = "valid for too long",
-		[SERVICES_E_TWICE] = "a name twice", [SERVICES_E_MANY] = "too many", [SERVICES_E_MEMORY] = "no memory",
+		[SERVICES_E_TWICE] = "a name twice", [SERVICES_E_MANY] = "too many", [SERVICES_E_NODE] = "from nobody",
+		[SERVICES_E_MEMORY] = "no memory",
 	};
 
 	_Static_assert(sizeof(names) / sizeof(names[0]) == SERVICES_E_COUNT, "an error without a name");
@@ -293,7 +294,7 @@ services_take(struct directory *d, const struct pm_records *m, uint64_t wall)
 
 	/* There was no room for the node itself, or its session is over: it will say it again in the next. */
 	if (p == NULL || !p->session.up)
-		return SERVICES_E_MANY;
+		return SERVICES_E_NODE;
 	if ((e = parse(&now, m->records, m->node_id, &p->services, wall)) != SERVICES_OK)
 		return e;
 	if (now.n > p->services.n && !make_room(d, now.n - p->services.n, p)) {
@@ -488,7 +489,7 @@ sync_peers(struct directory *d, struct ipc *ipc, uint64_t now_ns)
 
 		if (!s->up || s->announced == b->own_version)
 			continue;
-		if (s->announced != 0 && now_ns - s->announced_ns < SERVICES_ANNOUNCE_MS * NS_PER_MS) {
+		if (!ratelimit_take(&s->announces, now_ns)) {
 			early = true;
 			continue;
 		}
@@ -496,7 +497,6 @@ sync_peers(struct directory *d, struct ipc *ipc, uint64_t now_ns)
 		if (procmsg_send(ipc, &m, -1) == -1)
 			return -1;
 		s->announced = b->own_version;
-		s->announced_ns = now_ns;
 		STAT_INC(ROUTED_SERVICES_ANNOUNCED);
 	}
 	b->announce = early;

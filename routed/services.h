@@ -13,7 +13,8 @@
 
 #define SERVICES_MAX		(128 * NODE_SERVICES_MAX) /* of all others; who was not seen for longest, and has no session, loses its own */
 #define SERVICE_RECORD_MAX	512	/* bytes of one record: what one needs is below 240 */
-#define SERVICES_ANNOUNCE_MS	1000	/* between two tellings of the own set to one peer */
+#define SERVICES_ANNOUNCE_MS	1000	/* between two tellings of the own set to one peer, */
+#define SERVICES_ANNOUNCE_BURST	3u	/* after so many; fewer than a peer takes in a row */
 #define SERVICES_BATCH		128	/* told to the adapters at a time */
 
 struct directory;
@@ -61,6 +62,7 @@ enum services_error {
 	SERVICES_E_LIFETIME,	/* valid for longer than a delegated key may be */
 	SERVICES_E_TWICE,	/* the same name again */
 	SERVICES_E_MANY,	/* more than a node may have, or no room for them */
+	SERVICES_E_NODE,	/* from a node that is not known, or has no session any more */
 	SERVICES_E_MEMORY,
 	SERVICES_E_COUNT
 };

@@ -28,6 +28,7 @@
 	X(ROUTED_SERVICES_E_LIFETIME, "fabric_services_sets_total", "result=\"lifetime\"", "Sets of service records that peers sent, by what became of them") \
 	X(ROUTED_SERVICES_E_TWICE, "fabric_services_sets_total", "result=\"twice\"", "Sets of service records that peers sent, by what became of them") \
 	X(ROUTED_SERVICES_E_MANY, "fabric_services_sets_total", "result=\"many\"", "Sets of service records that peers sent, by what became of them") \
+	X(ROUTED_SERVICES_E_NODE, "fabric_services_sets_total", "result=\"node\"", "Sets of service records that peers sent, by what became of them") \
 	X(ROUTED_SERVICES_E_MEMORY, "fabric_services_sets_total", "result=\"memory\"", "Sets of service records that peers sent, by what became of them") \
 	X(ROUTED_SERVICE_VERIFIED, "fabric_services_verified_total", "", "Signatures of service records that were checked") \
 	X(ROUTED_SERVICE_EXPIRED, "fabric_services_expired_total", "", "Service records that had expired, or were not valid yet") \
