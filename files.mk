@@ -4,7 +4,7 @@ COMMON_OBJS = \
 	common/base/hex.o common/base/log.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
 	common/wire/frame_data.o common/wire/frame_name.o common/wire/record.o common/wire/record_name.o \
 	common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
-	common/crypto/seal.o common/fabric/credit.o common/fabric/cut.o common/fabric/e2e.o common/fabric/e2e_stream.o common/fabric/loss.o \
+	common/crypto/seal.o common/fabric/credit.o common/fabric/cut.o common/fabric/e2e.o common/fabric/e2e_stream.o common/fabric/govern.o common/fabric/loss.o \
 	common/fabric/ring.o common/fabric/sched.o \
 	common/fabric/session.o common/fabric/stream.o common/fabric/stream_out.o common/fabric/stream_table.o \
 	common/fabric/streamid.o common/fabric/streams.o common/fabric/turn.o common/proc/ipc.o common/proc/procmsg.o \
@@ -54,7 +54,7 @@ UNIT = \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \
 	tests/unit/check_dataplane tests/unit/check_directory tests/unit/check_dprecords tests/unit/check_dptables tests/unit/check_e2e \
 	tests/unit/check_dpstream tests/unit/check_e2e_stream tests/unit/check_echo \
-	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_hostile \
+	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_govern tests/unit/check_hostile \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
 	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_names tests/unit/check_noise tests/unit/check_openmetrics \
 	tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
@@ -74,7 +74,7 @@ NETTOOLS = \
 	tests/net/vpnd_pair
 
 BENCHMARKS = \
-	tests/bench/bench_frame tests/bench/bench_ipc tests/bench/bench_seal tests/bench/bench_vpn tests/bench/floor tests/bench/link \
+	tests/bench/bench_beside tests/bench/bench_frame tests/bench/bench_ipc tests/bench/bench_seal tests/bench/bench_vpn tests/bench/floor tests/bench/link \
 	tests/bench/load tests/bench/serve
 
 SIM_OBJS = \

@@ -299,7 +299,7 @@ on_ack(struct fabric_stream *s, const struct frame_ack *a, uint64_t now_ns)
 	if (a->seq > most || (first && a->seq < s->snd_una))
 		return false;
 	if (!s->answered)
-		rtt_sample(s, now_ns - (s->opener ? s->leg_ns : s->acked_ns));
+		rtt_sample(s, now_ns - s->leg_ns);
 	s->answered = true;
 	if (a->seq >= s->snd_una)
 		acked(s, a->seq, now_ns);

@@ -94,12 +94,22 @@ round_start(struct turn *t)
 struct turn_entry *
 turn_next(struct turn *t)
 {
-	if (t->n == 0)
+	return turn_next_upto(t, CLASS_COUNT - 1);
+}
+
+struct turn_entry *
+turn_next_upto(struct turn *t, unsigned class)
+{
+	bool any = false;
+
+	for (unsigned c = 0; c <= class; c++)
+		any = any || !TAILQ_EMPTY(&t->list[c]);
+	if (!any)
 		return NULL;
 	if (!TAILQ_EMPTY(&t->list[CLASS_CONTROL]) && t->control_tokens > 0)
 		return class_next(t, CLASS_CONTROL);
 	for (;;) {
-		for (unsigned c = 0; c < CLASS_COUNT; c++)
+		for (unsigned c = 0; c <= class; c++)
 			if (!TAILQ_EMPTY(&t->list[c]) && t->deficit[c] > 0)
 				return class_next(t, c);
 		round_start(t);

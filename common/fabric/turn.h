@@ -51,6 +51,9 @@ void	turn_unblock(struct turn_entry *);
 /* The one to send next, or NULL. It stays where it is until turn_sent() or turn_remove(). */
 struct turn_entry *turn_next(struct turn *);
 
+/* The same among the classes up to this one, when the others have to wait. */
+struct turn_entry *turn_next_upto(struct turn *, unsigned class);
+
 /* It sent so many bytes; `more`: and has more to send. */
 void	turn_sent(struct turn *, struct turn_entry *, size_t bytes, bool more);
 

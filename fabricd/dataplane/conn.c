@@ -311,6 +311,7 @@ conn_new(struct dataplane *dp, struct udp_sock *us, bool initiator, const uint8_
 	LIST_INIT(&c->tokens);
 	control_out_init(&c->out);
 	qstreams_init(&c->qs);
+	govern_init(&c->govern);
 	records_init(&c->records);
 	session_init(&c->session, &dp->self, &hop_ops, c, initiator, expect, dp->now_ns);
 	TAILQ_INSERT_TAIL(&dp->conns, c, all);

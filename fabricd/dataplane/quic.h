@@ -11,6 +11,7 @@
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
 
+#include "fabric/govern.h"
 #include "fabricd/dataplane/cid.h"
 #include "fabricd/dataplane/dp.h"
 #include "fabricd/dataplane/qstream.h"
@@ -79,6 +80,8 @@ struct conn {
 		uint64_t at_ns, lost, bytes_lost, large;
 	} mtu_mark;
 	int64_t		 inflight_room;	/* bytes that may still be put under way; see write.c */
+	int64_t		 patient_room;	/* of those, for classes that can wait */
+	struct govern	 govern;
 	uint64_t	 large_sent;	/* packets above QUIC_LARGE */
 	struct conn_records records;	/* what the peer says that it serves */
 	uint64_t	 since_wall;

@@ -28,6 +28,13 @@ struct batch {
 	ngtcp2_path_storage path;
 };
 
+/* Who sends next. While something urgent travels, what can wait has less under way than congestion control allows. */
+static struct turn_entry *
+conn_turn(struct conn *c)
+{
+	return c->patient_room > 0 ? turn_next(&c->port.turn) : turn_next_upto(&c->port.turn, CLASS_INTERACTIVE);
+}
+
 /* Takes frames from the scheduler, while it is the turn of packets, until a DATAGRAM is full. */
 static void
 stage_fill(struct conn *c, uint64_t now)
@@ -36,7 +43,7 @@ stage_fill(struct conn *c, uint64_t now)
 	struct turn *turn = &c->port.turn;
 	struct turn_entry *e;
 
-	while (c->nstage < QUIC_STAGE_MAX && (e = turn_next(turn)) != NULL && e->tag == CREDIT_TAGS) {
+	while (c->nstage < QUIC_STAGE_MAX && (e = conn_turn(c)) != NULL && e->tag == CREDIT_TAGS) {
 		struct sched_pkt *pkt;
 
 		if (c->nstage > 0 && c->stage_len + 64 > max)
@@ -119,10 +126,12 @@ control_write(struct conn *c, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *d
 static bool
 next_take(struct conn *c, uint64_t ts)
 {
-	struct turn_entry *e = turn_next(&c->port.turn);
+	struct turn_entry *e = conn_turn(c);
 
 	if (e == NULL)
 		return false;
+	if (e->class <= CLASS_INTERACTIVE)
+		govern_urgent(&c->govern, ts);
 	if (e->tag == CREDIT_TAGS) {
 		stage_fill(c, ts);
 		return true;
@@ -188,6 +197,7 @@ batch_add(struct conn *c, struct batch *b, size_t n, const ngtcp2_path *path, ui
 	}
 	c->large_sent += n > QUIC_LARGE;
 	c->inflight_room -= (int64_t)n;
+	c->patient_room -= (int64_t)n;
 	b->len += n;
 	b->count++;
 	if (n < b->segment)
@@ -406,6 +416,20 @@ arm(struct conn *c)
 	timers_set(c->dp->timers, &c->timer, at);
 }
 
+static void
+inflight_limit(struct conn *c, const ngtcp2_conn_info *info)
+{
+	struct govern_facts f = {
+		.now_ns = c->dp->now_ns, .rtt_ns = info->smoothed_rtt, .min_rtt_ns = info->min_rtt,
+		.delivered = info->bytes_sent - info->bytes_lost - info->bytes_in_flight,
+		.in_flight = info->bytes_in_flight,
+	};
+	uint64_t cap = govern_cap(&c->govern, &f);
+
+	c->inflight_room = INFLIGHT_MAX - (int64_t)info->bytes_in_flight;
+	c->patient_room = (cap < INFLIGHT_MAX ? (int64_t)cap : INFLIGHT_MAX) - (int64_t)info->bytes_in_flight;
+}
+
 void
 conn_flush(struct conn *c)
 {
@@ -420,7 +444,7 @@ conn_flush(struct conn *c)
 		}
 		key_watch(c, info.pkt_sent);
 		c->port.rtt_ns = info.smoothed_rtt;
-		c->inflight_room = INFLIGHT_MAX - (int64_t)info.bytes_in_flight;
+		inflight_limit(c, &info);
 		conn_write(c);
 	}
 	if (c->closing) {

@@ -137,9 +137,8 @@ END_TEST
 
 START_TEST(worker_lost)
 {
+	u[0].hold = u[0].no_resume = true;
 	user_open(&u[0], &from, b.id, "tcp", CLASS_BULK, 0);
-	u[0].hold = true;
-	u[0].no_resume = true;
 	adapter_pump(&from);
 	ck_assert(RUN_UNTIL(base, 3000, u[0].up));
 	adapter_join(&to, &b, WORKER_SVCHOSTD, "tcp");

@@ -471,6 +471,35 @@ START_TEST(a_reader_that_does_not_read_stops_the_writer)
 }
 END_TEST
 
+/*
+ * The acceptor's first round trip ends with the opener's answer to its first ACK, not to a later one: a round trip that
+ * is taken for too short is one that no window ever fills in time.
+ */
+START_TEST(the_first_round_trip_is_a_whole_one)
+{
+	static uint8_t buf[20000];
+	uint8_t bytes[6000] = { 0 };
+	struct frame f;
+	bool unit;
+
+	setup();
+	open_a(true);
+	accept_b(true);
+	discard(&b);		/* the answer is on its way */
+	now += 19 * MS;
+	ck_assert_int_eq(stream_write(s, bytes, sizeof(bytes), now), sizeof(bytes));
+	move(&a, &b);		/* bytes that were sent before it arrived, and are acknowledged */
+	ck_assert_int_eq(stream_read(t, buf, sizeof(buf), now), sizeof(bytes));
+	discard(&b);
+	now += MS;
+	f.type = FT_ACK;
+	f.ack = (struct frame_ack){ t->id, 0, 8192 };
+	ck_assert(streams_input(&b, &f, now, &unit));
+	ck_assert_uint_ge(t->rtt_min_ns, 20 * MS);
+	teardown();
+}
+END_TEST
+
 START_TEST(it_goes_on_where_the_far_end_says)
 {
 	setup();
@@ -938,6 +967,7 @@ main(void)
 	tcase_add_test(tc, the_table_is_whole);
 	tcase_add_test(tc, bytes_arrive_once_and_in_order);
 	tcase_add_test(tc, a_reader_that_does_not_read_stops_the_writer);
+	tcase_add_test(tc, the_first_round_trip_is_a_whole_one);
 	tcase_add_test(tc, it_goes_on_where_the_far_end_says);
 	tcase_add_test(tc, resumed_again_and_again);
 	tcase_add_test(tc, each_direction_closes_by_itself);

@@ -337,14 +337,14 @@ adapter_free(struct adapter *a)
 		free(a->accepted[i]);
 }
 
-/* Opens a stream that writes `target' bytes and closes. */
+/* Opens a stream that writes `target' bytes and closes; u->hold and u->no_resume are set before it. */
 static inline void
 user_open(struct user *u, struct adapter *a, const uint8_t *dest, const char *service, unsigned class, uint64_t target)
 {
 	uint8_t token[STREAM_TOKEN_LEN];
 	uint64_t reason;
 
-	memset(u, 0, sizeof(*u));
+	*u = (struct user){ .hold = u->hold, .no_resume = u->no_resume };
 	u->at = a;
 	u->dest = dest;
 	u->service = service;

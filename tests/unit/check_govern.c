@@ -1,0 +1,167 @@
+/* The governor over a path that is played here: a rate, a delay, and a queue that all who send share. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "fabric/govern.h"
+
+#define MS 1000000ull
+
+/* What is under way beyond what the path holds stands in its queue, with what others put there. */
+struct path {
+	double rate;		/* bytes a ns */
+	double ours;		/* bytes under way */
+	double others;		/* bytes of others in the queue */
+	double delivered;
+	uint64_t base_ns;
+};
+
+static struct govern g;
+static struct path p;
+static uint64_t now;
+
+static void
+setup(void)
+{
+	govern_init(&g);
+	p = (struct path){ .rate = 0.0125, .base_ns = 20 * MS };	/* 100 Mbit/s */
+	now = 1000 * MS;
+}
+
+static double
+bdp(void)
+{
+	return p.rate * (double)p.base_ns;
+}
+
+static double
+queue(void)
+{
+	return (p.ours > bdp() ? p.ours - bdp() : 0) + p.others;
+}
+
+static uint64_t
+cap(void)
+{
+	struct govern_facts f = {
+		.now_ns = now, .rtt_ns = p.base_ns + (uint64_t)(queue() / p.rate), .min_rtt_ns = p.base_ns,
+		.delivered = (uint64_t)p.delivered, .in_flight = (uint64_t)p.ours,
+	};
+
+	return govern_cap(&g, &f);
+}
+
+/* The time goes on, with as much under way as congestion control (twice what the path holds) and the governor allow. */
+static void
+run(uint64_t ms, bool urgent)
+{
+	for (uint64_t end = now + ms * MS; now < end; now += MS / 10) {
+		uint64_t c;
+
+		if (urgent)
+			govern_urgent(&g, now);
+		c = cap();
+		p.ours = (double)c > 2 * bdp() ? 2 * bdp() : (double)c;
+		p.delivered += (p.ours > bdp() ? p.rate : p.ours / (double)p.base_ns) * 1e5;
+	}
+}
+
+START_TEST(nothing_urgent_no_limit)
+{
+	run(2000, false);
+	ck_assert(cap() == UINT64_MAX);
+	ck_assert(queue() > 0.9 * bdp());
+}
+END_TEST
+
+START_TEST(the_queue_is_short_and_the_path_full)
+{
+	double before;
+
+	run(1000, false);
+	run(1000, true);
+	before = p.delivered;
+	run(2000, true);
+	ck_assert_msg(queue() / p.rate < 3.5 * MS, "queue %.1f ms", queue() / p.rate / 1e6);
+	ck_assert_msg(p.delivered - before > 0.97 * p.rate * 2e9, "%.2f of the rate", (p.delivered - before) / p.rate / 2e9);
+	/* When the last urgent frame is a while ago there is no limit again. */
+	run(1200, false);
+	ck_assert(cap() == UINT64_MAX);
+}
+END_TEST
+
+/* From nothing, and after the path has become ten times as wide: it finds the rate. */
+START_TEST(it_finds_the_rate)
+{
+	double before;
+
+	run(3000, true);
+	before = p.delivered;
+	run(1000, true);
+	ck_assert(p.delivered - before > 0.9 * p.rate * 1e9);
+	p.rate *= 10;
+	run(3000, true);
+	before = p.delivered;
+	run(1000, true);
+	ck_assert_msg(p.delivered - before > 0.9 * p.rate * 1e9, "%.2f of the rate", (p.delivered - before) / p.rate / 1e9);
+}
+END_TEST
+
+/* Others fill the queue: restraint would only leave the path to them, so there is none, and it is tried again later. */
+START_TEST(others_fill_the_queue)
+{
+	bool off = false, again = false;
+
+	run(1000, true);
+	for (unsigned i = 0; i < 100 && !off; i++) {
+		p.others = p.rate * 50e6;
+		run(20, true);
+		off = cap() == UINT64_MAX;
+	}
+	ck_assert(off);
+	p.others = 0;
+	for (unsigned i = 0; i < 600 && !again; i++) {
+		run(20, true);
+		again = cap() != UINT64_MAX;
+	}
+	ck_assert(again);
+}
+END_TEST
+
+/* Whatever the carrier says, it is a number to go by. */
+START_TEST(odd_facts)
+{
+	struct govern_facts f = { 0 };
+
+	govern_urgent(&g, 1);
+	ck_assert_uint_gt(govern_cap(&g, &f), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		f = (struct govern_facts){ .now_ns = i * 7 * MS, .rtt_ns = i % 3 == 0 ? 0 : (uint64_t)i << (i % 40),
+		    .min_rtt_ns = i % 5 == 0 ? UINT32_MAX : i, .delivered = i * 1000000ull, .in_flight = i };
+		govern_urgent(&g, f.now_ns);
+		ck_assert_uint_gt(govern_cap(&g, &f), 1000);
+	}
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *const tests[] = {
+		nothing_urgent_no_limit, the_queue_is_short_and_the_path_full, it_finds_the_rate, others_fill_the_queue,
+		odd_facts,
+	};
+	Suite *s = suite_create("govern");
+	TCase *tc = tcase_create("govern");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tcase_add_test(tc, tests[i]);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
