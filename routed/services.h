@@ -14,7 +14,7 @@
 #define SERVICES_MAX		(128 * NODE_SERVICES_MAX) /* of all others; who was not seen for longest, and has no session, loses its own */
 #define SERVICE_RECORD_MAX	512	/* bytes of one record: what one needs is below 240 */
 #define SERVICES_ANNOUNCE_MS	1000	/* between two tellings of the own set to one peer, */
-#define SERVICES_ANNOUNCE_BURST	3u	/* after so many; fewer than a peer takes in a row */
+#define SERVICES_ANNOUNCE_BURST	6u	/* after so many; fewer than a peer takes in a row */
 #define SERVICES_BATCH		128	/* told to the adapters at a time */
 
 struct directory;

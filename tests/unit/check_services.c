@@ -417,7 +417,7 @@ START_TEST(own_set_goes_to_every_peer)
 }
 END_TEST
 
-/* However often it changes, a peer is told three times in a row and then once a second, and what it is told then is the last. */
+/* However often it changes, a peer is told six times in a row and then once a second, and what it is told then is the last. */
 START_TEST(own_set_is_not_told_too_often)
 {
 	uint64_t began, told_ns;
