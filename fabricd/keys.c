@@ -143,6 +143,7 @@ delegate(struct child *c)
 	m.delegation.delegation = (struct frame_bytes){ raw, len };
 	m.delegation.renew_at = now + (r.not_after - now) * 2 / 3;
 	child_send(c, &m, -1);
+	c->certified = c->delegate;
 	c->delegation_from = r.not_before;
 	c->delegation_end = r.not_after;
 	log_debug("worker=%s delegation serial=%llu", worker_name(c->kind), (unsigned long long)r.serial);

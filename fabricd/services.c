@@ -71,12 +71,12 @@ add(struct services *s, const struct services *old, const struct child *c, const
 	struct signed_service *is = &s->is[s->nsigned];
 	const struct signed_service *was;
 
-	if (!c->delegated || c->delegate.purpose != PURPOSE_E2E || c->delegation_end == 0)
+	if (c->delegation_end == 0 || c->certified.purpose != PURPOSE_E2E)
 		return;
 	memset(is, 0, sizeof(*is));
 	strcpy(is->name, name);
 	is->class = (uint8_t)class;
-	memcpy(is->key, c->delegate.key, sizeof(is->key));
+	memcpy(is->key, c->certified.key, sizeof(is->key));
 	is->from = c->delegation_from;
 	is->end = c->delegation_end;
 	is->off = s->len;

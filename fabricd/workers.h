@@ -79,6 +79,7 @@ struct child {
 	/* what it had certified */
 	bool		 delegated, delegate_due;
 	struct pm_delegate delegate;
+	struct pm_delegate certified;	/* the last that was; `delegate' may have to wait */
 	uint64_t	 delegation_from, delegation_end;	/* its validity; the end is 0 when there is none */
 	struct ratelimit delegate_rate;
 	struct event	*delegate_timer;
