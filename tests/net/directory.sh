@@ -133,6 +133,16 @@ t 'with the role its service may be used' wait_for 20 knows alpha \
 	'alpha/echo:own alpha/web:own beta/echo:reachable beta/file:reachable gamma/echo:reachable'
 t 'and gamma, who has no session to beta, knows nothing of it' knows gamma "$ALPHA gamma/echo:own"
 
+# --- as many as can be configured, with names as long as can be: one frame has to hold them
+cp "$W/alpha/without-web" "$W/alpha/fabricd.conf"
+for i in $(seq 10 72); do
+	echo "service \"$i$(printf 'x%.0s' {1..61})\" { tcp to 127.0.0.1 port 80 }" >>"$W/alpha/fabricd.conf"
+done
+count() { services "$1" | tr ' ' '\n' | grep -c "^alpha/.*:reachable"; }
+counts() { [ "$(count "$1")" = "$2" ]; }
+t '64 services' ctl alpha reload
+t 'both know them all' eval 'wait_for 8 counts beta 64 && wait_for 8 counts gamma 64'
+
 t 'no set was refused' eval '[ "$(ctl alpha show counters | grep fabric_services_sets_total | grep -v "result=\"ok\"" | grep -vc " 0$")" = 0 ]'
 t 'they are in the metrics' eval 'in_ alpha curl -sS -m 5 http://127.0.0.1:9464/metrics | grep -q "^fabric_services{.*of=\"others\".*} [1-9]"'
 finish
