@@ -109,6 +109,8 @@ K=$(value beta alpha web key)
 t "alpha's svchostd is killed" end alpha svchostd
 t 'and has another key, which beta knows' eval 'wait_for 8 differs beta alpha web key "$K" && wait_for 5 same beta alpha web key'
 t 'all that over one session' [ "$(worker_pid beta dataplane)" = "$D" ]
+t "beta's dataplane is killed" end beta dataplane
+t 'and with the new session all is as before' wait_for 15 knows beta "$ALPHA beta/echo:own beta/file:own"
 
 # --- nodes that are not there
 stop alpha
@@ -143,6 +145,7 @@ counts() { [ "$(count "$1")" = "$2" ]; }
 t '64 services' ctl alpha reload
 t 'both know them all' eval 'wait_for 8 counts beta 64 && wait_for 8 counts gamma 64'
 
-t 'no set was refused' eval '[ "$(ctl alpha show counters | grep fabric_services_sets_total | grep -v "result=\"ok\"" | grep -vc " 0$")" = 0 ]'
+refused() { ctl "$1" show counters | grep fabric_services_sets_total | grep -v 'result="ok"' | grep -v ' 0$'; }
+t 'no set was refused' eval '! refused alpha && ! refused beta && ! refused gamma'
 t 'they are in the metrics' eval 'in_ alpha curl -sS -m 5 http://127.0.0.1:9464/metrics | grep -q "^fabric_services{.*of=\"others\".*} [1-9]"'
 finish
