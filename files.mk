@@ -65,7 +65,7 @@ UNIT = \
 
 FUZZERS = \
 	tests/fuzz/fuzz_shmring \
-	tests/fuzz/fuzz_conf tests/fuzz/fuzz_e2e tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
+	tests/fuzz/fuzz_conf tests/fuzz/fuzz_cut tests/fuzz/fuzz_e2e tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_row tests/fuzz/fuzz_services tests/fuzz/fuzz_session tests/fuzz/fuzz_socks tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio
 

@@ -40,6 +40,15 @@ port_control(struct port *p, const struct frame *f)
 	return -1;
 }
 
+/* What packets may have waiting. While streams wait as well it is as much as theirs: neither keeps the other out. */
+static size_t
+packets_limit(const struct port *p, unsigned class)
+{
+	if (!turn_idle(&p->turn))
+		return DATA_BACKLOG_PULL;
+	return class <= CLASS_INTERACTIVE ? DATA_BACKLOG_MAX : DATA_BACKLOG_OTHER;
+}
+
 static bool
 port_data(struct port *p, const struct stream_end *out, unsigned class, const struct frame_data *d)
 {
@@ -48,7 +57,7 @@ port_data(struct port *p, const struct stream_end *out, unsigned class, const st
 	size_t hdr_len = frame_data_rewrite(hdr, d, out->id);
 
 	if (hdr_len == 0 || w->ipc == NULL || w->broken ||
-	    ipc_backlog(w->ipc) > (class <= CLASS_INTERACTIVE ? DATA_BACKLOG_MAX : DATA_BACKLOG_OTHER) ||
+	    ipc_backlog(w->ipc) > packets_limit(p, class) ||
 	    (to = ipc_reserve(w->ipc, hdr_len + d->payload_len)) == NULL) {
 		stats->counter[STAT_DP_DROP_PORT_CONTROL + class]++;
 		return false;

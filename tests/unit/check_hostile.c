@@ -642,8 +642,264 @@ START_TEST(never_reads)
 	ck_assert_uint_eq(v.vpnd.last_reset_reason, REASON_LIMIT);
 	ck_assert_uint_le(c->out.end - c->out.acked, CONTROL_QUEUE_OPENS + FRAME_CONTROL_MAX);
 	ck_assert_int_eq(c->session.state, SESSION_UP);
-	ck_assert(RUN_UNTIL(base, 6000, v.vpnd.down == 1));
+	ck_assert(RUN_UNTIL(base, 10000, v.vpnd.down == 1));
 	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.resets == 1499));
+	ck_assert(!v.vpnd.closed);
+	node_kill(&e);
+}
+END_TEST
+
+/* --- reliable streams, of a peer that is proven and means ill --- */
+
+/*
+ * Opens a QUIC stream past qstream.c and puts bytes on it, which leave with the next dp_flush(), and then the end of its
+ * direction. What the victim says on it is dropped.
+ */
+static struct qstream *
+quic_stream(struct conn *c)
+{
+	struct qstream *q = calloc(1, sizeof(*q));
+
+	ck_assert_ptr_nonnull(q);
+	if (ngtcp2_conn_open_bidi_stream(c->q, &q->id, q) != 0) {
+		free(q);
+		return NULL;
+	}
+	STAILQ_INIT(&q->kept);
+	q->over = true;
+	LIST_INSERT_HEAD(&c->qs.all, q, all);
+	c->qs.n++;
+	return q;
+}
+
+static void
+quic_put(struct conn *c, struct qstream *q, const void *p, size_t len)
+{
+	struct qchunk *ch = malloc(sizeof(*ch) + len);
+
+	ck_assert_ptr_nonnull(ch);
+	memcpy(ch->data, p, len);
+	ch->len = (uint32_t)len;
+	STAILQ_INSERT_TAIL(&q->kept, ch, link);
+	if (q->at == NULL) {
+		q->at = ch;
+		q->at_off = 0;
+	}
+	q->put += len;
+	c->qs.kept += len;
+	if (!q->unsent) {
+		q->unsent = true;
+		TAILQ_INSERT_TAIL(&c->qs.unsent, q, link);
+	}
+	conn_dirty(c);
+}
+
+static void
+open_reliable(struct conn *c, uint64_t id)
+{
+	struct frame f = { .type = FT_OPEN_STREAM };
+
+	f.open.stream_id = id;
+	f.open.class = CLASS_BULK;
+	f.open.service.p = (const uint8_t *)"vpn";
+	f.open.service.len = 3;
+	session_send(&c->session, &f);
+	c->port.ids.next = id + 2;
+}
+
+static size_t
+data_frame(uint8_t *buf, uint64_t id, uint64_t seq, size_t len)
+{
+	struct frame_data d = { .stream_id = id, .seq = seq, .payload_len = len };
+	size_t hdr = frame_encode_data_header(buf, len + 64, &d);
+
+	ck_assert_uint_gt(hdr, 0);
+	memset(buf + hdr, 'x', len);
+	return hdr + len;
+}
+
+static struct conn *
+evil_streams_up(void)
+{
+	up_then(NULL);
+	/* The victim's leave to open streams has come. */
+	ck_assert(RUN_UNTIL(base, 2000, ngtcp2_conn_get_streams_bidi_left2(evil_conn()->q) > 10));
+	dp_begin(e.dp);
+	return evil_conn();
+}
+
+/* One QUIC stream with these bytes, beside an open stream 2: the session ends for `reason`. */
+static void
+quic_bytes_end_it(const uint8_t *p, size_t len, unsigned reason)
+{
+	struct conn *c = evil_streams_up();
+
+	open_reliable(c, 2);
+	dp_flush(e.dp);
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.opens == 1));
+	dp_begin(e.dp);
+	quic_put(c, quic_stream(c), p, len);
+	dp_flush(e.dp);
+	down_for(reason);
+}
+
+START_TEST(quic_stream_of_garbage)
+{
+	quic_bytes_end_it((const uint8_t *)"\x3f\xff\xff\x12\x34", 5, REASON_PROTOCOL);
+}
+END_TEST
+
+START_TEST(quic_stream_with_an_open)
+{
+	static const uint8_t open[] = { FT_OPEN_STREAM, 0x06, 0x04, 0x00, 0x04, 0x00, 0x01, 0x00 };
+
+	quic_bytes_end_it(open, sizeof(open), REASON_PROTOCOL);
+}
+END_TEST
+
+START_TEST(quic_stream_of_our_id)
+{
+	static const uint8_t ack[] = { FT_ACK, 0x03, 0x03, 0x00, 0x10 };
+
+	quic_bytes_end_it(ack, sizeof(ack), REASON_PROTOCOL);
+}
+END_TEST
+
+START_TEST(quic_stream_of_two)
+{
+	static const uint8_t two[] = { FT_ACK, 0x03, 0x02, 0x00, 0x10, FT_ACK, 0x03, 0x04, 0x00, 0x10 };
+
+	quic_bytes_end_it(two, sizeof(two), REASON_PROTOCOL);
+}
+END_TEST
+
+START_TEST(quic_stream_with_a_long_frame)
+{
+	static const uint8_t reset[] = { FT_RESET_STREAM, 0x7f, 0xff, 0x02 };
+
+	quic_bytes_end_it(reset, sizeof(reset), REASON_LIMIT);
+}
+END_TEST
+
+START_TEST(two_quic_streams_for_one)
+{
+	static const uint8_t ack[] = { FT_ACK, 0x03, 0x02, 0x00, 0x10 };
+	struct conn *c = evil_streams_up();
+
+	open_reliable(c, 2);
+	dp_flush(e.dp);
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.opens == 1));
+	dp_begin(e.dp);
+	quic_put(c, quic_stream(c), ack, sizeof(ack));
+	quic_put(c, quic_stream(c), ack, sizeof(ack));
+	dp_flush(e.dp);
+	down_for(REASON_PROTOCOL);
+}
+END_TEST
+
+START_TEST(quic_reset_of_a_stream)
+{
+	static const uint8_t credit[] = { FT_STREAM_CREDIT, 0x03, 0x02, 0x60, 0x01 };
+	struct conn *c = evil_streams_up();
+	struct qstream *q = quic_stream(c);
+
+	q->over = false;
+	open_reliable(c, 2);
+	quic_put(c, q, credit, sizeof(credit));
+	dp_flush(e.dp);
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.opens == 1));
+	dp_begin(e.dp);
+	ngtcp2_conn_shutdown_stream(c->q, 0, q->id, 7);
+	conn_dirty(c);
+	dp_flush(e.dp);
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.down == 1));
+	ck_assert_uint_eq(v.vpnd.last_down_reason, REASON_PROTOCOL);
+	node_kill(&e);
+}
+END_TEST
+
+/* More than was granted, or with a gap: that stream ends, at both sides, and no other, and nothing of it stays. */
+START_TEST(data_without_credit)
+{
+	static uint8_t buf[20000];
+	struct conn *c = evil_streams_up();
+	size_t len;
+
+	for (uint64_t id = 2; id <= 6; id += 2)
+		open_reliable(c, id);
+	quic_put(c, quic_stream(c), buf, data_frame(buf, 2, 0, CREDIT_INITIAL + 1));
+	len = data_frame(buf, 4, 0, 100);
+	len += data_frame(buf + len, 4, 101, 100);
+	quic_put(c, quic_stream(c), buf, len);
+	quic_put(c, quic_stream(c), buf, data_frame(buf, 6, 0, CREDIT_INITIAL));
+	dp_flush(e.dp);
+	ck_assert(RUN_UNTIL(base, 2000, v.vpnd.opens == 3 && v.vpnd.resets == 2));
+	ck_assert_uint_eq(v.vpnd.last_reset_reason, REASON_PROTOCOL);
+	ck_assert_uint_eq(v.dp->sw.credits.violations, 2);
+	ck_assert_int_eq(node_session(&v, &e)->session.state, SESSION_UP);
+	ck_assert(RUN_UNTIL(base, 2000, v.dp->sw.nstreams == 1));
+	node_kill(&e);
+	ck_assert(RUN_UNTIL(base, 4000, v.vpnd.resets == 3));
+	ck_assert_uint_eq(v.dp->sw.budget.held, 0);
+}
+END_TEST
+
+/* QUIC streams of fabric streams that are never opened: what is held is bounded, the node's memory and each one's. */
+START_TEST(streams_that_never_open)
+{
+	static uint8_t buf[70000];
+	struct conn *c = evil_streams_up(), *at;
+	struct qstream *q;
+	unsigned n = 0;
+
+	for (uint64_t id = 2; (q = quic_stream(c)) != NULL; id += 2) {
+		quic_put(c, q, buf, data_frame(buf, id, 0, n < 40 ? 65000 : 10));
+		n++;
+		if (n % 50 == 0) {
+			dp_flush(e.dp);
+			RUN_UNTIL(base, 10, false);
+			dp_begin(e.dp);
+		}
+	}
+	dp_flush(e.dp);
+	ck_assert_uint_ge(n, DP_STREAMS_MAX);
+	at = node_session(&v, &e);
+	ck_assert(RUN_UNTIL(base, 10000, at->qs.n == n));
+	ck_assert_uint_le(at->qs.held_bytes, QSTREAM_HELD_MAX);
+	ck_assert_uint_le(v.dp->sw.budget.used, QSTREAM_HELD_MAX + QSTREAM_WINDOW);
+	ck_assert_int_eq(at->session.state, SESSION_UP);
+	/* One that is opened at last and had more than is held is refused; what came for ids before it is dropped. */
+	dp_begin(e.dp);
+	open_reliable(c, 2 * n);
+	dp_flush(e.dp);
+	ck_assert(RUN_UNTIL(base, 5000, v.vpnd.opens == 1));
+	ck_assert(RUN_UNTIL(base, 2000, at->qs.held_bytes == 0));
+	node_kill(&e);
+	ck_assert(RUN_UNTIL(base, 4000, v.vpnd.resets == 1));
+	ck_assert_uint_eq(v.dp->sw.budget.used, 0);
+}
+END_TEST
+
+/* Opens and breaks off, again and again: each leaves nothing behind. */
+START_TEST(reset_storm)
+{
+	struct frame f = { .type = FT_RESET_STREAM };
+	struct conn *c = evil_streams_up();
+
+	for (unsigned i = 0; i < 20000; i++) {
+		open_reliable(c, 2 + 2 * (uint64_t)i);
+		f.reset.stream_id = 2 + 2 * (uint64_t)i;
+		session_send(&c->session, &f);
+		if (i % 200 == 0) {
+			dp_flush(e.dp);
+			RUN_UNTIL(base, 5, false);
+			dp_begin(e.dp);
+		}
+	}
+	dp_flush(e.dp);
+	ck_assert(RUN_UNTIL(base, 10000, v.dp->sw.counters.opened + v.dp->sw.counters.refused == 20000));
+	ck_assert(RUN_UNTIL(base, 5000, v.dp->sw.nstreams == 0));
+	ck_assert_uint_eq(v.dp->sw.budget.used, 0);
 	ck_assert(!v.vpnd.closed);
 	node_kill(&e);
 }
@@ -708,7 +964,9 @@ suite(void)
 		replayed_auth, moved_auth, downgraded, no_common_version, oversized_hello, silence,
 		silence_after_hello, silence_in_the_handshake, slow_loris, garbage_after_handshake, garbage_datagram,
 		process_frame_from_the_network, second_hello, wrong_parity, stream_id_reused, too_many_streams,
-		ping_flood, prefix_is_limited, retry_above_threshold, never_reads, other_version, noise,
+		ping_flood, prefix_is_limited, retry_above_threshold, never_reads, quic_stream_of_garbage, quic_stream_with_an_open, quic_stream_of_our_id,
+		quic_stream_of_two, quic_stream_with_a_long_frame, two_quic_streams_for_one, quic_reset_of_a_stream,
+		data_without_credit, streams_that_never_open, reset_storm, other_version, noise,
 	};
 	Suite *s = suite_create("hostile");
 	TCase *tc = tcase_create("peers");
