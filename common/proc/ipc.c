@@ -19,6 +19,11 @@
  */
 #define SOCKET_BUFFER	(512 * 1024)
 #define SPARE_MAX	4	/* free messages kept by the process */
+/*
+ * Bytes of a ring that go without ipc_flush(). Much: who is woken while the other still writes takes its core away, and
+ * then sends what it got in smaller batches.
+ */
+#define RING_FLUSH	(512 * 1024)
 #define RING_ROUND	(256 * 1024)	/* bytes of a ring read in one go before others get their turn */
 #define HEADER_COPY	64	/* holds any DATA frame's header, and any frame's type and length */
 
@@ -408,7 +413,7 @@ ipc_commit(struct ipc *ipc, size_t used)
 		if (ipc->why_dead != NULL)
 			return;
 		shmring_commit(ipc->ring, used);
-		if (shmring_unpublished(ipc->ring) >= IPC_MSG_FLUSH)
+		if (shmring_unpublished(ipc->ring) >= RING_FLUSH)
 			ring_flush(ipc);
 		return;
 	}

@@ -14,6 +14,7 @@
  *   - what ipc_reserve() gives can be read and changed by the other process before it is committed: write only what it
  *     may see, and do not read it back (so seal elsewhere, and copy the result);
  *   - what waits is what the other side has not read, and there is room for SHMRING_SIZE of it;
+ *   - it leaves at ipc_flush(): without one only when there is much more than a message's worth;
  *   - no message of it brings a descriptor.
  */
 #ifndef PROC_IPC_H

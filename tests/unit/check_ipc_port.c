@@ -247,10 +247,11 @@ START_TEST(leaves_at_the_flush)
 	spin();
 	ck_assert_uint_eq(y.frames, 40);
 	ck_assert_uint_eq(y.batches, 1);
-	for (unsigned i = 40; i < 40 + IPC_MSG_FLUSH / 1400 + 1; i++)
+	for (unsigned i = 40; i < 40 + SHMRING_SIZE / 3 / 1400; i++) {
 		ck_assert_int_eq(send_data(&x, i, 1400), 0);
-	spin();
-	ck_assert_msg(y.frames == 40 + IPC_MSG_FLUSH / 1400 + 1, "much goes by itself");
+		spin();
+	}
+	ck_assert_msg(y.frames > 40, "much goes by itself");
 }
 END_TEST
 
