@@ -24,7 +24,7 @@ FABRICD_OBJS = \
 
 FABRICCTL_OBJS = \
 	fabricctl/authority.o fabricctl/client.o fabricctl/connect.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \
-	fabricctl/record.o fabricctl/rows.o fabricctl/table.o
+	fabricctl/record.o fabricctl/rows.o fabricctl/table.o fabricctl/top.o
 
 DATAPLANE_OBJS = \
 	fabricd/dataplane/accept.o fabricd/dataplane/cid.o fabricd/dataplane/conf.o fabricd/dataplane/conn.o \

@@ -11,6 +11,7 @@
 #include "fabricctl/connect.h"
 #include "fabricctl/identity.h"
 #include "fabricctl/rows.h"
+#include "fabricctl/top.h"
 
 #ifndef FABRIC_VERSION
 #define FABRIC_VERSION "unknown"
@@ -26,6 +27,7 @@ static const char usage_text[] =
 	"usage: fabricctl [-s socket] [--json] command\n"
 	"  status                     one line a peer\n"
 	"  show sessions|streams|workers|config|counters|peers|vpn|services|served\n"
+	"  stream top [-n count] [-d seconds]  what the streams do now\n"
 	"  health                     exit status 0 when all is well\n"
 	"  ping node [-c count]       round trips to a node over the fabric\n"
 	"  connect service[@node]     stdin and stdout to a service; an ssh ProxyCommand\n"
@@ -36,6 +38,7 @@ struct options {
 	const char *socket;
 	bool	    json;
 	uint64_t    count;
+	unsigned    delay_ms;
 };
 
 struct command {
@@ -120,16 +123,28 @@ static int
 run_show(const struct options *o, int argc, char **argv)
 {
 	static const char *const things[] = {
-		"sessions", "streams", "workers", "config", "counters", "peers", "vpn", "services", "served",
+		"sessions", "workers", "config", "counters", "peers", "vpn", "services", "served",
 	};
 
 	if (argc != 2)
 		return usage();
+	if (strcmp(argv[1], "streams") == 0)
+		return cmd_streams(o->socket, o->json);
 	for (size_t i = 0; i < sizeof(things) / sizeof(things[0]); i++)
 		if (strcmp(argv[1], things[i]) == 0)
 			return ask(o, argv[1], argv[1], NULL);
 	fprintf(stderr, "fabricctl: show: unknown word \"%s\"\n", argv[1]);
 	return usage();
+}
+
+static int
+run_stream(const struct options *o, int argc, char **argv)
+{
+	const struct top_options top = { o->socket, o->json, o->count, o->delay_ms == 0 ? 1000 : o->delay_ms };
+
+	if (argc != 2 || strcmp(argv[1], "top") != 0)
+		return usage();
+	return cmd_top(&top);
 }
 
 static int
@@ -382,21 +397,44 @@ run_record(const struct options *o, int argc, char **argv)
 
 static const struct command commands[] = {
 	{ "status", run_status }, { "show", run_show }, { "ping", run_ping }, { "health", run_health },
-	{ "connect", run_connect }, { "reload", run_reload }, { "log", run_log }, { "stop", run_stop },
+	{ "connect", run_connect }, { "stream", run_stream }, { "reload", run_reload }, { "log", run_log }, { "stop", run_stop },
 };
 static const struct command identity_commands[] = {
 	{ "authority", run_authority }, { "node", run_node }, { "record", run_record },
 };
 
 static int
-parse_count(const char *s, uint64_t *count)
+parse_count(const char *s, uint64_t max, uint64_t *count)
 {
 	char *end;
 
 	if (*s < '1' || *s > '9')
 		return -1;
 	*count = strtoull(s, &end, 10);
-	return *end == '\0' && *count <= 1000 ? 0 : -1;
+	return *end == '\0' && *count <= max ? 0 : -1;
+}
+
+static int
+parse_delay(const char *s, unsigned *ms)
+{
+	char *end;
+	double v = strtod(s, &end);
+
+	if (*s < '0' || *s > '9' || *end != '\0' || !(v >= 0.1 && v <= 50))
+		return -1;
+	*ms = (unsigned)(v * 1000 + 0.5);
+	return 0;
+}
+
+/* What an option's argument has to be, or NULL. */
+static const char *
+set_number(struct options *o, int c, const char *arg)
+{
+	if (c == 'c')
+		return parse_count(arg, 1000, &o->count) == -1 ? "1 and 1000" : NULL;
+	if (c == 'n')
+		return parse_count(arg, 1000000, &o->count) == -1 ? "1 and 1000000" : NULL;
+	return parse_delay(arg, &o->delay_ms) == -1 ? "0.1 and 50" : NULL;
 }
 
 /* Options may stand before and after the command. Returns 0, or -1 after saying why. */
@@ -404,6 +442,7 @@ static int
 parse_options(struct options *o, int argc, char **argv, const char *how)
 {
 	static const struct option longs[] = { { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+	const char *within;
 	int c;
 
 	optind = 0;		/* glibc: begin anew */
@@ -415,13 +454,22 @@ parse_options(struct options *o, int argc, char **argv, const char *how)
 		} else if (c == 'V') {
 			printf("fabricctl %s\n", FABRIC_VERSION);
 			exit(EXIT_OK);
-		} else if (c != 'c' || parse_count(optarg, &o->count) == -1) {
-			if (c == 'c')
-				fprintf(stderr, "fabricctl: -c: \"%s\" is not within 1 and 1000\n", optarg);
+		} else if (c != 'c' && c != 'n' && c != 'd') {
+			return -1;
+		} else if ((within = set_number(o, c, optarg)) != NULL) {
+			fprintf(stderr, "fabricctl: -%c: \"%s\" is not within %s\n", c, optarg, within);
 			return -1;
 		}
 	}
 	return 0;
+}
+
+static const char *
+options_of(const char *command)
+{
+	if (strcmp(command, "ping") == 0)
+		return "s:jc:";
+	return strcmp(command, "stream") == 0 ? "s:jn:d:" : "s:j";
 }
 
 int
@@ -441,7 +489,7 @@ main(int argc, char **argv)
 			optind = 0;
 			return identity_commands[i].run(&o, argc, argv);
 		}
-	if (parse_options(&o, argc, argv, strcmp(argv[0], "ping") == 0 ? "s:jc:" : "s:j") == -1)
+	if (parse_options(&o, argc, argv, options_of(argv[0])) == -1)
 		return usage();
 	/* getopt has moved the words behind the options. */
 	argv[optind - 1] = argv[0];

@@ -42,6 +42,7 @@ static const struct command {
 	{ "peers", WORKER_ROUTED, false, 0, NULL },
 	{ "sessions", WORKER_DATAPLANE, false, 0, NULL },
 	{ "streams", WORKER_DATAPLANE, false, 0, NULL },
+	{ "ends", WORKER_SVCHOSTD, false, 0, NULL },	/* of streams, at the adapters */
 	{ "vpn", WORKER_VPND, false, 0, NULL },
 	{ "services", WORKER_ROUTED, false, 0, NULL },
 	{ "served", WORKER_SVCHOSTD, false, 0, NULL },
