@@ -227,14 +227,16 @@ copy_field(struct row_writer *w, const struct frame_bytes *row, const char *from
 static void
 put_stall(struct row_writer *w, const struct frame_bytes *before, const struct frame_bytes *now, uint64_t elapsed_us)
 {
-	static const struct { const char *field, *who; } stalls[] = {
-		{ "stall_far_us", "far" }, { "stall_hop_us", "hop" }, { "stall_local_us", "local" }, { "stall_path_us", "path" },
+	static const struct { const char *field, *who; uint64_t us; } stalls[] = {
+		{ "stall_far_us", "far", 1 }, { "stall_hop_us", "hop", 1 }, { "stall_local_us", "local", 1 },
+		{ "stall_path_us", "path", 1 }, { "stalled_by_peer_ms", "peer", 1000 },
+		{ "stalled_by_adapter_ms", "adapter", 1000 },
 	};
 	uint64_t most = 0, us;
 	const char *who = "";
 
 	for (size_t i = 0; i < sizeof(stalls) / sizeof(stalls[0]); i++)
-		if ((us = grown(before, now, stalls[i].field)) > most) {
+		if ((us = grown(before, now, stalls[i].field) * stalls[i].us) > most) {
 			most = us;
 			who = stalls[i].who;
 		}
@@ -271,11 +273,12 @@ make_row(struct busy *b, const struct frame_bytes *before, const struct frame_by
 	row_uint(w, "bytes_out_rate", out);
 	copy_field(w, now, "rtt_us", "rtt_us");
 	copy_field(w, now, "bytes_again", "bytes_again");
-	if (row_is(now, "at", "svchostd"))
+	if (row_is(now, "at", "svchostd") || row_find(now, "blocked_by", &f))
 		put_stall(w, before, now, elapsed_us);
 	copy_field(w, now, "queue_p50_us", "queue_p50_us");
 	copy_field(w, now, "queue_p99_us", "queue_p99_us");
 	copy_field(w, now, "age_s", "age_s");
+	copy_field(w, now, "age_ms", "age_ms");
 	b->len = w->failed ? 0 : w->len;
 	if ((b->row = malloc(w->len)) != NULL)
 		memcpy(b->row, w->buf, w->len);
