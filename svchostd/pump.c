@@ -189,7 +189,8 @@ pump_end(struct pump *p, uint64_t reason, bool tell, uint64_t now_ns)
 		log_debug("stream %llu to %s ends: %s", (unsigned long long)p->number, p->to.name, reason_name(reason));
 	if (tell)
 		owner_tell(p, reason);
-	contents_free(p, reason != REASON_NONE);
+	/* Of one that failed the owner has said what there is to say, and that is to arrive. */
+	contents_free(p, reason != REASON_NONE && (!p->opener || p->state != PUMP_OPENING));
 	stream_leave(p, reason, now_ns);
 }
 
@@ -255,19 +256,20 @@ pump_open(struct hub *h, const struct e2e_service *target, int fd, const struct 
 
 	*reason = REASON_UNREACHABLE;
 	if (h->ipc == NULL || !e2e_self_ready(h->self, clock_wall()))
-		goto fail;
+		return NULL;
 	*reason = REASON_LIMIT;
 	if (h->npumps >= h->conf.streams_max)
-		goto fail;
+		return NULL;
 	*reason = REASON_INTERNAL;
 	if ((p = pump_new(h, now)) == NULL)
-		goto fail;
+		return NULL;
 	p->opener = true;
 	p->ops = ops;
 	p->arg = arg;
 	p->to = *target;
 	fd_watch(p, fd);
 	if ((*reason = open_stream(p, now)) != REASON_NONE) {
+		p->fd = -1;
 		pump_end(p, *reason, false, now);
 		return NULL;
 	}
@@ -277,9 +279,6 @@ pump_open(struct hub *h, const struct e2e_service *target, int fd, const struct 
 	STAT_INC(SVCHOSTD_STREAMS_OPENED);
 	hub_wake(h);
 	return p;
-fail:
-	close(fd);
-	return NULL;
 }
 
 /* Both ends are there. -1: it is over, by its owner's word. */

@@ -27,7 +27,7 @@ struct pump_ops {
 	 * pump yet: the owner may write a few bytes of its own, as SOCKS does. May be NULL.
 	 */
 	void	(*opened)(struct pump *, void *arg);
-	/* It never came to that: REASON_UNREACHABLE, REASON_NO_SERVICE, REASON_TARGET_DOWN, ... */
+	/* It never came to that: REASON_UNREACHABLE, REASON_NO_SERVICE, REASON_TARGET_DOWN, ... The owner may write. */
 	void	(*failed)(struct pump *, uint64_t reason, void *arg);
 	/* REASON_NONE: both directions came to their end, whole; else what broke it, and how. */
 	void	(*ended)(struct pump *, uint64_t reason, void *arg);
@@ -35,8 +35,8 @@ struct pump_ops {
 
 /*
  * Opens a stream to `target', which svchostd/names.h makes of what a person wrote, for fd, which is non-blocking, connected,
- * and the pump's from now on, also when it fails: then it is closed, NULL is returned, *reason says why, and no callback
- * comes. Nothing is read from fd before `opened'. `arg' is the owner's.
+ * and the pump's from now on. NULL when that fails: *reason says why, fd is still the caller's, and no callback comes.
+ * Nothing is read from fd before `opened'. `arg' is the owner's.
  */
 struct pump *pump_open(struct hub *, const struct e2e_service *target, int fd, const struct pump_ops *, void *arg,
 	    uint64_t *reason);

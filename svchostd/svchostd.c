@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proc/stats.h"
+#include "svchostd/show.h"
 
 #define TICK_S 1
 
@@ -303,6 +304,7 @@ conf_free(struct svchostd_conf *conf)
 	if (conf == NULL)
 		return;
 	nodes_free(&conf->peers);
+	local_ways_free(conf->ways);
 	free(conf);
 }
 
@@ -313,7 +315,7 @@ conf_begin(struct worker *w)
 
 	conf_free(s->pending);
 	s->pending = calloc(1, sizeof(*s->pending));
-	if (s->pending == NULL)
+	if (s->pending == NULL || (s->pending->ways = local_ways_new()) == NULL)
 		fatal("configuration");
 }
 
@@ -348,6 +350,8 @@ conf_item(struct worker *w, const struct procmsg *m, int fd)
 {
 	struct svchostd_conf *conf = self(w)->pending;
 
+	if (m->type == PM_CONF_LISTEN)
+		return local_ways_add(conf->ways, &m->conf_listen, fd) == 0 ? 0 : bad(w, "out of memory");
 	if (fd != -1)
 		close(fd);
 	switch (m->type) {
@@ -383,6 +387,8 @@ conf_commit(struct worker *w)
 	conf_free(old);
 	nodes_reconfigure(&s->nodes, &s->conf->peers);
 	certify_node(&s->certify, w, &s->conf->node);
+	local_commit(s->local, s->conf->ways);
+	s->conf->ways = NULL;
 	if (s->dataplane != NULL && !s->conf->echo) {
 		echo_end_all(s->echo, s->dataplane, REASON_NO_SERVICE);
 		ipc_flush(s->dataplane);
@@ -467,6 +473,7 @@ request_services(struct svchostd *s, const struct pm_request *req)
 
 		services_row(s, req, svc->name, svc, streams_of(s, svc->name));
 	}
+	local_rows(s->local, req->id);
 	worker_done(s->worker, req->id, 0, "");
 }
 
@@ -477,6 +484,8 @@ svchostd_request(struct worker *w, const struct pm_request *req)
 		request_ping(self(w), req);
 	else if (strcmp(req->command, "served") == 0)
 		request_services(self(w), req);
+	else if (strcmp(req->command, "ends") == 0)
+		show_ends(w, self(w)->hub, &self(w)->nodes, req->id);
 	else
 		worker_done(w, req->id, 1, "svchostd does not know this command");
 }
@@ -495,8 +504,7 @@ svchostd_message(struct worker *w, const struct procmsg *m, int fd)
 		certify_take(&s->certify, &m->delegation);
 		return 0;
 	case PM_LOCAL:
-		close(fd);
-		worker_done(w, m->local.id, CONNECT_NO_SERVICE, "no service is known");
+		local_connect(s->local, &m->local, fd);
 		return 0;
 	default:
 		if (fd != -1)
@@ -544,10 +552,15 @@ svchostd_start(struct worker *w)
 	const struct hub_conf conf = { .memory = SVCHOSTD_BUFFERS, .streams_max = s->streams_max,
 	    .node_streams_max = s->streams_max / 2 };
 	struct timeval tv = { .tv_sec = TICK_S };
+	struct local_env env = { .worker = w, .nodes = &s->nodes, .self = s->certify.self.node_id };
 
 	s->worker = w;
 	if ((s->echo = echo_new()) == NULL || (s->pinger = pinger_new(w)) == NULL || (s->tcp = tcp_new(w)) == NULL ||
 	    (s->names = names_new()) == NULL || (s->hub = hub_new(w->base, &conf, &s->certify.self, &ops, s->tcp)) == NULL)
+		fatal("start");
+	env.hub = s->hub;
+	env.names = s->names;
+	if ((s->local = local_new(&env)) == NULL)
 		fatal("start");
 	STAT_SET(SVCHOSTD_STARTS, w->generation);
 	s->tick = event_new(w->base, -1, EV_PERSIST, tick, s);

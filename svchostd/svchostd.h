@@ -7,6 +7,7 @@
 #include "svchostd/certify.h"
 #include "svchostd/echo.h"
 #include "svchostd/hub.h"
+#include "svchostd/local.h"
 #include "svchostd/names.h"
 #include "svchostd/nodes.h"
 #include "svchostd/pinger.h"
@@ -23,6 +24,7 @@ struct svchostd_conf {
 	struct pm_conf_node node;
 	struct nodes	 peers;
 	struct tcp_conf	 tcp;
+	struct ways	*ways;
 };
 
 struct svchostd {
@@ -39,6 +41,7 @@ struct svchostd {
 	struct hub	*hub;
 	struct tcp	*tcp;
 	struct names	*names;
+	struct local	*local;
 	size_t		 streams_max;
 	struct event	*tick;
 };
