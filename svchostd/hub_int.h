@@ -66,6 +66,7 @@ struct pump {
 	uint8_t		 state;		/* enum pump_state */
 	bool		 opener, wants_leg, is_opening, over, sampled;
 	bool		 held;		/* its owner has been called and it is needed after that */
+	bool		 gently;	/* see pump_gently() */
 	bool		 in_closed;	/* the stream's end has come */
 	bool		 in_done, out_done;
 	struct pump_rest *rest;

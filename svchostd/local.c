@@ -166,6 +166,8 @@ tell_failure(struct guest *g, int fd, uint64_t reason, const char *text)
 		break;
 	case GUEST_SOCKS:
 		(void)!send(fd, reply, socks_reply(reply, reason), MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (g->pump != NULL)
+			pump_gently(g->pump);
 		break;
 	}
 }

@@ -189,9 +189,14 @@ pump_end(struct pump *p, uint64_t reason, bool tell, uint64_t now_ns)
 		log_debug("stream %llu to %s ends: %s", (unsigned long long)p->number, p->to.name, reason_name(reason));
 	if (tell)
 		owner_tell(p, reason);
-	/* Of one that failed the owner has said what there is to say, and that is to arrive. */
-	contents_free(p, reason != REASON_NONE && (!p->opener || p->state != PUMP_OPENING));
+	contents_free(p, reason != REASON_NONE && !p->gently);
 	stream_leave(p, reason, now_ns);
+}
+
+void
+pump_gently(struct pump *p)
+{
+	p->gently = true;
 }
 
 void

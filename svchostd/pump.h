@@ -27,7 +27,7 @@ struct pump_ops {
 	 * pump yet: the owner may write a few bytes of its own, as SOCKS does. May be NULL.
 	 */
 	void	(*opened)(struct pump *, void *arg);
-	/* It never came to that: REASON_UNREACHABLE, REASON_NO_SERVICE, REASON_TARGET_DOWN, ... The owner may write. */
+	/* It never came to that: REASON_UNREACHABLE, REASON_NO_SERVICE, REASON_TARGET_DOWN, ... */
 	void	(*failed)(struct pump *, uint64_t reason, void *arg);
 	/* REASON_NONE: both directions came to their end, whole; else what broke it, and how. */
 	void	(*ended)(struct pump *, uint64_t reason, void *arg);
@@ -43,6 +43,9 @@ struct pump *pump_open(struct hub *, const struct e2e_service *target, int fd, c
 
 /* Breaks it off, both ways: the far end gets RESET_STREAM with `reason'. No callback comes; the descriptor is closed. */
 void	pump_abort(struct pump *, uint64_t reason);
+
+/* From `failed': what the owner has written to the descriptor is to arrive, so its end shall be no reset. */
+void	pump_gently(struct pump *);
 
 int	pump_fd(const struct pump *);
 

@@ -476,7 +476,7 @@ END_TEST
 
 static const char *const shipped[] = {
 	"etc/fabricd.conf.example", "etc/examples/entry.conf", "etc/examples/home.conf",
-	"etc/examples/unprivileged.conf",
+	"etc/examples/laptop.conf", "etc/examples/unprivileged.conf",
 };
 
 START_TEST(shipped_examples)
