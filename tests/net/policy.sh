@@ -1,0 +1,72 @@
+#!/bin/bash
+# Who may reach a service, decided at its node by what the other end has proven.
+#
+#	         alpha 10.0.1.1, 10.0.2.1	service-host: services before one web server
+#	        /     \
+#	 beta 10.0.1.2  gamma 10.0.2.3		mobile-edge; entry and relay
+#
+# The client's node does not know the policy: what is refused was asked for.
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/net/lib.sh
+. tests/net/lib.sh
+sandbox "$@"
+
+host alpha; host beta; host gamma
+link alpha 10.0.1.1/24 beta 10.0.1.2/24
+link alpha 10.0.2.1/24 gamma 10.0.2.3/24
+node alpha 0.0.0.0 10.77.0.1 service-host
+node beta 10.0.1.2 10.77.0.2 mobile-edge
+node gamma 10.0.2.3 10.77.0.3 entry,relay
+node_addr[alpha]=10.0.1.1; peer beta alpha
+node_addr[alpha]=10.0.2.1; peer gamma alpha
+mkdir "$W/www"
+echo 'behind the service' >"$W/www/page"
+in_ alpha python3 -m http.server 80 --bind 127.0.0.1 -d "$W/www" >/dev/null 2>&1 &
+serve() { echo "service \"$1\" { tcp to 127.0.0.1 port 80 $2 }" >>"$W/alpha/fabricd.conf"; }
+cp "$W/alpha/fabricd.conf" "$W/alpha/none"
+serve all ''
+serve edge 'allow role mobile-edge'
+serve inner 'allow role entry allow role exit'
+serve ours 'allow tenant "acme"'
+serve theirs 'allow tenant "other"'
+serve both 'allow role relay allow tenant "other" allow tenant "acme"'
+serve neither 'allow role mobile-edge allow tenant "other"'
+echo 'service "fake" { tcp to 127.0.0.1 port 80 }' >>"$W/beta/fabricd.conf"
+
+knows() { ctl "$1" show services | grep -q "^$2 .*reachable"; }
+get() { # NODE SERVICE: the page; fabricctl's exit status
+	printf 'GET /page HTTP/1.0\r\n\r\n' | timeout 10 "$FABRICCTL" -s "$W/$1/run" connect "$2" 2>"$W/connect.err" >"$W/connect.out"
+	local status=$?
+	cat "$W/connect.err"
+	[ "$status" -eq 0 ] || return "$status"
+	grep -qx 'behind the service' "$W/connect.out"
+}
+gets_no() { # NODE SERVICE STATUS: nothing, and fabricctl says so
+	get "$1" "$2"
+	[ $? -eq "$3" ] && [ ! -s "$W/connect.out" ]
+}
+
+start alpha beta gamma
+wait_for 20 knows beta neither
+wait_for 20 knows gamma neither
+wait_for 5 in_ alpha curl -s -o /dev/null http://127.0.0.1/page
+t 'no rule: every member may' eval 'get beta all && get gamma all'
+t 'a role: who has it' get beta edge
+t 'and nobody else' gets_no gamma edge 5
+t 'one of several roles' get gamma inner
+t 'and none of them' gets_no beta inner 5
+t "the node's own tenant" eval 'get beta ours && get gamma ours'
+t 'another tenant: nobody of this one' eval 'gets_no beta theirs 5 && gets_no gamma theirs 5'
+t 'a role and one of the tenants' get gamma both
+t 'the tenant without the role' gets_no beta both 5
+t 'the role without the tenant' gets_no beta neither 5
+t 'who may not be a service host is not asked' gets_no alpha fake 3
+
+# --- a policy that changes
+cp "$W/alpha/none" "$W/alpha/fabricd.conf"
+serve all 'allow role entry'
+serve edge ''
+t 'another policy' ctl alpha reload
+t 'is obeyed at once' gets_no beta all 5
+t 'for the others too' eval 'get gamma all && get gamma edge && get beta edge'
+finish
