@@ -151,7 +151,7 @@ refused() { # REASON SERVICE
 }
 t 'a target that is down: the client is told' refused target-down nobody
 t 'a service that this node may not use: the client is told' refused not-allowed staff
-t 'a service that nobody has: the client is told' refused no-service nothing
+t 'a service that nobody has: the client is told' refused 'no service "nothing"' nothing
 reset() { # PORT: it ends at once, rather than to hang
 	local LIMIT=10 s
 	get -o /dev/null "http://127.0.0.1:$1/"
