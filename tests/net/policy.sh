@@ -62,6 +62,16 @@ t 'the tenant without the role' gets_no beta both 5
 t 'the role without the tenant' gets_no beta neither 5
 t 'who may not be a service host is not asked' gets_no alpha fake 3
 
+# --- roles that change: what counts is what the next stream proves, not how the session was begun
+"$FABRICCTL" authority sign "$W/gamma/node.req" --roles mobile-edge --tenant acme --expires 30d \
+	--address 10.77.0.3/32 -d "$W/authority" -o "$W/gamma/edge.cert" >/dev/null
+"$FABRICCTL" node install "$W/gamma/edge.cert" -d "$W/gamma" --authority "$W/authority/authority.pub" >/dev/null
+t 'a node with another certificate' ctl gamma reload
+t 'has lost its roles' gets_no gamma inner 5
+t 'and has its new one' get gamma edge
+"$FABRICCTL" node install "$W/gamma/signed.cert" -d "$W/gamma" --authority "$W/authority/authority.pub" >/dev/null
+ctl gamma reload
+
 # --- a policy that changes
 cp "$W/alpha/none" "$W/alpha/fabricd.conf"
 serve all 'allow role entry'
