@@ -46,10 +46,13 @@ out_fit(struct fabric_stream *s)
 	reserve(s->set->budget, &s->out_reserved, RING_COST(s->out.len));
 }
 
+/* Once the end is known no more than that can come, whatever was promised. */
 static void
 in_fit(struct fabric_stream *s)
 {
-	reserve(s->set->budget, &s->in_reserved, RING_COST(max64(s->window.size, s->rcv_edge - s->rcv_read)));
+	uint64_t most = s->final_known ? s->rcv_final - s->rcv_read : max64(s->window.size, s->rcv_edge - s->rcv_read);
+
+	reserve(s->set->budget, &s->in_reserved, RING_COST(most));
 }
 
 static void
@@ -227,6 +230,7 @@ on_data(struct fabric_stream *s, const struct frame_data *d, uint64_t now_ns)
 	if (s->released) {	/* nobody reads any more, and the other end is to come to its end */
 		ring_drop(&s->in, s->set->budget, s->in.len);
 		s->rcv_read = s->rcv_nxt;
+		in_fit(s);
 	}
 	streams_event_add(s, STREAM_EV_READ);
 	done_check(s, now_ns);
@@ -245,6 +249,7 @@ on_close(struct fabric_stream *s, uint64_t final, uint64_t now_ns)
 		return true;
 	s->final_known = true;
 	s->rcv_final = final;
+	in_fit(s);
 	s->active_ns = now_ns;
 	if (s->rcv_nxt == final)
 		streams_event_add(s, STREAM_EV_READ);
@@ -457,8 +462,10 @@ window_move(struct fabric_stream *s, uint64_t n, uint64_t now_ns)
 {
 	uint64_t next, edge;
 
-	if (s->final_known)
+	if (s->final_known) {
+		in_fit(s);
 		return;
+	}
 	if (window_drain(&s->window, n, max64(s->rtt_min_ns, RTT_MIN_NS), now_ns)) {
 		next = window_next(&s->window, s->set->conf.window_max, budget_free(s->set->budget));
 		if (next > s->window.size && reserve(s->set->budget, &s->in_reserved, max64(s->in_reserved, RING_COST(next))))
@@ -529,6 +536,7 @@ stream_release(struct fabric_stream *s, uint64_t now_ns)
 	if (s->state != STREAM_GONE) {
 		ring_drop(&s->in, s->set->budget, s->in.len);
 		s->rcv_read = s->rcv_nxt;
+		in_fit(s);
 	}
 	if (s->state == STREAM_LINGER)
 		streams_linger(s);

@@ -139,7 +139,8 @@ judge_books(struct node *n)
 			reserved += s->in_reserved + s->out_reserved;
 			held += ring_held(&s->in) + ring_held(&s->out);
 			if (s->reliable && s->state != STREAM_GONE &&
-			    (RING_COST(s->rcv_edge - s->rcv_read) > s->in_reserved || ring_held(&s->out) > s->out_reserved))
+			    (RING_COST((s->final_known ? s->rcv_final : s->rcv_edge) - s->rcv_read) > s->in_reserved ||
+			    ring_held(&s->in) > s->in_reserved || ring_held(&s->out) > s->out_reserved))
 				sim_fail(n->sim, "memory: an end at %u promised what it has no place for", n->index);
 		}
 	}
