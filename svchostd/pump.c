@@ -40,24 +40,33 @@ pump_new(struct hub *h, uint64_t now_ns)
 	return p;
 }
 
+/* To close it resets the connection. A socketpair has no such thing, and just ends. */
+static void
+fd_resets(int fd, bool on)
+{
+	const struct linger l = { .l_onoff = on };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
+/* From now on its end is a reset, also when this process dies: only a stream that ended whole takes that back. */
 static void
 fd_watch(struct pump *p, int fd)
 {
 	p->fd = fd;
+	fd_resets(fd, true);
 	event_assign(&p->readable, p->hub->base, fd, EV_READ | EV_PERSIST, on_readable, p);
 }
 
-/* `reset': the local side is told that this was not all. A socketpair has no such thing, and just ends. */
+/* `reset': the local side is told that this was not all. */
 static void
 fd_close(struct pump *p, bool reset)
 {
-	const struct linger at_once = { .l_onoff = 1 };
-
 	if (p->fd == -1)
 		return;
 	event_del(&p->readable);
-	if (reset)
-		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	if (!reset)
+		fd_resets(p->fd, false);
 	close(p->fd);
 	p->fd = -1;
 }

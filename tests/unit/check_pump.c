@@ -19,6 +19,7 @@ teardown(void)
 		ck_assert_uint_eq(hub_streams(h), 0);
 		ck_assert(RUN_UNTIL(&pair, h->streams.n == h->streams.nlinger));
 		ck_assert_uint_eq(h->budget.held, 0);
+		ck_assert_uint_le(h->budget.used, h->streams.n * 2 * RING_COST(STREAM_WINDOW_INITIAL));
 		ck_assert_uint_eq(h->nsamples, 0);
 		ck_assert_ptr_null(TAILQ_FIRST(&h->opening));
 	}
