@@ -39,7 +39,7 @@ ROUTED_OBJS = \
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \
-	vpnd/ip.o vpnd/lpm.o vpnd/out.o vpnd/peers.o vpnd/port.o vpnd/segment.o vpnd/tun.o vpnd/vpnd.o
+	vpnd/ip.o vpnd/keys.o vpnd/keys_in.o vpnd/lpm.o vpnd/out.o vpnd/peers.o vpnd/port.o vpnd/segment.o vpnd/tun.o vpnd/vpnd.o
 
 SVCHOSTD_OBJS = \
 	svchostd/certify.o svchostd/delay.o svchostd/echo.o svchostd/hub.o svchostd/listen.o svchostd/local.o svchostd/names.o svchostd/nodes.o \

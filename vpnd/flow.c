@@ -6,11 +6,12 @@
 #include "vpnd/lpm.h"
 
 void
-flow_opened(struct flow *f, uint64_t stream_id, uint64_t now_ns)
+flow_opened(struct flow *f, uint64_t stream_id, struct seal_tx *tx, uint64_t now_ns)
 {
+	seal_tx_free(f->tx);
+	f->tx = tx;
 	f->stream_id = stream_id;
 	f->opened_ns = f->used_ns = now_ns;
-	f->seq = 0;
 }
 
 void
@@ -23,11 +24,14 @@ flow_reset(struct flow *f, uint64_t now_ns)
 		f->backoff_ns = FLOW_BACKOFF_MAX_NS;
 	f->retry_ns = now_ns + f->backoff_ns;
 	f->stream_id = 0;
+	seal_tx_free(f->tx);
+	f->tx = NULL;
 }
 
 void
 flow_forget(struct flow *f)
 {
+	seal_tx_free(f->tx);
 	*f = (struct flow){ 0 };
 }
 
@@ -38,7 +42,7 @@ flow_idle(const struct flow *f, uint64_t now_ns)
 }
 
 struct vpn_stream *
-vpn_stream_add(struct vpn_streams *t, uint64_t id, uint32_t peer, struct flow *flow)
+vpn_stream_add(struct vpn_streams *t, uint64_t id, uint32_t peer, enum vpn_stream_kind kind)
 {
 	struct vpn_stream *s;
 
@@ -51,7 +55,7 @@ vpn_stream_add(struct vpn_streams *t, uint64_t id, uint32_t peer, struct flow *f
 		return NULL;
 	s->id = id;
 	s->peer = peer;
-	s->flow = flow;
+	s->kind = kind;
 	s->next = t->bucket[id % STREAM_BUCKETS];
 	t->bucket[id % STREAM_BUCKETS] = s;
 	t->count++;
@@ -65,6 +69,7 @@ unlink_at(struct vpn_streams *t, struct vpn_stream **at)
 
 	*at = s->next;
 	t->count--;
+	seal_rx_free(s->rx);
 	free(s);
 }
 
@@ -92,6 +97,18 @@ vpn_stream_remove_peer(struct vpn_streams *t, uint32_t peer)
 				at = &(*at)->next;
 		}
 	}
+}
+
+void
+vpn_stream_each(struct vpn_streams *t, void (*fn)(struct vpn_stream *, void *arg), void *arg)
+{
+	struct vpn_stream *s, *next;
+
+	for (unsigned i = 0; i < STREAM_BUCKETS; i++)
+		for (s = t->bucket[i]; s != NULL; s = next) {
+			next = s->next;
+			fn(s, arg);
+		}
 }
 
 int64_t

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crypto/seal.h"
+#include "fabric/e2e.h"
 #include "wire/frame.h"
 
 #define FLOW_GROUPS		8u
@@ -23,7 +25,7 @@ struct flow {
 	uint64_t	opened_ns, used_ns;
 	uint64_t	retry_ns;	/* not to be opened before */
 	uint64_t	backoff_ns;
-	uint32_t	seq;		/* of the next unit */
+	struct seal_tx	*tx;		/* seals it, and counts its units; NULL: not open */
 };
 
 enum flow_state { FLOW_READY, FLOW_CLOSED, FLOW_WAIT };
@@ -35,7 +37,8 @@ flow_state(const struct flow *f, uint64_t now_ns)
 	return f->stream_id != 0 ? FLOW_READY : now_ns >= f->retry_ns ? FLOW_CLOSED : FLOW_WAIT;
 }
 
-void	flow_opened(struct flow *f, uint64_t stream_id, uint64_t now_ns);
+/* Takes ownership of tx. */
+void	flow_opened(struct flow *f, uint64_t stream_id, struct seal_tx *tx, uint64_t now_ns);
 
 /* The far side, or the dataplane, reset it. */
 void	flow_reset(struct flow *f, uint64_t now_ns);
@@ -45,10 +48,25 @@ void	flow_forget(struct flow *f);
 
 bool	flow_idle(const struct flow *f, uint64_t now_ns);
 
+enum vpn_stream_kind {
+	STREAM_FLOW,		/* own, carries a flow group */
+	STREAM_RETIRED,		/* own, replaced: to be closed when what it holds has left */
+	STREAM_SHAKE,		/* own, a handshake that waits for message 2 */
+	STREAM_IN,		/* a peer's, with packets */
+	STREAM_IN_SHAKE,	/* a peer's, its handshake: answered */
+};
+
 /* Streams of one port by their id: own and the peers'. */
 struct vpn_stream {
 	uint64_t	 id;
-	struct flow	*flow;		/* own: the group it carries; NULL: a peer opened it */
+	enum vpn_stream_kind kind;
+	struct flow	*flow;		/* STREAM_FLOW */
+	struct seal_rx	*rx;		/* STREAM_IN: opens it */
+	uint8_t		 key_id[E2E_KEY_ID_LEN];	/* of the handshake that it lives by: STREAM_FLOW, STREAM_IN */
+	uint64_t	 not_after;	/* STREAM_IN: when that ends, seconds since 1970 */
+	uint64_t	 sent;		/* STREAM_RETIRED: units */
+	uint64_t	 close_ns;	/* STREAM_RETIRED */
+	bool		 proven;	/* STREAM_IN: something has opened */
 	uint32_t	 peer;
 	uint32_t	 next_seq;	/* of what comes in */
 	bool		 seen;		/* something came in: next_seq counts */
@@ -64,11 +82,14 @@ struct vpn_streams {
 };
 
 /* NULL with errno: ENOSPC, or ENOMEM. The id must not be there yet. */
-struct vpn_stream	*vpn_stream_add(struct vpn_streams *, uint64_t id, uint32_t peer, struct flow *);
+struct vpn_stream	*vpn_stream_add(struct vpn_streams *, uint64_t id, uint32_t peer, enum vpn_stream_kind);
 void	vpn_stream_remove(struct vpn_streams *, uint64_t id);
 
 /* Removes all of one peer, or (LPM_NONE) all; own flows are not touched. */
 void	vpn_stream_remove_peer(struct vpn_streams *, uint32_t peer);
+
+/* Calls fn for each stream; it may remove that one. */
+void	vpn_stream_each(struct vpn_streams *, void (*fn)(struct vpn_stream *, void *arg), void *arg);
 
 static inline struct vpn_stream *
 vpn_stream_find(const struct vpn_streams *t, uint64_t id)

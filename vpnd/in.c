@@ -1,10 +1,11 @@
-#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "vpnd/checksum.h"
 #include "vpnd/vpnd.h"
+
+#define FAILED_MAX 256u	/* units in a row that do not open, and their stream ends */
 
 /* A partial checksum is TCP's or UDP's, of a packet that is whole. */
 static bool
@@ -15,13 +16,13 @@ unit_flags_fit(uint8_t flags, const struct ip_packet *ip)
 	return (flags & UNIT_CSUM_PARTIAL) == 0 || ip->l4_hdr != 0;
 }
 
+/* A packet that was opened, from this very peer. */
 static void
-in_unit(struct vpnd *v, uint32_t peer, const uint8_t *unit, size_t len)
+in_packet(struct vpnd *v, uint32_t peer, uint8_t flags, const uint8_t *packet, size_t len)
 {
 	struct ip_packet ip;
 
-	if (len <= UNIT_HDR_LEN || ip_parse(&ip, unit + UNIT_HDR_LEN, len - UNIT_HDR_LEN) != IP_OK ||
-	    !unit_flags_fit(unit[0], &ip)) {
+	if (ip_parse(&ip, packet, len) != IP_OK || !unit_flags_fit(flags, &ip)) {
 		STAT_INC(VPND_IN_DROP_MALFORMED);
 		return;
 	}
@@ -39,19 +40,88 @@ in_unit(struct vpnd *v, uint32_t peer, const uint8_t *unit, size_t len)
 	}
 	STAT_INC(VPND_IN_PACKETS);
 	STAT_ADD(VPND_IN_BYTES, ip.len);
-	coalesce_add(v->coalescer, &ip, (unit[0] & UNIT_CSUM_PARTIAL) != 0);
+	coalesce_add(v->coalescer, &ip, (flags & UNIT_CSUM_PARTIAL) != 0);
 }
 
 static void
-in_fragment(struct vpnd *v, uint32_t peer, const struct frame_data *d)
+count_seq(struct vpn_stream *s, uint64_t number)
+{
+	int64_t gap = vpn_stream_seen(s, (uint32_t)number);
+
+	if (gap > 0)
+		STAT_ADD(VPND_IN_MISSING, (uint64_t)gap);
+	else if (gap < 0)
+		STAT_INC(VPND_IN_LATE);
+}
+
+/* Nothing opens any more: a whole phase was lost, or somebody sends what he has made up. A new stream helps. */
+static void
+count_failed(struct vpnd *v, struct vpn_stream *s, int error)
+{
+	switch (error) {
+	case SEAL_E_REPLAYED:
+		STAT_INC(VPND_IN_DROP_REPLAYED);
+		return;
+	case SEAL_E_OLD:
+		STAT_INC(VPND_IN_DROP_OLD);
+		return;
+	default:
+		STAT_INC(VPND_IN_DROP_TAMPERED);
+	}
+	if (seal_rx_failed(s->rx) >= FAILED_MAX)
+		vpn_stream_refuse(v, s, REASON_TAMPERED);
+}
+
+/*
+ * Opens a unit at p, of which nothing is the dataplane's to change any more, and takes the packet. `s' may be gone after
+ * it.
+ */
+static void
+in_unit(struct vpnd *v, struct vpn_stream *s, uint8_t *p, size_t len, uint64_t seq)
+{
+	uint8_t flags = p[0] & (uint8_t)~UNIT_PHASE;
+	struct seal_pkt pkt = { .data = p + UNIT_HDR_LEN, .len = len - UNIT_HDR_LEN, .ad = &flags,
+	    .ad_len = sizeof(flags), .number = seq, .phase = (p[0] & UNIT_PHASE) != 0 };
+
+	if (seal_open(s->rx, &pkt, 1, v->now_ns) != 1) {
+		count_failed(v, s, pkt.error);
+		return;
+	}
+	count_seq(s, pkt.number);
+	if (!s->proven) {
+		s->proven = true;
+		vpn_keys_proven(v, s);
+	}
+	in_packet(v, s->peer, flags, pkt.data, pkt.len);
+}
+
+/* A copy is opened: the dataplane can go on changing what it gave. */
+static void
+in_copy(struct vpnd *v, struct vpn_stream *s, const uint8_t *p, size_t len, uint64_t seq)
+{
+	static struct {
+		uint8_t	room[15];
+		uint8_t	unit[UNIT_MAX];	/* the packet behind its flags is aligned */
+	} copy __attribute__((aligned(64)));
+
+	if (len <= UNIT_OVERHEAD || len > sizeof(copy.unit)) {
+		STAT_INC(VPND_IN_DROP_MALFORMED);
+		return;
+	}
+	memcpy(copy.unit, p, len);
+	in_unit(v, s, copy.unit, len, seq);
+}
+
+static void
+in_fragment(struct vpnd *v, struct vpn_stream *s, const struct frame_data *d)
 {
 	struct frame_bytes unit;
 
 	STAT_INC(VPND_IN_FRAGMENTS);
-	switch (frag_add(v->frags, peer, d, v->now_ns, &unit)) {
+	switch (frag_add(v->frags, s->peer, d, v->now_ns, &unit)) {
 	case FRAG_DONE:
 		STAT_INC(VPND_IN_FRAGMENTED);
-		in_unit(v, peer, unit.p, unit.len);
+		in_copy(v, s, unit.p, unit.len, d->seq);
 		break;
 	case FRAG_MORE:
 		break;
@@ -61,49 +131,21 @@ in_fragment(struct vpnd *v, uint32_t peer, const struct frame_data *d)
 	}
 }
 
-/* The fragments of a unit share a number: only the first of them counts. */
-static void
-count_seq(struct vpn_stream *s, const struct frame_data *d)
-{
-	int64_t gap;
-
-	if ((d->flags & DATA_FRAGMENT) != 0 && d->frag_offset != 0)
-		return;
-	gap = vpn_stream_seen(s, (uint32_t)d->seq);
-	if (gap > 0)
-		STAT_ADD(VPND_IN_MISSING, (uint64_t)gap);
-	else if (gap < 0)
-		STAT_INC(VPND_IN_LATE);
-}
-
-/* The dataplane can go on changing what it gave: what is checked and what is written has to be the same bytes. */
-static void
-in_whole(struct vpnd *v, uint32_t peer, const struct frame_data *d)
-{
-	static uint8_t unit[UNIT_HDR_LEN + IP_PACKET_MAX];
-
-	if (d->payload_len > sizeof(unit)) {
-		STAT_INC(VPND_IN_DROP_MALFORMED);
-		return;
-	}
-	memcpy(unit, d->payload, d->payload_len);
-	in_unit(v, peer, unit, d->payload_len);
-}
-
 void
 vpn_in_data(struct vpnd *v, const struct frame_data *d)
 {
 	struct vpn_stream *s = vpn_stream_find(&v->streams, d->stream_id);
 
-	if (s == NULL) {
+	if (s == NULL)
 		STAT_INC(VPND_IN_DROP_NO_STREAM);
-		return;
-	}
-	count_seq(s, d);
-	if ((d->flags & DATA_FRAGMENT) != 0)
-		in_fragment(v, s->peer, d);
+	else if (s->kind == STREAM_IN && (d->flags & DATA_FRAGMENT) == 0)
+		in_copy(v, s, d->payload, d->payload_len, d->seq);
+	else if (s->kind == STREAM_IN)
+		in_fragment(v, s, d);
+	else if (s->kind == STREAM_SHAKE)
+		vpn_keys_message(v, s, d->payload, d->payload_len);
 	else
-		in_whole(v, s->peer, d);
+		STAT_INC(VPND_IN_DROP_NO_KEY);
 }
 
 void

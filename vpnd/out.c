@@ -8,8 +8,12 @@
 #include "vpnd/classify.h"
 #include "vpnd/vpnd.h"
 
-/* What of a peer's datagram is left for a whole unit: its frame's header and the place of the seal are off. */
-#define UNIT_OVERHEAD (FRAME_DATA_OVERHEAD + VPN_SEAL_LEN)
+/*
+ * Where a unit is sealed, before it is copied into the message to the dataplane, which must not see a packet, nor change
+ * what is being sealed. The packet behind the flags is aligned.
+ */
+static uint8_t unit_room[15 + UNIT_MAX] __attribute__((aligned(64)));
+static uint8_t *const unit = unit_room + 15;
 
 /*
  * Bytes that may wait for the dataplane before a class has to go: what bounds the time that a packet waits here. The more
@@ -17,6 +21,9 @@
  */
 #define BACKLOG_URGENT	(SHMRING_SIZE - IPC_MSG_MAX)
 #define BACKLOG_OTHER	(SHMRING_SIZE / 4 * 3)
+
+/* What a unit in fragments can hold. */
+#define PACKET_MAX (DATA_UNIT_MAX - UNIT_OVERHEAD)
 
 /* A packet or superpacket on its way. */
 struct out {
@@ -26,6 +33,7 @@ struct out {
 	unsigned	 class;
 	uint8_t		 unit_flags;
 	uint32_t	 unit_max;	/* bytes of a unit that fit one datagram */
+	uint32_t	 fits;		/* bytes of a packet in it */
 };
 
 static void
@@ -110,10 +118,17 @@ find_stream(struct vpnd *v, struct out *o, const struct ip_packet *ip)
 		answer(v, ip, ICMP_HOST, 0);
 		return -1;
 	case FLOW_CLOSED:
-		if (vpn_flow_open(v, o->index, o->class, o->flow) == 0)
+		switch (vpn_flow_open(v, o->index, o->class, o->flow)) {
+		case VPN_FLOW_OPEN:
 			break;
-		drop_queue(o, 1);
-		return -1;
+		case VPN_FLOW_NO_KEY:
+			STAT_INC(VPND_OUT_DROP_NO_KEY);
+			answer(v, ip, ICMP_HOST, 0);
+			return -1;
+		case VPN_FLOW_FULL:
+			drop_queue(o, 1);
+			return -1;
+		}
 	}
 	o->flow->used_ns = v->now_ns;
 	return 0;
@@ -138,65 +153,83 @@ begin_frame(struct vpnd *v, const struct frame_data *d, size_t *hdr)
 	return *hdr == 0 ? NULL : p + *hdr;
 }
 
+/*
+ * Seals `len' bytes at `text', or (NULL) behind the flags already, into `unit'. *all is the unit's length. -1: the keys are
+ * worn out, and the flow's next packet opens a stream with others.
+ */
 static int
-send_whole(struct vpnd *v, const struct out *o, const uint8_t *pkt, size_t len)
+seal(struct vpnd *v, const struct out *o, const uint8_t *text, size_t len, size_t *all)
+{
+	uint8_t flags = o->unit_flags;
+	struct seal_pkt pkt = { .data = unit + UNIT_HDR_LEN, .text = text, .len = len, .ad = &flags, .ad_len = sizeof(flags) };
+
+	if (seal_packets(o->flow->tx, &pkt, 1, v->now_ns) != 1) {
+		vpn_flows_retire(v, o->index);
+		return -1;
+	}
+	unit[0] = flags | (pkt.phase ? UNIT_PHASE : 0);
+	*all = UNIT_HDR_LEN + pkt.len;
+	return 0;
+}
+
+/* A unit that fits: room in the message, the seal, and one copy. `text' as seal() has it. */
+static int
+send_unit(struct vpnd *v, const struct out *o, const uint8_t *text, size_t len)
 {
 	struct frame_data d = {
-		.stream_id = o->flow->stream_id, .seq = o->flow->seq, .flags = DATA_UNRELIABLE,
-		.payload_len = UNIT_HDR_LEN + len,
+		.stream_id = o->flow->stream_id, .seq = seal_tx_next(o->flow->tx), .flags = DATA_UNRELIABLE,
+		.payload_len = UNIT_OVERHEAD + len,
 	};
-	size_t hdr;
+	size_t hdr, all;
 	uint8_t *p = begin_frame(v, &d, &hdr);
 
 	if (p == NULL)
 		return -1;
-	*p = o->unit_flags;
-	memcpy(p + UNIT_HDR_LEN, pkt, len);
-	ipc_commit(v->port, hdr + d.payload_len);
-	o->flow->seq++;
+	if (seal(v, o, text, len, &all) == -1) {
+		ipc_commit(v->port, 0);
+		return -1;
+	}
+	memcpy(p, unit, all);
+	ipc_commit(v->port, hdr + all);
 	return 0;
 }
 
-/* Copies bytes off.. of the unit that is the flags and then the packet. */
-static void
-copy_unit(uint8_t *out, const struct out *o, const uint8_t *pkt, size_t off, size_t len)
-{
-	if (off == 0) {
-		*out++ = o->unit_flags;
-		len--;
-	} else {
-		off--;
-	}
-	memcpy(out, pkt + off, len);
-}
-
+/* Pieces of the unit that was sealed whole. */
 static int
-send_fragments(struct vpnd *v, const struct out *o, const uint8_t *pkt, size_t len)
+send_pieces(struct vpnd *v, const struct out *o, uint64_t seq, size_t all)
 {
-	size_t unit = UNIT_HDR_LEN + len, off, piece, hdr;
+	size_t off, piece, hdr;
 
-	for (off = 0; off < unit; off += piece) {
+	for (off = 0; off < all; off += piece) {
 		struct frame_data d = {
-			.stream_id = o->flow->stream_id, .seq = o->flow->seq, .frag_offset = (uint16_t)off,
+			.stream_id = o->flow->stream_id, .seq = seq, .frag_offset = (uint16_t)off,
 			.flags = DATA_UNRELIABLE | DATA_FRAGMENT,
 		};
 		uint8_t *p;
 
-		piece = d.payload_len = frag_piece(unit, off, o->unit_max);
+		piece = d.payload_len = frag_piece(all, off, o->unit_max);
 		if (piece == 0)
 			return -1;
-		if (off + piece == unit)
+		if (off + piece == all)
 			d.flags |= DATA_LAST;
 		p = begin_frame(v, &d, &hdr);
 		if (p == NULL)
 			return -1;
-		copy_unit(p, o, pkt, off, piece);
+		memcpy(p, unit + off, piece);
 		ipc_commit(v->port, hdr + piece);
 		STAT_INC(VPND_OUT_FRAGMENTS);
 	}
-	o->flow->seq++;
 	STAT_INC(VPND_OUT_FRAGMENTED);
 	return 0;
+}
+
+static int
+send_fragments(struct vpnd *v, const struct out *o, const uint8_t *text, size_t len)
+{
+	uint64_t seq = seal_tx_next(o->flow->tx);
+	size_t all;
+
+	return seal(v, o, text, len, &all) == -1 ? -1 : send_pieces(v, o, seq, all);
 }
 
 /*
@@ -206,11 +239,11 @@ send_fragments(struct vpnd *v, const struct out *o, const uint8_t *pkt, size_t l
 static int
 send_big(struct vpnd *v, const struct out *o, const struct ip_packet *ip)
 {
-	uint32_t fits = o->unit_max - UNIT_HDR_LEN;
+	bool known = o->peer->mtu_settled && ip->df && o->fits >= IP_MTU_MIN6;
 
-	if (o->peer->mtu_settled && ip->df && fits >= IP_MTU_MIN6) {
+	if (known || ip->len > PACKET_MAX) {
 		STAT_INC(VPND_OUT_DROP_TOO_BIG);
-		answer(v, ip, ICMP_TOO_BIG, fits);
+		answer(v, ip, ICMP_TOO_BIG, known ? o->fits : PACKET_MAX);
 		return 0;
 	}
 	return send_fragments(v, o, ip->data, ip->len);
@@ -227,33 +260,17 @@ count_sent(const struct out *o, uint64_t packets, uint64_t bytes)
 static void
 send_single(struct vpnd *v, const struct out *o, const struct ip_packet *ip)
 {
-	bool whole = UNIT_HDR_LEN + ip->len <= o->unit_max;
-
-	if ((whole ? send_whole(v, o, ip->data, ip->len) : send_big(v, o, ip)) == -1)
+	if ((ip->len <= o->fits ? send_unit(v, o, ip->data, ip->len) : send_big(v, o, ip)) == -1)
 		drop_queue(o, 1);
 	else
 		count_sent(o, 1, ip->len);
 }
 
-/* One segment straight into the message: the only copy between TUN and dataplane. */
 static int
 send_segment(struct vpnd *v, const struct out *o, const struct segmenter *s, uint32_t i)
 {
-	uint32_t len = segment_len(s, i);
-	struct frame_data d = {
-		.stream_id = o->flow->stream_id, .seq = o->flow->seq, .flags = DATA_UNRELIABLE,
-		.payload_len = UNIT_HDR_LEN + len,
-	};
-	size_t hdr;
-	uint8_t *p = begin_frame(v, &d, &hdr);
-
-	if (p == NULL)
-		return -1;
-	*p = UNIT_CSUM_PARTIAL;
-	segment_write(s, i, p + UNIT_HDR_LEN);
-	ipc_commit(v->port, hdr + d.payload_len);
-	o->flow->seq++;
-	return 0;
+	segment_write(s, i, unit + UNIT_HDR_LEN);
+	return send_unit(v, o, NULL, segment_len(s, i));
 }
 
 /* A UDP segment that is larger than a datagram: TCP's never are, see send_super(). */
@@ -272,7 +289,7 @@ send_big_segment(struct vpnd *v, const struct out *o, const struct segmenter *s,
 static void
 send_super(struct vpnd *v, struct out *o, const struct vnet_hdr *h, const struct ip_packet *ip)
 {
-	uint32_t hdr = (uint32_t)ip->l4 + ip->l4_hdr, fits = o->unit_max - UNIT_HDR_LEN;
+	uint32_t hdr = (uint32_t)ip->l4 + ip->l4_hdr, fits = o->fits;
 	struct segmenter s;
 	uint64_t bytes = 0;
 	uint32_t i;
@@ -313,11 +330,12 @@ vpn_out_packet(struct vpnd *v, const struct vnet_hdr *h, uint8_t *pkt, size_t le
 	}
 	if (find_peer(v, &o, &ip) == -1)
 		return;
-	if (o.peer->datagram_max < UNIT_OVERHEAD + DATA_FRAGMENT_UNIT) {
+	if (o.peer->datagram_max < FRAME_DATA_OVERHEAD + UNIT_OVERHEAD + DATA_FRAGMENT_UNIT) {
 		STAT_INC(VPND_OUT_DROP_TOO_BIG);
 		return;
 	}
-	o.unit_max = o.peer->datagram_max - UNIT_OVERHEAD;
+	o.unit_max = o.peer->datagram_max - FRAME_DATA_OVERHEAD;
+	o.fits = o.unit_max - UNIT_OVERHEAD;
 	if (find_stream(v, &o, &ip) == -1)
 		return;
 	if (!has_room(v, o.class))

@@ -69,12 +69,14 @@ peer_clear(struct vpnd *v, uint32_t index)
 		for (unsigned g = 0; g < FLOW_GROUPS; g++)
 			flow_forget(&p->flow[c][g]);
 	p->streams_in = 0;
+	vpn_keys_down(v, index);
 }
 
 static void
 peer_remove(struct vpnd *v, uint32_t index)
 {
 	peer_clear(v, index);
+	vpn_keys_clear(&v->peers[index]->keys);
 	free(v->peers[index]);
 	v->peers[index] = NULL;
 	v->routes_stale = true;
@@ -167,6 +169,10 @@ vpn_peer_up(struct vpnd *v, const struct pm_peer_up *m)
 	v->routes_stale = true;
 	count_up(v);
 	log_info("peer up name=%s datagram_max=%u", p->name, (unsigned)p->datagram_max);
+	if (p->keys.have_service)
+		vpn_keys_run(v);
+	else
+		vpn_keys_ask(v);
 }
 
 void
@@ -415,6 +421,15 @@ vpn_routes_update(struct vpnd *v)
 	note_conflicts(v, &x);
 }
 
+/* Under which cipher packets go there, and since when with these keys. */
+static void
+row_sealed(struct row_writer *w, const struct vpn_keys *k)
+{
+	row_str(w, "sealed", k->have ? aead_name(k->out.cipher) : "no");
+	if (k->have)
+		row_uint(w, "sealed_since", k->out_wall);
+}
+
 static void
 row(struct vpnd *v, const struct record_prefix *p, uint32_t owner, const char *origin, bool held, void *arg)
 {
@@ -434,6 +449,8 @@ row(struct vpnd *v, const struct record_prefix *p, uint32_t owner, const char *o
 	row_str(&w, "state", held ? "conflict" : own ? "own" : v->peers[owner]->up ? "up" : "down");
 	row_str(&w, "interface", v->conf->vpn.ifname);
 	row_uint(&w, "mtu", v->conf->vpn.mtu);
+	if (!own)
+		row_sealed(&w, &v->peers[owner]->keys);
 	if (!w.failed)
 		worker_row(v->worker, *(uint64_t *)arg, &w);
 }

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "vpnd/vpnd.h"
 
+#define RETIRE_NS NS_PER_SEC	/* far longer than anything waits in the dataplane */
+
 static int
 send_reset(struct vpnd *v, uint64_t id, uint64_t reason)
 {
@@ -13,13 +15,14 @@ send_reset(struct vpnd *v, uint64_t id, uint64_t reason)
 	return ipc_send(v->port, &f);
 }
 
-int
-vpn_flow_open(struct vpnd *v, uint32_t peer, unsigned class, struct flow *flow)
+uint64_t
+vpn_stream_open(struct vpnd *v, uint32_t peer, unsigned class, enum vpn_stream_kind kind, struct frame_bytes field)
 {
 	struct frame f = { .type = FT_OPEN_STREAM, .open = {
 		.class = (uint8_t)class,
 		.flags = OPEN_UNRELIABLE,
 		.service = { (const uint8_t *)VPN_SERVICE, sizeof(VPN_SERVICE) - 1 },
+		.noise = field,
 		.dest = v->peers[peer]->node_id,
 	} };
 
@@ -28,17 +31,98 @@ vpn_flow_open(struct vpnd *v, uint32_t peer, unsigned class, struct flow *flow)
 		/* Half a billion streams later. Ids begin anew with a new channel, and that comes with a new vpnd. */
 		log_warnx("stream ids are used up");
 		worker_exit(v->worker);
-		return -1;
+		return 0;
 	}
-	if (vpn_stream_add(&v->streams, f.open.stream_id, peer, flow) == NULL)
-		return -1;
+	if (vpn_stream_add(&v->streams, f.open.stream_id, peer, kind) == NULL)
+		return 0;
 	if (ipc_send(v->port, &f) == -1) {
 		vpn_stream_remove(&v->streams, f.open.stream_id);
-		return -1;
+		return 0;
 	}
-	flow_opened(flow, f.open.stream_id, v->now_ns);
 	STAT_INC(VPND_OUT_STREAMS);
-	return 0;
+	return f.open.stream_id;
+}
+
+enum vpn_flow_result
+vpn_flow_open(struct vpnd *v, uint32_t peer, unsigned class, struct flow *flow)
+{
+	uint8_t field[KEYED_LEN];
+	struct vpn_stream *s;
+	struct e2e_keys keys;
+	struct seal_tx *tx;
+	uint64_t id;
+
+	if (vpn_keys_out(v, peer, class, &keys, field) == -1)
+		return VPN_FLOW_NO_KEY;
+	tx = seal_tx_new(keys.cipher, keys.tx, NULL, v->now_ns);
+	e2e_keys_wipe(&keys);
+	if (tx == NULL)
+		return VPN_FLOW_FULL;
+	id = vpn_stream_open(v, peer, class, STREAM_FLOW, (struct frame_bytes){ field, sizeof(field) });
+	if (id == 0) {
+		seal_tx_free(tx);
+		return VPN_FLOW_FULL;
+	}
+	s = vpn_stream_find(&v->streams, id);
+	s->flow = flow;
+	memcpy(s->key_id, field + 1, sizeof(s->key_id));
+	flow_opened(flow, id, tx, v->now_ns);
+	return VPN_FLOW_OPEN;
+}
+
+void
+vpn_flows_retire(struct vpnd *v, uint32_t peer)
+{
+	struct vpn_peer *p = v->peers[peer];
+
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		for (unsigned g = 0; g < FLOW_GROUPS; g++) {
+			struct flow *flow = &p->flow[c][g];
+			struct vpn_stream *s;
+
+			if (flow->stream_id == 0)
+				continue;
+			s = vpn_stream_find(&v->streams, flow->stream_id);
+			s->kind = STREAM_RETIRED;
+			s->flow = NULL;
+			s->sent = seal_tx_next(flow->tx);
+			s->close_ns = v->now_ns + RETIRE_NS;
+			flow_forget(flow);
+		}
+	}
+}
+
+static void
+expire_stream(struct vpn_stream *s, void *arg)
+{
+	struct vpnd *v = arg;
+	struct frame f = { .type = FT_CLOSE_STREAM, .close = { .stream_id = s->id, .final_seq = s->sent,
+	    .reason = REASON_NONE } };
+
+	if (s->kind == STREAM_IN && clock_wall() >= s->not_after) {
+		vpn_stream_refuse(v, s, REASON_NO_KEY);
+	} else if (s->kind == STREAM_RETIRED && v->now_ns >= s->close_ns) {
+		ipc_send(v->port, &f);
+		vpn_stream_remove(&v->streams, s->id);
+	}
+}
+
+void
+vpn_streams_expire(struct vpnd *v)
+{
+	if (v->port == NULL)
+		return;
+	vpn_stream_each(&v->streams, expire_stream, v);
+	ipc_flush(v->port);
+}
+
+void
+vpn_stream_refuse(struct vpnd *v, struct vpn_stream *s, uint64_t reason)
+{
+	STAT_ADD(VPND_IN_DROP_FRAGMENT, frag_forget(v->frags, s->peer, s->id));
+	v->peers[s->peer]->streams_in--;
+	send_reset(v, s->id, reason);
+	vpn_stream_remove(&v->streams, s->id);
 }
 
 static void
@@ -48,7 +132,7 @@ expire_peer(struct vpnd *v, struct vpn_peer *p)
 		for (unsigned g = 0; g < FLOW_GROUPS; g++) {
 			struct flow *flow = &p->flow[c][g];
 			struct frame f = { .type = FT_CLOSE_STREAM, .close = {
-				.stream_id = flow->stream_id, .final_seq = flow->seq, .reason = REASON_IDLE } };
+				.stream_id = flow->stream_id, .final_seq = flow->tx != NULL ? seal_tx_next(flow->tx) : 0, .reason = REASON_IDLE } };
 
 			if (!flow_idle(flow, v->now_ns) || ipc_send(v->port, &f) == -1)
 				continue;
@@ -96,8 +180,8 @@ on_open(struct vpnd *v, const struct frame_open_stream *o)
 		return -1;
 	p = vpn_peer_find(v, o->source, &index);
 	reason = refuse(v, o, p);
-	if (reason == REASON_NONE && vpn_stream_add(&v->streams, o->stream_id, index, NULL) == NULL)
-		reason = REASON_LIMIT;
+	if (reason == REASON_NONE)
+		reason = vpn_keys_accept(v, o, index);
 	if (reason != REASON_NONE) {
 		STAT_INC(VPND_IN_STREAMS_REFUSED);
 		send_reset(v, o->stream_id, reason);
@@ -108,22 +192,47 @@ on_open(struct vpnd *v, const struct frame_open_stream *o)
 	return 0;
 }
 
+/* A flow's stream was ended. Where only the key was lost it is opened again as soon as there is one. */
+static void
+flow_ended(struct vpnd *v, struct vpn_stream *s, bool reset, uint64_t reason)
+{
+	if (reset && reason == REASON_NO_KEY) {
+		uint8_t key_id[E2E_KEY_ID_LEN];
+
+		memcpy(key_id, s->key_id, sizeof(key_id));
+		flow_forget(s->flow);
+		vpn_keys_lost(v, s->peer, key_id);
+	} else if (reset) {
+		flow_reset(s->flow, v->now_ns);
+	} else {
+		flow_forget(s->flow);
+	}
+	if (reset)
+		STAT_INC(VPND_OUT_RESETS);
+}
+
 /* A stream that both sides end at once is not there any more: that is fine. */
 static int
-on_end(struct vpnd *v, uint64_t id, bool reset)
+on_end(struct vpnd *v, uint64_t id, bool reset, uint64_t reason)
 {
 	struct vpn_stream *s = vpn_stream_find(&v->streams, id);
 
 	if (s == NULL)
 		return stream_id_was_used(&v->ids, id) ? 0 : -1;
-	STAT_ADD(VPND_IN_DROP_FRAGMENT, frag_forget(v->frags, s->peer, id));
-	if (s->flow == NULL) {
+	switch (s->kind) {
+	case STREAM_FLOW:
+		flow_ended(v, s, reset, reason);
+		break;
+	case STREAM_SHAKE:
+		vpn_keys_shake_ended(v, s->peer, reason);
+		break;
+	case STREAM_IN:
+	case STREAM_IN_SHAKE:
+		STAT_ADD(VPND_IN_DROP_FRAGMENT, frag_forget(v->frags, s->peer, id));
 		v->peers[s->peer]->streams_in--;
-	} else if (reset) {
-		flow_reset(s->flow, v->now_ns);
-		STAT_INC(VPND_OUT_RESETS);
-	} else {
-		flow_forget(s->flow);
+		break;
+	case STREAM_RETIRED:
+		break;
 	}
 	vpn_stream_remove(&v->streams, id);
 	return 0;
@@ -145,6 +254,12 @@ on_procmsg(struct vpnd *v, const struct frame *f)
 		break;
 	case PM_PEER_STAT:
 		vpn_peer_stat(v, &m.peer_stat);
+		break;
+	case PM_SERVICE:
+		vpn_keys_service(v, &m.service);
+		break;
+	case PM_SERVICE_DEL:
+		vpn_keys_service_del(v, &m.service_del);
 		break;
 	default:
 		return -1;
@@ -171,9 +286,9 @@ on_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 	case FT_OPEN_STREAM:
 		return on_open(v, &f->open);
 	case FT_CLOSE_STREAM:
-		return on_end(v, f->close.stream_id, false);
+		return on_end(v, f->close.stream_id, false, f->close.reason);
 	case FT_RESET_STREAM:
-		return on_end(v, f->reset.stream_id, true);
+		return on_end(v, f->reset.stream_id, true, f->reset.reason);
 	default:
 		return f->type >= FT_PROC_FIRST && f->type <= FT_PROC_LAST ? on_procmsg(v, f) : -1;
 	}
@@ -224,5 +339,7 @@ vpn_port_set(struct vpnd *v, int fd)
 	stream_ids_init(&v->ids, true);
 	memcpy(bind.bind.service, VPN_SERVICE, sizeof(VPN_SERVICE));
 	procmsg_send(v->port, &bind, -1);
+	v->ask_ns = 0;
+	vpn_keys_ask(v);
 	ipc_flush(v->port);
 }

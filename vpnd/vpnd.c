@@ -1,6 +1,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -29,6 +30,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	v->now_ns = clock_ns();
 	STAT_ADD(VPND_IN_DROP_FRAGMENT_TIMEOUT, frag_expire(v->frags, v->now_ns));
+	vpn_keys_run(v);
+	vpn_streams_expire(v);
 	if (++v->ticks % EXPIRE_TICKS == 0)
 		vpn_flows_expire(v);
 	vpn_routes_update(v);
@@ -61,6 +64,7 @@ vpnd_start(struct worker *w)
 	if (v->frags == NULL || v->routes == NULL || v->tick == NULL || event_add(v->tick, &each) == -1)
 		fatal("vpnd");
 	crypto_random(&v->seed, sizeof(v->seed));
+	vpn_keys_start(v);
 	ratelimit_init(&v->icmp_limit, ICMP_INTERVAL_NS, ICMP_BURST);
 	STAT_SET(VPND_STARTS, w->generation);
 }
@@ -110,6 +114,9 @@ vpnd_commit(struct worker *w)
 	vpn_peers_configure(v);
 	vpn_routes_update(v);
 	tun_start(v);
+	vpn_keys_configured(v);
+	if (v->port != NULL)
+		ipc_flush(v->port);
 	log_info("configured interface=%s mtu=%u peers=%zu prefixes=%zu offload=%d",
 	    v->conf->have_vpn ? v->conf->vpn.ifname : "none", (unsigned)v->conf->vpn.mtu, v->conf->npeers,
 	    lpm_count(v->routes), v->conf->tun.offload);
@@ -139,6 +146,23 @@ vpnd_request(struct worker *w, const struct pm_request *r)
 	worker_done(w, r->id, 0, "");
 }
 
+static int
+vpnd_message(struct worker *w, const struct procmsg *m, int fd)
+{
+	struct vpnd *v = w->state;
+
+	if (fd != -1)
+		close(fd);
+	if (m->type != PM_DELEGATION)
+		return -1;
+	v->now_ns = clock_ns();
+	if (vpn_keys_delegation(v, &m->delegation) == -1)
+		return -1;
+	if (v->port != NULL)
+		ipc_flush(v->port);
+	return 0;
+}
+
 static const int no_more_syscalls[] = { -1 };
 
 const struct worker_ops vpnd_ops = {
@@ -156,5 +180,6 @@ const struct worker_ops vpnd_ops = {
 	.conf_commit = vpnd_commit,
 	.conf_abort = vpn_conf_abort,
 	.port = vpnd_port,
+	.message = vpnd_message,
 	.request = vpnd_request,
 };

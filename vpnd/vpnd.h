@@ -1,7 +1,8 @@
 /*
  * vpnd, the inside: one struct vpnd with the running configuration, the peers, the routes, the TUN and the channel to
  * the dataplane. conf.c reads the configuration, peers.c keeps peers and routes, out.c carries packets from the TUN to
- * the dataplane, in.c the other way, port.c speaks to the dataplane, vpnd.c ties them to the worker.
+ * the dataplane, in.c the other way, port.c speaks to the dataplane, keys.c and keys_in.c have the keys of what is sent
+ * and of what comes, vpnd.c ties them to the worker.
  */
 #ifndef VPND_VPND_H
 #define VPND_VPND_H
@@ -17,6 +18,7 @@
 #include "vpnd/flow.h"
 #include "vpnd/frag.h"
 #include "vpnd/icmp.h"
+#include "vpnd/keys.h"
 #include "vpnd/lpm.h"
 #include "vpnd/segment.h"
 #include "vpnd/tun.h"
@@ -30,12 +32,13 @@ struct event;
 #define VPN_ROUTE_SELF	(LPM_NONE - 1)	/* a prefix of this node's own, beside the index of a peer */
 #define VPN_STREAMS_PEER_MAX 256u	/* that one peer may have open towards us */
 
-/* The first byte of a unit of service "vpn". */
+/* A unit of service "vpn": this byte in clear, and behind it a packet, sealed. */
 #define UNIT_CSUM_PARTIAL 0x01u		/* TCP or UDP checksum field: the pseudo-header's sum only */
+#define UNIT_PHASE	0x80u		/* the key's; not sealed with it, as the others are */
 #define UNIT_FLAGS	(UNIT_CSUM_PARTIAL)
 #define UNIT_HDR_LEN	1u
-
-#define VPN_SEAL_LEN	16u		/* kept free in each datagram for the tag of end-to-end sealing */
+#define UNIT_OVERHEAD	(UNIT_HDR_LEN + SEAL_TAG_LEN)
+#define UNIT_MAX	(IP_PACKET_MAX + UNIT_OVERHEAD)
 
 struct vpn_conf_prefix {
 	uint8_t	node_id[NODE_ID_LEN];
@@ -66,6 +69,7 @@ struct vpn_peer {
 	uint8_t	 nproven;
 	struct record_prefix proven[RECORD_ADDRS_MAX];
 	uint32_t streams_in;
+	struct vpn_keys keys;
 	struct flow flow[CLASS_COUNT][FLOW_GROUPS];
 };
 
@@ -96,6 +100,13 @@ struct vpnd {
 	struct vpn_streams streams;
 	struct event	*tick;
 	unsigned	 ticks;
+
+	struct e2e_self	 self;		/* our own key, and who says that it is ours */
+	struct event	*keys_timer;
+	uint64_t	 delegate_ns;	/* not to be asked for before */
+	uint64_t	 renew_at;	/* seconds since 1970 */
+	bool		 ask_services;
+	uint64_t	 ask_ns;	/* not before */
 };
 
 #define VPN_GSO_TCP	1u
@@ -133,10 +144,19 @@ vpn_route(const struct vpnd *v, const struct ip_packet *ip, const uint8_t *addr)
 /* port.c: the channel to the dataplane. */
 void	vpn_port_set(struct vpnd *, int fd);
 void	vpn_port_close(struct vpnd *);
-/* Opens the stream of a flow group. -1: not now. */
-int	vpn_flow_open(struct vpnd *, uint32_t peer, unsigned class, struct flow *);
+/* Opens a stream to a peer with what is to stand in its handshake field. Its id, 0: not now. */
+uint64_t vpn_stream_open(struct vpnd *, uint32_t peer, unsigned class, enum vpn_stream_kind, struct frame_bytes field);
+enum vpn_flow_result { VPN_FLOW_OPEN = 0, VPN_FLOW_FULL = -1, VPN_FLOW_NO_KEY = -2 };
+/* Opens the stream of a flow group. */
+enum vpn_flow_result vpn_flow_open(struct vpnd *, uint32_t peer, unsigned class, struct flow *);
 /* Closes the streams that were idle. */
 void	vpn_flows_expire(struct vpnd *);
+/* The next packet of each flow to this peer opens a stream anew; those there are end when what they hold has left. */
+void	vpn_flows_retire(struct vpnd *, uint32_t peer);
+/* Ends what is retired, and what lives by keys whose time is over. */
+void	vpn_streams_expire(struct vpnd *);
+/* Resets a stream of a peer's that is no good any more; it is gone. */
+void	vpn_stream_refuse(struct vpnd *, struct vpn_stream *, uint64_t reason);
 
 /* out.c: TUN -> dataplane. */
 #define VPN_OUT_BATCH	64u	/* reads of the TUN before others get their turn */

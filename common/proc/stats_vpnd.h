@@ -7,6 +7,9 @@
 	    "Packets that were not carried")
 #define VPND_OUT_CLASS(sym, class) \
 	X(VPND_OUT_CLASS_##sym, "fabric_vpn_class_units_total", "class=\"" class "\"", "Packets sent, by class")
+#define VPND_SHAKE(sym, result) \
+	X(VPND_##sym, "fabric_vpn_handshakes_total", "result=\"" result "\"", \
+	    "Handshakes end to end: our own, and (accepted, refused) those of peers")
 
 #define STATS_VPND \
 	X(VPND_STARTS, "fabric_vpnd_start_generation", "", "Generation of the running worker") \
@@ -35,6 +38,7 @@
 	VPND_OUT_DROP(SOURCE, "source") \
 	VPND_OUT_DROP(NO_ROUTE, "no-route") \
 	VPND_OUT_DROP(PEER_DOWN, "peer-down") \
+	VPND_OUT_DROP(NO_KEY, "no-key") \
 	VPND_OUT_DROP(NO_DATAPLANE, "no-dataplane") \
 	VPND_OUT_DROP(STREAM, "stream-refused") \
 	VPND_OUT_DROP(TOO_BIG, "too-big") \
@@ -59,12 +63,29 @@
 	    "Superpackets that the kernel did not take and that were written in pieces") \
 	VPND_IN_DROP(MALFORMED, "malformed") \
 	VPND_IN_DROP(NO_STREAM, "no-stream") \
+	VPND_IN_DROP(NO_KEY, "no-key") \
+	VPND_IN_DROP(TAMPERED, "tampered") \
+	VPND_IN_DROP(REPLAYED, "replayed") \
+	VPND_IN_DROP(OLD, "old") \
 	VPND_IN_DROP(SOURCE, "source") \
 	VPND_IN_DROP(DESTINATION, "destination") \
 	VPND_IN_DROP(FRAGMENT, "fragment") \
 	VPND_IN_DROP(FRAGMENT_TIMEOUT, "fragment-timeout") \
 	VPND_IN_DROP(NO_TUN, "no-tun") \
 	VPND_IN_DROP(TUN, "tun-refused") \
+	/* keys */ \
+	VPND_SHAKE(SHAKES, "begun") \
+	VPND_SHAKE(SHAKES_DONE, "done") \
+	VPND_SHAKE(SHAKES_TIMEOUT, "timeout") \
+	VPND_SHAKE(SHAKES_FAILED, "failed") \
+	VPND_SHAKE(SHAKES_ACCEPTED, "accepted") \
+	VPND_SHAKE(SHAKES_REFUSED, "refused") \
+	X(VPND_KEYS_LOST, "fabric_vpn_keys_lost_total", "", "Times that a peer had not the keys any more that we sealed with") \
+	X(VPND_SERVICES_REFUSED, "fabric_vpn_service_records_refused_total", "", "Service records that did not verify") \
+	X(VPND_IN_STREAMS_UNSEALED, "fabric_vpn_streams_not_sealed_total", "reason=\"unsealed\"", \
+	    "Streams of peers that were refused: not sealed at all, or with keys that we do not have") \
+	X(VPND_IN_STREAMS_NO_KEY, "fabric_vpn_streams_not_sealed_total", "reason=\"no-key\"", \
+	    "Streams of peers that were refused: not sealed at all, or with keys that we do not have") \
 	/* ICMP errors that we made */ \
 	X(VPND_ICMP_TOO_BIG, "fabric_vpn_icmp_total", "kind=\"too-big\"", "ICMP errors sent to our own kernel") \
 	X(VPND_ICMP_NO_ROUTE, "fabric_vpn_icmp_total", "kind=\"no-route\"", "ICMP errors sent to our own kernel") \

@@ -1,13 +1,16 @@
 /*
- * vpnd_pair -v VPND -a NETNS -b NETNS [-d datagram_max] [-s] [-l loss] [-m mtu] [-p] [-n]: two vpnd, each with a TUN in
- * a network namespace of its own, and between them a dataplane that only hands streams over.
+ * vpnd_pair -v VPND -a NETNS -b NETNS [-d datagram_max] [-s] [-l loss] [-m mtu] [-p] [-n] [-w TEXT]: two vpnd, each with
+ * a TUN in a network namespace of its own, and between them a dataplane that only hands streams over. It certifies the
+ * keys of both, as their supervisors would, and tells each of the other's service.
  *
  *	ns a: tun0 10.77.0.1 -- vpnd -- (this process) -- vpnd -- tun0 10.77.0.2 :ns b
  *
  * -s: path MTU discovery has ended; -l: of a thousand units so many are lost; -n: a TUN without offload;
  * -p: without the header (as Android's). Prints "ready" when both are up. A line "stats" on standard input prints
  * both workers' counters, "down" and "up" take the session away and bring it back, "kill" kills and restarts b's vpnd,
- * the input's end ends all.
+ * "tamper" changes a bit of each unit from then on or no more, "twice" hands each over twice or no more, "late" keeps
+ * b's next service record back until it is said again, the input's end ends all. -w: counts what crossed with this text
+ * in it, or a part of 16 bytes of it.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -25,6 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "crypto/identity.h"
 #include "fabric/streamid.h"
 #include "proc/ipc.h"
@@ -42,6 +46,9 @@ struct side {
 	char	 name;
 	uint8_t	 id[NODE_ID_LEN];
 	uint8_t	 addr6[16];
+	struct sign_key key;
+	uint8_t	 e2e[RECORD_KEY_LEN];	/* vpnd's; zero: not said yet */
+	bool	 has_e2e;
 	int	 tun, stats_fd;
 	const struct stats_page *page;
 	pid_t	 pid;
@@ -60,6 +67,10 @@ static uint32_t datagram_max = 1420;
 static unsigned loss, mtu = 1380;
 static bool settled, no_offload, plain, session = true, announced;
 static uint64_t full;		/* frames for which there was no room */
+static struct sign_key authority;
+static const char *text;
+static uint64_t crossed, seen;	/* bytes of units, and units with the text in them */
+static bool tamper, twice, late;
 
 static int
 open_tun(const char *ns)
@@ -110,6 +121,7 @@ send_conf(struct side *s)
 	snprintf(m.conf_node.name, sizeof(m.conf_node.name), "node-%c", s->name);
 	snprintf(m.conf_node.tenant, sizeof(m.conf_node.tenant), "acme");
 	memcpy(m.conf_node.node_id, s->id, NODE_ID_LEN);
+	memcpy(m.conf_node.authority, authority.public, RECORD_KEY_LEN);
 	procmsg_send(s->ctl, &m, -1);
 	m = (struct procmsg){ .type = PM_CONF_PEER };
 	snprintf(m.conf_peer.name, sizeof(m.conf_peer.name), "node-%c", s->peer->name);
@@ -173,6 +185,50 @@ announce(void)
 	fflush(stdout);
 }
 
+/* What routed would say to s: its peer's service. */
+static void
+tell_service(struct side *s)
+{
+	uint8_t buf[FRAME_RECORD_MAX];
+	uint64_t now = clock_wall();
+	struct record r = { .kind = RECORD_SERVICE, .subject = s->peer->e2e, .serial = clock_ns(), .not_before = now - 1,
+	    .not_after = now + 3600, .class = CLASS_RELIABLE, .name = "vpn" };
+	struct procmsg m = { .type = PM_SERVICE, .service.record = { buf, 0 } };
+
+	if (s->port == NULL || !s->peer->has_e2e || (late && s->name == 'a'))
+		return;
+	m.service.record.len = record_sign(buf, sizeof(buf), &r, &s->peer->key);
+	memcpy(m.service.node_id, s->peer->id, NODE_ID_LEN);
+	memcpy(m.service.name, "vpn", 4);
+	if (procmsg_send(s->port, &m, -1) == -1)
+		warn("PM_SERVICE");
+	ipc_flush(s->port);
+}
+
+/* The supervisor's: this key is the node's, which is a member. */
+static void
+certify(struct side *s, const struct pm_delegate *d)
+{
+	uint8_t mbuf[FRAME_RECORD_MAX], dbuf[FRAME_RECORD_MAX];
+	uint64_t now = clock_wall();
+	struct record m = { .kind = RECORD_MEMBERSHIP, .subject = s->key.public, .serial = 1, .not_before = now - 60,
+	    .not_after = now + 86400, .tenant = "acme", .name = "node" };
+	struct record r = { .kind = RECORD_DELEGATION, .subject = d->key, .serial = 2, .not_before = now - 60,
+	    .not_after = now + 3600, .purpose = PURPOSE_E2E };
+	struct procmsg answer = { .type = PM_DELEGATION, .delegation = { .purpose = PURPOSE_E2E,
+	    .membership = { mbuf, 0 }, .delegation = { dbuf, 0 }, .renew_at = now + 1800 } };
+
+	if (d->purpose != PURPOSE_E2E)
+		errx(1, "side %c asked for purpose %d", s->name, d->purpose);
+	answer.delegation.membership.len = record_sign(mbuf, sizeof(mbuf), &m, &authority);
+	answer.delegation.delegation.len = record_sign(dbuf, sizeof(dbuf), &r, &s->key);
+	procmsg_send(s->ctl, &answer, -1);
+	ipc_flush(s->ctl);
+	memcpy(s->e2e, d->key, RECORD_KEY_LEN);
+	s->has_e2e = true;
+	tell_service(s->peer);
+}
+
 static void give_port(struct side *);
 
 static int
@@ -195,6 +251,9 @@ on_ctl(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 		s->committed = true;
 		announce();
 		break;
+	case PM_DELEGATE:
+		certify(s, &m.delegate);
+		break;
 	case PM_CONF_BAD:
 		errx(1, "configuration refused: %s", m.conf_bad.text);
 	default:
@@ -211,6 +270,20 @@ other_id(struct side *s, uint64_t id)
 	return &s->other[id];
 }
 
+/* What this process, a dataplane to both, can see. */
+static void
+look(const struct frame_data *d)
+{
+	size_t len = text == NULL ? 0 : strlen(text);
+
+	crossed += d->payload_len;
+	for (size_t i = 0; i + 16 <= len; i++)
+		if (memmem(d->payload, d->payload_len, text + i, 16) != NULL) {
+			seen++;
+			return;
+		}
+}
+
 static void
 forward_data(struct side *s, const struct frame_data *d)
 {
@@ -218,6 +291,7 @@ forward_data(struct side *s, const struct frame_data *d)
 	uint8_t *p;
 	size_t hdr;
 
+	look(d);
 	if (id == 0 || (loss != 0 && (unsigned)random() % 1000 < loss))
 		return;
 	p = ipc_reserve(s->peer->port, FRAME_HEADER_MAX + 24 + d->payload_len);
@@ -227,6 +301,8 @@ forward_data(struct side *s, const struct frame_data *d)
 	}
 	hdr = frame_data_rewrite(p, d, id);
 	memcpy(p + hdr, d->payload, d->payload_len);
+	if (tamper)
+		p[hdr + (size_t)random() % d->payload_len] ^= (uint8_t)(1u << random() % 8);
 	ipc_commit(s->peer->port, hdr + d->payload_len);
 }
 
@@ -277,8 +353,10 @@ on_port(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 	if (f->type == PM_BIND) {
 		s->bound = true;
 		announce();
+	} else if (f->type == PM_SERVICES) {
+		tell_service(s);
 	} else if (frame_type_is_data(f->type)) {
-		if (s->peer->port != NULL)
+		for (unsigned i = 0; s->peer->port != NULL && i < (twice ? 2 : 1); i++)
 			forward_data(s, &f->data);
 	} else if (f->type == FT_OPEN_STREAM) {
 		forward_open(s, &f->open);
@@ -331,7 +409,7 @@ on_ctl_closed(struct ipc *ipc, const char *why, void *arg)
 		errx(1, "side %c's vpnd ended with status 0x%x", s->name, status);
 	ipc_free(s->ctl);
 	s->ctl = NULL;
-	s->committed = false;
+	s->committed = s->has_e2e = false;
 	start(s);
 }
 
@@ -395,7 +473,8 @@ print_stats(void)
 			if (sides[i].page->counter[k] != 0)
 				printf("%c %s{%s} %llu\n", sides[i].name, d[k].name, d[k].labels,
 				    (unsigned long long)sides[i].page->counter[k]);
-	printf("full %llu\n.\n", (unsigned long long)full);
+	printf("full %llu\ncrossed %llu\nseen %llu\n.\n", (unsigned long long)full, (unsigned long long)crossed,
+	    (unsigned long long)seen);
 	fflush(stdout);
 }
 
@@ -438,7 +517,14 @@ on_stdin(evutil_socket_t fd, short what, void *arg)
 		print_stats();
 	else if (strcmp(buf, "kill\n") == 0)
 		kill(sides[1].pid, SIGKILL);
-	else if (strcmp(buf, "down\n") == 0 || strcmp(buf, "up\n") == 0)
+	else if (strcmp(buf, "tamper\n") == 0)
+		tamper = !tamper;
+	else if (strcmp(buf, "twice\n") == 0)
+		twice = !twice;
+	else if (strcmp(buf, "late\n") == 0) {
+		late = !late;
+		tell_service(&sides[0]);
+	} else if (strcmp(buf, "down\n") == 0 || strcmp(buf, "up\n") == 0)
 		set_session(buf[0] == 'u');
 }
 
@@ -447,7 +533,7 @@ options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "v:a:b:d:l:m:snp")) != -1) {
+	while ((c = getopt(argc, argv, "v:a:b:d:l:m:w:snp")) != -1) {
 		switch (c) {
 		case 'v': vpnd = optarg; break;
 		case 'a': sides[0].ns = optarg; break;
@@ -455,6 +541,7 @@ options(int argc, char **argv)
 		case 'd': datagram_max = (uint32_t)atoi(optarg); break;
 		case 'l': loss = (unsigned)atoi(optarg); break;
 		case 'm': mtu = (unsigned)atoi(optarg); break;
+		case 'w': text = optarg; break;
 		case 's': settled = true; break;
 		case 'n': no_offload = true; break;
 		case 'p': plain = true; break;
@@ -469,9 +556,10 @@ int
 main(int argc, char **argv)
 {
 	struct event_config *cfg = event_config_new();
-	uint8_t authority[SIGN_PUBLIC_LEN] = { 0 };
 
 	options(argc, argv);
+	if (sign_key_generate(&authority) == -1)
+		errx(1, "no key");
 	signal(SIGPIPE, SIG_IGN);
 	event_config_set_flag(cfg, EVENT_BASE_FLAG_PRECISE_TIMER);
 	base = event_base_new_with_config(cfg);
@@ -480,8 +568,10 @@ main(int argc, char **argv)
 
 		s->name = (char)('a' + i);
 		s->peer = &sides[1 - i];
-		memset(s->id, (int)i + 1, NODE_ID_LEN);
-		node_overlay_addr6(s->addr6, authority, s->id);
+		if (sign_key_generate(&s->key) == -1)
+			errx(1, "no key");
+		node_id_from_key(s->id, s->key.public);
+		node_overlay_addr6(s->addr6, authority.public, s->id);
 		s->tun = open_tun(s->ns);
 		configure_tun(s, i + 1);
 	}

@@ -8,18 +8,38 @@
 #define SEC 1000000000ull
 #define MS 1000000ull
 
+static struct seal_tx *
+sealer(void)
+{
+	static const uint8_t key[AEAD_KEY_LEN];
+
+	return seal_tx_new(AEAD_AESGCM, key, NULL, 0);
+}
+
+/* Counts in next_seq that it was there, and takes every second away. */
+static void
+visit(struct vpn_stream *s, void *arg)
+{
+	struct vpn_streams *t = arg;
+
+	s->next_seq++;
+	if (s->id % 2 == 0)
+		vpn_stream_remove(t, s->id);
+}
+
 START_TEST(life)
 {
 	struct flow f = { 0 };
 
 	ck_assert_int_eq(flow_state(&f, 0), FLOW_CLOSED);
-	flow_opened(&f, 2, 10 * SEC);
+	flow_opened(&f, 2, sealer(), 10 * SEC);
 	ck_assert_int_eq(flow_state(&f, 10 * SEC), FLOW_READY);
 	ck_assert(!flow_idle(&f, 69 * SEC));
 	ck_assert(flow_idle(&f, 70 * SEC));
 	f.used_ns = 50 * SEC;
 	ck_assert(!flow_idle(&f, 70 * SEC));
 	flow_forget(&f);
+	ck_assert_ptr_null(f.tx);
 	ck_assert_int_eq(flow_state(&f, 0), FLOW_CLOSED);
 	ck_assert(!flow_idle(&f, 1000 * SEC));
 }
@@ -34,10 +54,10 @@ START_TEST(backoff)
 	for (unsigned i = 0; i < 20; i++) {
 		uint64_t wait;
 
-		flow_opened(&f, 2 + 2 * i, now);
-		f.seq = 5;
+		flow_opened(&f, 2 + 2 * i, sealer(), now);
 		now += MS;
 		flow_reset(&f, now);
+		ck_assert_ptr_null(f.tx);	/* no key outlives its stream */
 		ck_assert_int_eq(flow_state(&f, now), FLOW_WAIT);
 		wait = f.retry_ns - now;
 		ck_assert_uint_ge(wait, last);
@@ -49,8 +69,7 @@ START_TEST(backoff)
 		last = wait;
 	}
 	ck_assert_uint_eq(last, FLOW_BACKOFF_MAX_NS);
-	flow_opened(&f, 100, now);
-	ck_assert_uint_eq(f.seq, 0);
+	flow_opened(&f, 100, sealer(), now);
 	now += FLOW_STABLE_NS;
 	flow_reset(&f, now);
 	ck_assert_uint_eq(f.retry_ns - now, FLOW_BACKOFF_MIN_NS);
@@ -62,10 +81,9 @@ END_TEST
 START_TEST(table)
 {
 	static struct vpn_streams t;
-	struct flow f;
 
 	for (uint64_t id = 1; id <= 5000; id++) {
-		struct vpn_stream *s = vpn_stream_add(&t, id, (uint32_t)(id % 3), id % 2 ? NULL : &f);
+		struct vpn_stream *s = vpn_stream_add(&t, id, (uint32_t)(id % 3), id % 2 ? STREAM_IN : STREAM_FLOW);
 
 		ck_assert_ptr_nonnull(s);
 		ck_assert_ptr_eq(s, vpn_stream_find(&t, id));
@@ -80,6 +98,13 @@ START_TEST(table)
 	vpn_stream_remove_peer(&t, 1);
 	for (uint64_t id = 1; id <= 5000; id++)
 		ck_assert((vpn_stream_find(&t, id) == NULL) == (id % 3 == 1 || id == 1025));
+	vpn_stream_each(&t, visit, &t);
+	for (uint64_t id = 1; id <= 5000; id++) {
+		struct vpn_stream *s = vpn_stream_find(&t, id);
+
+		ck_assert((s == NULL) == (id % 3 == 1 || id == 1025 || id % 2 == 0));
+		ck_assert(s == NULL || s->next_seq == 1);
+	}
 	vpn_stream_remove_peer(&t, LPM_NONE);
 	ck_assert_uint_eq(t.count, 0);
 }
@@ -90,8 +115,8 @@ START_TEST(table_is_bounded)
 	static struct vpn_streams t;
 
 	for (uint64_t id = 1; id <= STREAMS_MAX; id++)
-		ck_assert_ptr_nonnull(vpn_stream_add(&t, id, 0, NULL));
-	ck_assert_ptr_null(vpn_stream_add(&t, STREAMS_MAX + 1, 0, NULL));
+		ck_assert_ptr_nonnull(vpn_stream_add(&t, id, 0, STREAM_IN));
+	ck_assert_ptr_null(vpn_stream_add(&t, STREAMS_MAX + 1, 0, STREAM_IN));
 	ck_assert_int_eq(errno, ENOSPC);
 	vpn_stream_remove_peer(&t, 0);
 	ck_assert_uint_eq(t.count, 0);

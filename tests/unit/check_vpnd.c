@@ -56,7 +56,7 @@ START_TEST(out_super)
 	write_super(buf, len, h);
 	for (unsigned i = 0; i < nframes; i++) {
 		ck_assert_uint_eq(frames[i].type, FT_DATA_U);
-		ck_assert_uint_le(frames[i].len + FRAME_DATA_OVERHEAD + VPN_SEAL_LEN, 1228);
+		ck_assert_uint_le(frames[i].len + FRAME_DATA_OVERHEAD + SEAL_TAG_LEN, 1228);
 	}
 	ck_assert_uint_eq(COUNTED(VPND_OUT_FRAGMENTS), 0);
 }
@@ -163,15 +163,13 @@ END_TEST
 START_TEST(out_too_big)
 {
 	struct spec s = { .version = _i, .proto = 17, .payload = 1400 };
-	uint8_t authority[SIGN_PUBLIC_LEN] = { 0 }, id[NODE_ID_LEN];
 	size_t len = build(buf, &s, false), hdr = ref_l4(buf) + 8;
+	uint8_t whole[2000];
 	uint32_t max = 1329;	/* 1300 of them for a packet */
 
 	if (_i == 6) {
-		memset(id, 1, sizeof(id));
-		node_overlay_addr6(buf + 8, authority, id);
-		memset(id, 2, sizeof(id));
-		node_overlay_addr6(buf + 24, authority, id);
+		node_overlay_addr6(buf + 8, acme.authority.public, node_id(1));
+		node_overlay_addr6(buf + 24, acme.authority.public, node_id(2));
 		ref_make_full(buf, len);
 	}
 	peer_stat(2, max, false);
@@ -182,9 +180,12 @@ START_TEST(out_too_big)
 	ck_assert_uint_eq(frames[1].seq, frames[2].seq);
 	ck_assert_uint_eq(frames[1].len, 1280);
 	ck_assert_uint_eq(frames[2].off, 1280);
-	ck_assert_uint_eq(frames[1].len + frames[2].len, len + 1);
-	ck_assert_mem_eq(frames[1].payload + 1, buf, 1279);
-	ck_assert_mem_eq(frames[2].payload, buf + 1279, len - 1279);
+	ck_assert_uint_eq(frames[1].len + frames[2].len, len + UNIT_OVERHEAD);
+	memcpy(whole, frames[1].payload, 1280);
+	memcpy(whole + 1280, frames[2].payload, frames[2].len);
+	ck_assert_uint_eq(open_unit(frames[1].id, frames[1].seq, whole, len + UNIT_OVERHEAD), len + 1);
+	ck_assert_uint_eq(whole[0], 0);
+	ck_assert_mem_eq(whole + 1, buf, len);
 	forget_frames();
 	peer_stat(2, max, true);
 	write_super(buf, len, (struct vnet_hdr){ 0 });
@@ -335,7 +336,7 @@ START_TEST(in_coalesced)
 
 	dp_open(1, 2, "vpn");
 	for (unsigned i = 0; i < 40; i++, s.seq += 1000, s.id++)
-		queue_unit(1, i, UNIT_CSUM_PARTIAL, buf, from_peer(buf, s, 2, true));
+		queue_unit(1, UNIT_CSUM_PARTIAL, buf, from_peer(buf, s, 2, true));
 	ipc_flush(dp);
 	turn();
 	ck_assert_uint_eq(read_tun(&h, p), 40040);
@@ -433,7 +434,7 @@ START_TEST(in_malformed)
 	dp_unit(1, 0, buf, 19);
 	dp_unit(1, 0, buf, len - 1);
 	dp_unit(1, 0x02, buf, len);	/* a flag that nobody knows */
-	dp_unit(1, 0xff, buf, len);
+	dp_unit(1, 0x7f, buf, len);
 	len = from_peer(buf, ping4, 2, false);
 	dp_unit(1, UNIT_CSUM_PARTIAL, buf, len);	/* of what? */
 	len = from_peer(buf, tcp4, 2, true);
@@ -442,34 +443,38 @@ START_TEST(in_malformed)
 	dp_unit(1, UNIT_CSUM_PARTIAL, buf, len);	/* of a fragment */
 	ck_assert_uint_eq(COUNTED(VPND_IN_DROP_MALFORMED), 7);
 	ck_assert(tun_is_silent());
-	dp_unit(3, 0, buf, len);
+	queue_raw(3, 0, buf, len);
+	ipc_flush(dp);
+	turn();
 	ck_assert_uint_eq(COUNTED(VPND_IN_DROP_NO_STREAM), 1);
 }
 END_TEST
 
 START_TEST(in_fragments)
 {
-	static uint8_t unit[3000], p[65536];
+	static uint8_t packet[3000], unit[3000], p[65536];
 	struct vnet_hdr h;
 	struct spec s = tcp4;
-	size_t len;
-	struct frame f = { .type = FT_DATA_UFL, .data = { .stream_id = 1, .seq = 9, .frag_offset = 1024,
+	uint64_t number;
+	size_t len, all;
+	struct frame f = { .type = FT_DATA_UFL, .data = { .stream_id = wire_id(1), .frag_offset = 1024,
 	    .flags = DATA_UNRELIABLE | DATA_FRAGMENT | DATA_LAST, .payload = unit + 1024 } };
 
 	s.payload = 2000;
-	len = from_peer(unit + 1, s, 2, true) + 1;
-	unit[0] = UNIT_CSUM_PARTIAL;
+	len = from_peer(packet, s, 2, true);
 	dp_open(1, 2, "vpn");
-	f.data.payload_len = len - 1024;
+	all = seal_unit(unit, 1, UNIT_CSUM_PARTIAL, packet, len, &number);
+	f.data.seq = number;
+	f.data.payload_len = all - 1024;
 	ck_assert_int_eq(ipc_send(dp, &f), 0);
-	f = (struct frame){ .type = FT_DATA_UF, .data = { .stream_id = 1, .seq = 9, .payload = unit, .payload_len = 1024,
-	    .flags = DATA_UNRELIABLE | DATA_FRAGMENT } };
+	f = (struct frame){ .type = FT_DATA_UF, .data = { .stream_id = wire_id(1), .seq = number, .payload = unit,
+	    .payload_len = 1024, .flags = DATA_UNRELIABLE | DATA_FRAGMENT } };
 	ck_assert_int_eq(ipc_send(dp, &f), 0);
 	ck_assert_int_eq(ipc_send(dp, &f), 0);	/* too late: begins another that never ends */
 	ipc_flush(dp);
 	turn();
-	ck_assert_uint_eq(read_tun(&h, p), len - 1);
-	ck_assert_mem_eq(p, unit + 1, len - 1);
+	ck_assert_uint_eq(read_tun(&h, p), len);
+	ck_assert_mem_eq(p, packet, len);
 	ck_assert_uint_eq(COUNTED(VPND_IN_FRAGMENTED), 1);
 	ck_assert_uint_eq(COUNTED(VPND_IN_FRAGMENTS), 3);
 	peer_down(2);
@@ -482,7 +487,7 @@ START_TEST(in_streams)
 	dp_open(1, 2, "echo");
 	ck_assert_uint_eq(frames[0].type, FT_RESET_STREAM);
 	ck_assert_uint_eq(frames[0].reason, REASON_NO_SERVICE);
-	dp_open(3, 9, "vpn");
+	dp_open(3, 4, "vpn");
 	ck_assert_uint_eq(frames[1].reason, REASON_PEER_GONE);
 	forget_frames();
 	for (uint64_t i = 0; i < VPN_STREAMS_PEER_MAX; i++)

@@ -8,6 +8,8 @@
 #include "fabric/e2e.h"
 
 #define WORLD_NOW	1800000000ull
+/* What the records are made for; a test with real clocks sets it before all else. */
+static uint64_t world_now = WORLD_NOW;
 #define WORLD_HOUR	3600ull
 #define WORLD_TENANT	"acme"
 
@@ -45,13 +47,13 @@ world_node_init(struct world *w, struct world_node *n, const char *name, uint8_t
 	node_id_from_key(id, n->key.public);
 	e2e_self_node(&n->self, id, w->authority.public, WORLD_TENANT);
 	n->m = (struct record){ .kind = RECORD_MEMBERSHIP, .subject = n->key.public, .serial = 7,
-	    .not_before = WORLD_NOW - WORLD_HOUR, .not_after = WORLD_NOW + 100 * WORLD_HOUR, .tenant = WORLD_TENANT,
+	    .not_before = world_now - WORLD_HOUR, .not_after = world_now + 100 * WORLD_HOUR, .tenant = WORLD_TENANT,
 	    .roles = 1u << ROLE_SERVICE_HOST, .tier = 3, .nprefixes = 1, .prefixes = { { 4, 32, { 10, 77, 0, seed } } } };
 	memcpy(n->m.name, name, strlen(name));
 	n->d = (struct record){ .kind = RECORD_DELEGATION, .subject = n->self.key.public, .serial = 8,
-	    .not_before = WORLD_NOW - 60, .not_after = WORLD_NOW + 6 * WORLD_HOUR, .purpose = PURPOSE_E2E };
+	    .not_before = world_now - 60, .not_after = world_now + 6 * WORLD_HOUR, .purpose = PURPOSE_E2E };
 	n->s = (struct record){ .kind = RECORD_SERVICE, .subject = n->self.key.public, .serial = 9, .name = "ssh",
-	    .class = CLASS_INTERACTIVE, .not_before = WORLD_NOW - 60, .not_after = WORLD_NOW + 6 * WORLD_HOUR };
+	    .class = CLASS_INTERACTIVE, .not_before = world_now - 60, .not_after = world_now + 6 * WORLD_HOUR };
 	n->m_signer = &w->authority;
 	n->d_signer = n->s_signer = &n->key;
 }
