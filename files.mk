@@ -42,7 +42,8 @@ VPND_OBJS = \
 	vpnd/ip.o vpnd/keys.o vpnd/keys_in.o vpnd/lpm.o vpnd/out.o vpnd/peers.o vpnd/port.o vpnd/segment.o vpnd/tun.o vpnd/vpnd.o
 
 SVCHOSTD_OBJS = \
-	svchostd/certify.o svchostd/delay.o svchostd/echo.o svchostd/hub.o svchostd/listen.o svchostd/local.o svchostd/names.o svchostd/nodes.o \
+	svchostd/certify.o svchostd/delay.o svchostd/echo.o svchostd/hub.o svchostd/listen.o svchostd/local.o \
+	svchostd/names.o svchostd/nodes.o \
 	svchostd/pinger.o svchostd/pump.o svchostd/show.o svchostd/socks.o svchostd/svchostd.o svchostd/tcp.o
 
 TELEMD_OBJS = \

@@ -8,6 +8,7 @@
 #include "base/ratelimit.h"
 #include "fabric/e2e_stream.h"
 #include "svchostd/delay.h"
+#include "proc/stats.h"
 #include "svchostd/hub.h"
 
 #define HUB_BUF		(32u * 1024)
@@ -77,6 +78,7 @@ struct pump {
 	uint64_t	 sample_seq, sample_ns;
 	struct delay	 delay;
 	struct pump_seen seen;
+	struct stats_share *by_service, *by_peer;	/* from when it is open */
 };
 TAILQ_HEAD(pump_list, pump);
 

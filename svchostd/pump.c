@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "proc/stats.h"
 #include "svchostd/hub_int.h"
@@ -192,6 +193,10 @@ pump_end(struct pump *p, uint64_t reason, bool tell, uint64_t now_ns)
 	p->over = true;
 	pump_account(p);
 	count_end(p, reason);
+	if (reason != REASON_NONE && p->by_service != NULL) {
+		p->by_service->v[SHARE_BROKEN]++;
+		p->by_peer->v[SHARE_BROKEN]++;
+	}
 	hub_pump_over(p);
 	STAT_SET(SVCHOSTD_STREAMS, p->hub->npumps);
 	if (reason != REASON_NONE)
@@ -627,18 +632,52 @@ account(uint64_t *seen, uint64_t now)
 	return more;
 }
 
+/* Names of services and nodes that were never reached are not worth a slot. */
+static void
+share_find(struct pump *p)
+{
+	char hex[2 * NODE_ID_LEN + 1];
+	struct pump_info info;
+
+	if (p->by_service != NULL || p->state != PUMP_OPEN)
+		return;
+	pump_info(p, &info, p->opened_ns);
+	p->by_service = stats_share(BY_SERVICE, info.service);
+	p->by_peer = stats_share(BY_PEER, hex_encode(hex, info.node_id, NODE_ID_LEN));
+	p->by_service->v[SHARE_STREAMS]++;
+	p->by_peer->v[SHARE_STREAMS]++;
+}
+
+static void
+share_add(struct pump *p, enum stats_share_value which, uint64_t more)
+{
+	if (p->by_service == NULL)
+		return;
+	p->by_service->v[which] += more;
+	p->by_peer->v[which] += more;
+}
+
 void
 pump_account(struct pump *p)
 {
 	unsigned c = p->to.class;
+	uint64_t in, out, far_us, hop_us;
 
 	if (p->s == NULL || c >= CLASS_COUNT)
 		return;
-	stats->counter[STAT_SVCHOSTD_BYTES_IN_CONTROL + c] += ACCOUNT(bytes_in);
-	stats->counter[STAT_SVCHOSTD_BYTES_OUT_CONTROL + c] += ACCOUNT(bytes_out);
-	stats->counter[STAT_SVCHOSTD_STALL_FAR_CONTROL + c] += ACCOUNT(stall_window_ns) / NS_PER_US;
-	stats->counter[STAT_SVCHOSTD_STALL_HOP_CONTROL + c] += ACCOUNT(stall_credit_ns) / NS_PER_US;
+	in = ACCOUNT(bytes_in);
+	out = ACCOUNT(bytes_out);
+	far_us = ACCOUNT(stall_window_ns) / NS_PER_US;
+	hop_us = ACCOUNT(stall_credit_ns) / NS_PER_US;
+	stats->counter[STAT_SVCHOSTD_BYTES_IN_CONTROL + c] += in;
+	stats->counter[STAT_SVCHOSTD_BYTES_OUT_CONTROL + c] += out;
+	stats->counter[STAT_SVCHOSTD_STALL_FAR_CONTROL + c] += far_us;
+	stats->counter[STAT_SVCHOSTD_STALL_HOP_CONTROL + c] += hop_us;
 	STAT_ADD(SVCHOSTD_BYTES_AGAIN, ACCOUNT(bytes_again));
+	share_find(p);
+	share_add(p, SHARE_BYTES_IN, in);
+	share_add(p, SHARE_BYTES_OUT, out);
+	share_add(p, SHARE_STALL_US, far_us + hop_us);
 }
 
 const char *

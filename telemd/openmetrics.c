@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "wire/fields.h"
 
 struct metric {
 	enum worker_kind kind;
@@ -121,14 +122,75 @@ put_node(struct writer *w, const struct pm_conf_node *node)
 	put(w, "\",version=\"" FABRIC_VERSION "\"} 1\n");
 }
 
+static const struct {
+	const char *name, *help;
+} shares[SHARE_COUNT] = {
+	[SHARE_STREAMS] = { "streams", "Reliable streams that were opened" },
+	[SHARE_BROKEN] = { "streams_broken", "Reliable streams that did not come to their end" },
+	[SHARE_BYTES_IN] = { "bytes_in", "Bytes from the fabric, sealed" },
+	[SHARE_BYTES_OUT] = { "bytes_out", "Bytes into the fabric, sealed" },
+	[SHARE_STALL_US] = { "stall_us", "Time that streams with something to send were not allowed to" },
+};
+
+/* As another process wrote it: whatever is no name of a service or node is left out, so that the text stays text. */
+static bool
+share_read(struct stats_share *to, const struct stats_page *page, size_t i, enum stats_by by)
+{
+	const volatile struct stats_share *from = &page->share[i];
+
+	if (__atomic_load_n(&page->share[i].by, __ATOMIC_ACQUIRE) != (uint32_t)by)
+		return false;
+	for (size_t n = 0; n < sizeof(to->name); n++)
+		to->name[n] = from->name[n];
+	for (size_t n = 0; n < SHARE_COUNT; n++)
+		to->v[n] = from->v[n];
+	return text_name((const uint8_t *)to->name, strnlen(to->name, sizeof(to->name)), 2 * NODE_ID_LEN, false);
+}
+
+/* Each name once: the writer has no two of a name, but nobody here has to believe that. */
+static size_t
+shares_read(struct stats_share list[STATS_SHARES], const struct stats_page *page, enum stats_by by)
+{
+	size_t n = 0, same;
+
+	for (size_t i = 0; i < STATS_SHARES; i++) {
+		if (!share_read(&list[n], page, i, by))
+			continue;
+		for (same = 0; same < n && strcmp(list[same].name, list[n].name) != 0; same++)
+			;
+		n += same == n;
+	}
+	return n;
+}
+
+static void
+put_shares(struct writer *w, const struct stats_page *page, enum stats_by by, const char *label)
+{
+	struct stats_share list[STATS_SHARES];
+	size_t n = shares_read(list, page, by);
+
+	for (size_t v = 0; v < SHARE_COUNT && n > 0; v++) {
+		put(w, "# TYPE fabric_%s_%s counter\n# HELP fabric_%s_%s %s, by %s\n", label, shares[v].name, label,
+		    shares[v].name, shares[v].help, label);
+		for (size_t i = 0; i < n; i++)
+			put(w, "fabric_%s_%s_total{%s=\"%s\"} %" PRIu64 "\n", label, shares[v].name, label, list[i].name,
+			    list[i].v[v]);
+	}
+}
+
 int
 openmetrics_write(struct evbuffer *out, const struct counter_pages *pages, const struct pm_conf_node *node)
 {
 	struct writer w = { .out = out };
+	const struct stats_page *page;
 
 	if (node != NULL)
 		put_node(&w, node);
 	put_metrics(&w, pages);
+	if ((page = pages_of(pages, WORKER_SVCHOSTD)) != NULL) {
+		put_shares(&w, page, BY_SERVICE, "service");
+		put_shares(&w, page, BY_PEER, "peer");
+	}
 	put(&w, "# EOF\n");
 	return w.failed ? -1 : 0;
 }

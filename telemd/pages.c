@@ -89,3 +89,11 @@ pages_have(const struct counter_pages *pages, enum worker_kind kind)
 {
 	return pages->of[kind].page != NULL;
 }
+
+const struct stats_page *
+pages_of(const struct counter_pages *pages, enum worker_kind kind)
+{
+	const struct stats_page *p = pages->of[kind].page;
+
+	return p == NULL || __atomic_load_n(&p->magic, __ATOMIC_RELAXED) != STATS_MAGIC || p->kind != (uint32_t)kind ? NULL : p;
+}

@@ -34,4 +34,7 @@ bool	pages_have(const struct counter_pages *, enum worker_kind kind);
 /* Whether a metric is a counter: its name ends in _total. */
 bool	metric_is_counter(const char *name);
 
+/* The page as the worker writes it, or NULL: what is in it is that worker's word. */
+const struct stats_page *pages_of(const struct counter_pages *, enum worker_kind kind);
+
 #endif

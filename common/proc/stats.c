@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +38,30 @@ static const struct {
 	[WORKER_VPND] = LIST(vpnd_list), [WORKER_SVCHOSTD] = LIST(svchostd_list),
 	[WORKER_TELEMD] = LIST(telemd_list),
 };
+
+/* Each kind has half of the slots, so that neither takes the other's. */
+struct stats_share *
+stats_share(enum stats_by by, const char *name)
+{
+	struct stats_share *first = &stats->share[by == BY_SERVICE ? 0 : STATS_SHARES / 2], *s;
+
+	if (first->by == BY_NOTHING) {
+		strcpy(first->name, STATS_SHARE_OTHER);
+		__atomic_store_n(&first->by, by, __ATOMIC_RELEASE);
+	}
+	for (s = first + 1; s < first + STATS_SHARES / 2; s++) {
+		if (s->by == BY_NOTHING) {
+			if (strlen(name) >= sizeof(s->name))
+				return first;
+			strcpy(s->name, name);
+			__atomic_store_n(&s->by, by, __ATOMIC_RELEASE);
+			return s;
+		}
+		if (strcmp(s->name, name) == 0)
+			return s;
+	}
+	return first;
+}
 
 const struct stats_desc *
 stats_desc(enum worker_kind kind, size_t *count)

@@ -11,15 +11,36 @@
 
 #include "proc/procmsg.h"
 
-#define STATS_PAGE_LEN	8192u
+#define STATS_COUNTERS_LEN 8192u
+#define STATS_PAGE_LEN	(STATS_COUNTERS_LEN + STATS_SHARES * sizeof(struct stats_share))
 #define STATS_MAGIC	0x46414253u
+
+/*
+ * Sums by a name that is known only while it runs. Their number is bounded, however many names come: the first slot of a
+ * kind is for all that found none.
+ */
+#define STATS_SHARES	256u
+#define STATS_SHARE_OTHER "other"
+
+enum stats_by { BY_NOTHING, BY_SERVICE, BY_PEER };
+enum stats_share_value {
+	SHARE_STREAMS, SHARE_BROKEN, SHARE_BYTES_IN, SHARE_BYTES_OUT, SHARE_STALL_US,
+	SHARE_COUNT
+};
+
+struct stats_share {
+	uint32_t by;		/* enum stats_by; set last */
+	char	 name[68];	/* a service's, or a node id in hexadecimal digits */
+	uint64_t v[SHARE_COUNT];
+};
 
 struct stats_page {
 	uint32_t magic;
 	uint32_t kind;		/* enum worker_kind */
 	uint32_t generation;
 	uint32_t count;
-	uint64_t counter[(STATS_PAGE_LEN - 16) / 8];
+	uint64_t counter[(STATS_COUNTERS_LEN - 16) / 8];
+	struct stats_share share[STATS_SHARES];
 };
 
 /* X(symbol, metric name, labels, help): a name ending in _total is a counter, any other a gauge. */
@@ -49,6 +70,9 @@ struct stats_desc {
 
 /* The list of a worker kind; *count receives its length. */
 const struct stats_desc *stats_desc(enum worker_kind kind, size_t *count);
+
+/* The slot of this name in the own page, taken if there is none yet; that of the others when all are taken. */
+struct stats_share *stats_share(enum stats_by, const char *name);
 
 /*
  * Maps the worker's own page from fd (closed afterwards) and fills its header; counters go on from where

@@ -298,6 +298,11 @@ top() {
 }
 t 'stream top' top
 t 'stream top --json' eval 'fabricctl stream top -n 1 -d 0.2 --json | python3 -c "import json, sys; a = json.load(sys.stdin); sys.exit(not (a[\"version\"] == 1 and a[\"rows\"][0][\"peer\"] == \"beta\"))"'
+scrape() { curl_ http://127.0.0.1:9464/metrics >"$W/metrics" && python3 tests/net/openmetrics.py "$W/metrics"; }
+t 'metrics are OpenMetrics' scrape
+t 'metrics: by service' grep -qE '^fabric_service_bytes_out_total\{service="mirror"\} [1-9][0-9]{7}' "$W/metrics"
+t 'metrics: by peer' grep -qE "^fabric_peer_streams_total\{peer=\"${node_id[beta]}\"\} [1-9][0-9]{3}" "$W/metrics"
+t 'metrics: not by stream' [ "$(grep -c '^fabric_\(service\|peer\)_streams_total' "$W/metrics")" -lt 10 ]
 keys() { # on a terminal: q ends it, an interrupt ends it, and the terminal is as before
 	python3 - "$FABRICCTL" "$W/alpha/run" <<'PY'
 import os, pty, select, signal, subprocess, sys, termios, time

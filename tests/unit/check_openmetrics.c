@@ -70,6 +70,68 @@ START_TEST(counters_go_on_over_restarts)
 }
 END_TEST
 
+static struct stats_share *
+share(struct stats_page *p, size_t i, enum stats_by by, const char *name)
+{
+	p->share[i] = (struct stats_share){ .by = by, .v = { 1, 2, 3, 4, 5 } };
+	memcpy(p->share[i].name, name, strnlen(name, sizeof(p->share[i].name)));
+	return &p->share[i];
+}
+
+/* By service and peer; of a worker that lies, only what is a name, and each once. */
+START_TEST(sums_by_name)
+{
+	struct counter_pages pages;
+	struct evbuffer *out = evbuffer_new();
+	struct stats_page *p = (struct stats_page *)(uintptr_t)page(WORKER_SVCHOSTD, 3, 0);
+	const char *text;
+
+	ck_assert_int_eq(pages_init(&pages), 0);
+	pages_replace(&pages, WORKER_SVCHOSTD, 1, p, false);
+	share(p, 0, BY_SERVICE, "other");
+	share(p, 1, BY_SERVICE, "ssh");
+	share(p, 2, BY_SERVICE, "ssh")->v[0] = 99;
+	share(p, 3, BY_SERVICE, "x\"} 1\nevil{a=\"");
+	share(p, 4, (enum stats_by)77, "unknown");
+	memset(share(p, 5, BY_SERVICE, "")->name, 'a', sizeof(p->share[5].name));
+	share(p, STATS_SHARES - 1, BY_PEER, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+	ck_assert_int_eq(openmetrics_write(out, &pages, NULL), 0);
+	evbuffer_add(out, "", 1);
+	text = (const char *)evbuffer_pullup(out, -1);
+	ck_assert_ptr_nonnull(strstr(text, "# TYPE fabric_service_streams counter\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nfabric_service_streams_total{service=\"ssh\"} 1\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nfabric_service_streams_broken_total{service=\"ssh\"} 2\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nfabric_service_bytes_out_total{service=\"other\"} 4\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nfabric_peer_stall_us_total{peer=\"0123456789abcdef0123456789abcdef"
+	    "0123456789abcdef0123456789abcdef\"} 5\n"));
+	ck_assert_ptr_null(strstr(text, "evil"));
+	ck_assert_ptr_null(strstr(text, "unknown"));
+	ck_assert_ptr_null(strstr(text, "aaaa"));
+	ck_assert_ptr_null(strstr(text, " 99\n"));
+	pages_free(&pages);
+	evbuffer_free(out);
+	memset(p, 0, sizeof(*p));
+}
+END_TEST
+
+/* However many names there are, the slots are as many as they are, and no kind takes the other's. */
+START_TEST(slots_are_bounded)
+{
+	struct stats_share *s, *none;
+	char name[32];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		s = stats_share(BY_SERVICE, name);
+		ck_assert_ptr_eq(stats_share(BY_SERVICE, name), s);
+		ck_assert((strcmp(s->name, name) == 0) == (i < STATS_SHARES / 2 - 1));
+	}
+	none = stats_share(BY_SERVICE, "one-more");
+	ck_assert_str_eq(none->name, STATS_SHARE_OTHER);
+	ck_assert_str_eq(stats_share(BY_PEER, "p")->name, "p");
+}
+END_TEST
+
 /* A page may be empty still, or hold anything at all. */
 static const struct { const char *what; uint32_t magic, kind, count; bool counted; } odd_pages[] = {
 	{ "as it should be", STATS_MAGIC, WORKER_ROUTED, STAT_ROUTED_COUNT, true },
@@ -724,6 +786,8 @@ suite(void)
 	TCase *pure = tcase_create("text"), *tc = tcase_create("telemd");
 
 	tcase_add_test(pure, counters_go_on_over_restarts);
+	tcase_add_test(pure, sums_by_name);
+	tcase_add_test(pure, slots_are_bounded);
 	tcase_add_loop_test(pure, odd_page, 0, N(odd_pages));
 	tcase_add_loop_test(pure, list_is_sound, 0, WORKER_COUNT);
 	tcase_add_loop_test(pure, text_is_openmetrics, 0, WORKER_COUNT + 1);
