@@ -80,9 +80,10 @@ hold_drop(struct conn *c, struct qstream *q)
 {
 	struct qhold *h = q->hold;
 
-	if (h == NULL)
+	if (!q->held)
 		return;
 	TAILQ_REMOVE(&c->qs.held, q, link);
+	q->held = false;
 	c->qs.held_bytes -= h->len;
 	budget_give(budget_of(c), h->len);
 	q->hold = NULL;
@@ -93,7 +94,7 @@ hold_drop(struct conn *c, struct qstream *q)
 static void
 cut_drop(struct qstream *q)
 {
-	if (q->cut == NULL)
+	if (q->held || q->cut == NULL)
 		return;
 	cut_free(q->cut);
 	free(q->cut);
@@ -300,6 +301,7 @@ hold_new(struct conn *c, struct qstream *q)
 	if (h == NULL)
 		return NULL;
 	q->hold = h;
+	q->held = true;
 	TAILQ_INSERT_TAIL(&c->qs.held, q, link);
 	return h;
 }
@@ -338,7 +340,7 @@ bind_by_frame(struct conn *c, struct qstream *q, uint64_t id, const uint8_t *p, 
 	if (e != NULL) {
 		if (!stream_of(e)->reliable || e->carrier != NULL)
 			return REASON_PROTOCOL;
-		if (q->hold != NULL) {
+		if (q->held) {
 			hold_bound(c, q, e);
 		} else {
 			end_bind(c, q, e);
@@ -350,7 +352,7 @@ bind_by_frame(struct conn *c, struct qstream *q, uint64_t id, const uint8_t *p, 
 		qstream_over(c, q);	/* late */
 		return REASON_NONE;
 	}
-	if (q->hold == NULL) {
+	if (!q->held) {
 		if (hold_new(c, q) == NULL)
 			return REASON_INTERNAL;
 		hold_add(c, q->hold, p, len);
@@ -363,7 +365,7 @@ bind_by_frame(struct conn *c, struct qstream *q, uint64_t id, const uint8_t *p, 
 static uint64_t
 unbound_recv(struct conn *c, struct qstream *q, const uint8_t *p, size_t len)
 {
-	struct qhold *h = q->hold;
+	struct qhold *h = q->held ? q->hold : NULL;
 	uint64_t id;
 	int rv;
 
@@ -390,7 +392,7 @@ unbound_recv(struct conn *c, struct qstream *q, const uint8_t *p, size_t len)
 static bool
 ends_early(const struct qstream *q)
 {
-	return q->end != NULL ? q->cut != NULL : q->hold == NULL || q->hold->id == 0;
+	return q->end != NULL ? q->cut != NULL : !q->held || q->hold->id == 0;
 }
 
 int

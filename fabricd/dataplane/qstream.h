@@ -43,15 +43,18 @@ struct qstream {
 	int64_t		 id;
 	STAILQ_HEAD(qchunks, qchunk) kept;
 	struct qchunk	*at;		/* the first that ngtcp2 has not taken, or not wholly; NULL: none */
-	uint32_t	 at_off;	/* what it has taken of that */
 	uint64_t	 acked, put;	/* offsets in the stream: of kept's first byte, of its end */
-	struct cut	*cut;		/* in the middle of a frame; NULL: between two */
-	struct qhold	*hold;		/* what came before the OPEN did; see qstreams.held */
-	bool		 unsent;	/* in qstreams.unsent */
-	bool		 blocked;	/* the peer's window for it is used up */
-	bool		 full;		/* so much is not acknowledged that no more is taken */
-	bool		 over;		/* what still comes is dropped; our FIN is to go */
-	bool		 fin_sent;
+	union {
+		struct cut   *cut;	/* in the middle of a frame; NULL: between two */
+		struct qhold *hold;	/* with `held' */
+	};
+	uint32_t	 at_off;	/* what ngtcp2 has taken of `at' */
+	bool		 unsent : 1;	/* in qstreams.unsent */
+	bool		 held : 1;	/* in qstreams.held: what came before the OPEN did */
+	bool		 blocked : 1;	/* the peer's window for it is used up */
+	bool		 full : 1;	/* so much is not acknowledged that no more is taken */
+	bool		 over : 1;	/* what still comes is dropped; our FIN is to go */
+	bool		 fin_sent : 1;
 };
 
 struct qhold {

@@ -93,7 +93,7 @@ end_insert(struct stream_end *e, struct port *p, uint64_t id, uint8_t side)
 	if (p->nstreams >= p->table_len && table_grow(p) == -1)
 		return -1;
 	e->port = p;
-	e->id = id;
+	e->id = (uint32_t)id;
 	e->side = side;
 	e->next = p->table[slot(p, id)];
 	p->table[slot(p, id)] = e;

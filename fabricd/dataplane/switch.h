@@ -22,8 +22,8 @@ struct stream;
 /* One end of a stream: its id at a port. */
 struct stream_end {
 	struct port	  *port;
-	uint64_t	   id;
 	struct stream_end *next;	/* in the port's table */
+	uint32_t	   id;		/* at most FRAME_DATAGRAM_STREAM_MAX */
 	uint8_t		   side;	/* its place in stream->end */
 	uint64_t	   packets, bytes;	/* that came in here; of a reliable one, DATA */
 	union {
