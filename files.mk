@@ -5,6 +5,7 @@ COMMON_OBJS = \
 	common/wire/frame_data.o common/wire/frame_name.o common/wire/record.o common/wire/record_name.o \
 	common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
 	common/crypto/seal.o common/fabric/credit.o common/fabric/cut.o common/fabric/e2e.o common/fabric/e2e_stream.o common/fabric/govern.o common/fabric/loss.o \
+	common/fabric/pressure.o \
 	common/fabric/ring.o common/fabric/sched.o \
 	common/fabric/session.o common/fabric/stream.o common/fabric/stream_out.o common/fabric/stream_table.o \
 	common/fabric/streamid.o common/fabric/streams.o common/fabric/turn.o common/proc/ipc.o common/proc/procmsg.o \
@@ -30,7 +31,7 @@ DATAPLANE_OBJS = \
 	fabricd/dataplane/accept.o fabricd/dataplane/cid.o fabricd/dataplane/conf.o fabricd/dataplane/conn.o \
 	fabricd/dataplane/dp.o fabricd/dataplane/hop.o fabricd/dataplane/limits.o fabricd/dataplane/mtu.o \
 	fabricd/dataplane/peer.o fabricd/dataplane/port.o fabricd/dataplane/protect.o \
-	fabricd/dataplane/qstream.o fabricd/dataplane/records.o fabricd/dataplane/show.o \
+	fabricd/dataplane/pressure.o fabricd/dataplane/qstream.o fabricd/dataplane/records.o fabricd/dataplane/show.o \
 	fabricd/dataplane/stream.o fabricd/dataplane/switch.o fabricd/dataplane/timer.o fabricd/dataplane/tls.o \
 	fabricd/dataplane/udp.o fabricd/dataplane/write.o
 
@@ -55,7 +56,7 @@ UNIT = \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \
 	tests/unit/check_dataplane tests/unit/check_directory tests/unit/check_dprecords tests/unit/check_dptables tests/unit/check_e2e \
 	tests/unit/check_dpstream tests/unit/check_e2e_stream tests/unit/check_echo \
-	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_govern tests/unit/check_hostile \
+	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_govern tests/unit/check_pressure tests/unit/check_hostile \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
 	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_names tests/unit/check_noise tests/unit/check_openmetrics \
 	tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_record tests/unit/check_row tests/unit/check_rows \

@@ -100,6 +100,7 @@ status_row(const struct routed *r, const struct peer *p, uint64_t now, struct ro
 	row_uint(w, "since_s", s->up ? (now - s->since_ns) / NS_PER_SEC : 0);
 	if (s->proof_ns != 0)	/* else nothing was ever heard of it, however long ago */
 		row_uint(w, "age_ms", now > s->proof_ns ? (now - s->proof_ns) / NS_PER_MS : 0);
+	row_uint(w, "pressure", up ? s->pressure : 0);
 	row_str(w, "prefixes", prefixes.text);
 	row_str(w, "reason", why(r, p, state));
 }

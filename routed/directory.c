@@ -466,6 +466,7 @@ directory_peer_stat(struct directory *d, const struct pm_peer_stat *m, uint64_t 
 	p->session.bytes_in = m->bytes_in;
 	p->session.bytes_out = m->bytes_out;
 	p->session.datagram_max = m->datagram_max;
+	p->session.pressure = m->pressure;
 	p->session.proof_ns = ago(now_ns, m->idle_ms);
 	p->session.since_ns = ago(now_ns, m->up_ms);
 	p->last_seen = wall - (now_ns - p->session.proof_ns) / NS_PER_SEC;

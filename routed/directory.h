@@ -64,6 +64,7 @@ struct peer_session {
 	uint64_t	 window_sent, window_lost;	/* decaying sums, in 1/16 packets */
 	uint64_t	 bytes_in, bytes_out;
 	uint32_t	 datagram_max;
+	uint16_t	 pressure;	/* what it says of itself, thousandths */
 	uint64_t	 announced;	/* which version of the own services it was told; 0: none */
 	struct ratelimit announces;
 };

@@ -166,7 +166,7 @@ static const struct desc descs[] = {
 	    U62(7, peer_stat.bytes_out),
 	    UINT(8, peer_stat.datagram_max, 0, FRAME_DATAGRAM_CEILING),
 	    BOOL(9, peer_stat.mtu_settled), U62(10, peer_stat.idle_ms),
-	    U62(11, peer_stat.up_ms)), FD_NONE },
+	    U62(11, peer_stat.up_ms), UINT_OPT(12, peer_stat.pressure, FRAME_PRESSURE_MAX)), FD_NONE },
 	TYPE(PM_DIAL_FAILED) = { "DIAL_FAILED", FIELDS(
 	    BYTES(1, dial_failed.node_id), ADDR(2, dial_failed.addr),
 	    U62(3, dial_failed.reason)), FD_NONE },

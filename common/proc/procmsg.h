@@ -210,6 +210,7 @@ struct pm_peer_stat {
 	bool	 mtu_settled;		/* path MTU discovery has ended: datagram_max will not soon grow */
 	uint64_t idle_ms;		/* since something was received */
 	uint64_t up_ms;			/* since the session came up; 0: just now */
+	uint16_t pressure;		/* of the peer, as it says: the highest of queue, cpu and memory, thousandths */
 };
 #define PM_RECORDS_MAX	(FRAME_CONTROL_MAX - 6)	/* so that a ROUTE_UPDATE holds them */
 #define NODE_SERVICES_MAX 65u			/* of one node: as many as can be configured, and vpn */

@@ -180,4 +180,9 @@
 	X(DP_STREAM_MEMORY_HELD, "fabric_stream_memory_bytes", "of=\"held\"", "Memory of the node for reliable streams") \
 	X(DP_STREAM_MEMORY_LIMIT, "fabric_stream_memory_bytes", "of=\"limit\"", "Memory of the node for reliable streams") \
 	X(DP_STREAM_VIOLATIONS, "fabric_stream_violations_total", "", "Reliable streams that were broken off as a side did what it may not") \
-	X(DP_STREAM_REAPED, "fabric_stream_reaped_total", "", "Reliable streams that were broken off as nothing more was heard of them")
+	X(DP_STREAM_REAPED, "fabric_stream_reaped_total", "", "Reliable streams that were broken off as nothing more was heard of them") \
+	X(DP_PRESSURE_QUEUE, "fabric_node_pressure", "of=\"queue\"", "Thousandths of what this node bears") \
+	X(DP_PRESSURE_CPU, "fabric_node_pressure", "of=\"cpu\"", "Thousandths of what this node bears") \
+	X(DP_PRESSURE_MEMORY, "fabric_node_pressure", "of=\"memory\"", "Thousandths of what this node bears") \
+	X(DP_PRESSURE_DESCRIPTORS, "fabric_node_pressure", "of=\"descriptors\"", "Thousandths of what this node bears") \
+	X(DP_PRESSURE_LOSS, "fabric_node_pressure", "of=\"loss\"", "Thousandths of what this node bears")

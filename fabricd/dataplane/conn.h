@@ -24,6 +24,9 @@ void	conn_error(struct conn *, int liberr);
 /* hop.c: the session that it carries */
 extern const struct session_ops hop_ops;
 
+/* pressure.c: tells this peer */
+void	pressure_tell(struct conn *);
+
 /* hop.c: one DATAGRAM's frames. 0, or -1 when they are malformed and the session is to end. */
 int	hop_datagram(struct conn *, const uint8_t *p, size_t len);
 

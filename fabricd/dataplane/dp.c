@@ -97,6 +97,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	dp_begin(dp);
 	sessions_watch(dp);
 	switch_tick(&dp->sw);
+	pressure_second(dp);
 	wports_stats(dp);
 	show_counters(dp);
 	second_arm(dp);

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/ratelimit.h"
+#include "fabric/pressure.h"
 #include "fabric/sched.h"
 #include "fabric/session.h"
 #include "fabricd/dataplane/switch.h"
@@ -79,6 +80,13 @@ struct wport {
 	struct ratelimit  asked;	/* its PM_SERVICES */
 };
 
+/* What this node's pressure is measured by: the last second's counts. */
+struct dp_load {
+	struct pressure	pressure;
+	uint64_t	at_ns, cpu_ns, sent, lost;
+	unsigned	nofile;		/* descriptors that the process may have; 0: not known */
+};
+
 TAILQ_HEAD(conn_list, conn);
 LIST_HEAD(peer_list, peer);
 
@@ -107,6 +115,7 @@ struct dataplane {
 	uint8_t		 token_key[32], reset_key[32];
 	struct event	*second, *renew, *drain;
 	struct timers	*timers;	/* of the connections */
+	struct dp_load	 load;
 	bool		 draining;
 	uint64_t	 now_ns;	/* of the event at hand */
 };
@@ -151,6 +160,9 @@ void	wport_peer_up(struct dataplane *, enum worker_kind, struct conn *);
 void	wports_peer_up(struct dataplane *, struct conn *);
 void	wports_peer_down(struct dataplane *, const uint8_t *node_id, uint64_t reason);
 void	wports_stats(struct dataplane *);
+
+/* pressure.c: each second; the peers are told what changed. */
+void	pressure_second(struct dataplane *);
 
 /* show.c: the answers to fabricctl, and the counters that are kept elsewhere */
 void	show_request(struct dataplane *, const struct pm_request *);

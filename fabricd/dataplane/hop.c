@@ -152,6 +152,8 @@ hop_up(struct session *s, void *arg)
 	STAT_INC(DP_SESSIONS_STARTED);
 	log_peer(c, "up", REASON_NONE);
 	wports_peer_up(dp, c);
+	if (pressure_level(&dp->load.pressure.told) > 0)
+		pressure_tell(c);
 }
 
 void
@@ -185,6 +187,7 @@ hop_frame(struct session *s, const struct frame *f, void *arg)
 	case FT_ROUTE_UPDATE:
 		return records_in(c, &f->route_update);
 	case FT_NODE_PRESSURE:
+		c->pressure = f->pressure;
 		return REASON_NONE;
 	case FT_OPEN_STREAM:
 		reason = switch_control(&c->port, f);

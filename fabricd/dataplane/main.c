@@ -9,7 +9,7 @@
 
 #define NOFILE	64u
 #define NICE	(-10)	/* packets go before whatever else this machine computes, as in its kernel */
-#define MEMORY	(512u << 20)	/* thousands of sessions; what is queued is bounded far below */
+#define MEMORY	(1024u << 20)	/* thousands of sessions, and all that streams may set aside; what is queued is bounded below */
 
 /* Beyond what every worker may do. */
 static const int syscalls[] = {
@@ -55,8 +55,11 @@ init(struct worker *w)
 static void
 start(struct worker *w)
 {
-	if ((w->state = dp_new(w->base, &ops, w)) == NULL)
+	struct dataplane *dp;
+
+	if ((w->state = dp = dp_new(w->base, &ops, w)) == NULL)
 		fatalx("cannot start TLS");
+	dp->load.nofile = NOFILE;
 	STAT_SET(DATAPLANE_STARTS, w->generation);
 }
 

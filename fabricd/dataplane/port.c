@@ -320,6 +320,7 @@ stat_fill(struct pm_peer_stat *st, const struct conn *c)
 	st->bytes_in = info.bytes_recv;
 	st->bytes_out = info.bytes_sent;
 	st->datagram_max = c->datagram_max;
+	st->pressure = pressure_level(&c->pressure);
 	st->mtu_settled = c->dp->now_ns - c->mtu_ns >= MTU_SETTLED_NS;
 	st->idle_ms = (c->dp->now_ns - c->session.heard_ns) / 1000000;
 	st->up_ms = (c->dp->now_ns - c->session.up_ns) / 1000000;

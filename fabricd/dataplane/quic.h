@@ -81,6 +81,8 @@ struct conn {
 	} mtu_mark;
 	int64_t		 inflight_room;	/* bytes that may still be put under way; see write.c */
 	int64_t		 patient_room;	/* of those, for classes that can wait */
+	int64_t		 bulk_room;	/* and for the last two of these */
+	struct frame_node_pressure pressure;	/* the peer's, as it said */
 	struct govern	 govern;
 	uint64_t	 large_sent;	/* packets above QUIC_LARGE */
 	struct conn_records records;	/* what the peer says that it serves */

@@ -64,6 +64,11 @@ session_row(struct dataplane *dp, uint64_t id, const struct conn *c)
 	row_str(&row, "cipher", c->handshake_done ? tls_cipher(c->ssl) : "");
 	row_str(&row, "group", c->handshake_done ? tls_group(c->ssl) : "");
 	row_bool(&row, "initiator", s->initiator);
+	row_uint(&row, "pressure_queue", c->pressure.queue);
+	row_uint(&row, "pressure_cpu", c->pressure.cpu);
+	row_uint(&row, "pressure_memory", c->pressure.memory);
+	row_uint(&row, "pressure_descriptors", c->pressure.descriptors);
+	row_uint(&row, "pressure_loss", c->pressure.loss);
 	dp->ops->row(id, &row, dp->arg);
 }
 

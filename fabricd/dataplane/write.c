@@ -32,7 +32,8 @@ struct batch {
 static struct turn_entry *
 conn_turn(struct conn *c)
 {
-	return c->patient_room > 0 ? turn_next(&c->port.turn) : turn_next_upto(&c->port.turn, CLASS_INTERACTIVE);
+	return turn_next_upto(&c->port.turn, c->patient_room <= 0 ? CLASS_INTERACTIVE :
+	    c->bulk_room <= 0 ? CLASS_RELIABLE : CLASS_COUNT - 1);
 }
 
 /* Takes frames from the scheduler, while it is the turn of packets, until a DATAGRAM is full. */
@@ -198,6 +199,7 @@ batch_add(struct conn *c, struct batch *b, size_t n, const ngtcp2_path *path, ui
 	c->large_sent += n > QUIC_LARGE;
 	c->inflight_room -= (int64_t)n;
 	c->patient_room -= (int64_t)n;
+	c->bulk_room -= (int64_t)n;
 	b->len += n;
 	b->count++;
 	if (n < b->segment)
@@ -428,6 +430,10 @@ inflight_limit(struct conn *c, const ngtcp2_conn_info *info)
 
 	c->inflight_room = INFLIGHT_MAX - (int64_t)info->bytes_in_flight;
 	c->patient_room = (cap < INFLIGHT_MAX ? (int64_t)cap : INFLIGHT_MAX) - (int64_t)info->bytes_in_flight;
+	/* A peer under pressure gets less of bulk before it gets less of anything else. */
+	cap = pressure_room(pressure_level(&c->pressure), info->cwnd < cap ? info->cwnd : cap);
+	c->bulk_room = pressure_level(&c->pressure) < PRESSURE_HIGH ? INFLIGHT_MAX :
+	    (int64_t)(cap < INFLIGHT_MAX ? cap : INFLIGHT_MAX) - (int64_t)info->bytes_in_flight;
 }
 
 void

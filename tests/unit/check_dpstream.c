@@ -163,12 +163,35 @@ START_TEST(goes_on_over_another_session)
 }
 END_TEST
 
+/* A node whose memory is taken says so, and its peer sends it less of bulk; when it is free again that is said too. */
+START_TEST(pressure_is_told)
+{
+	struct conn *c = node_session(&a, &b);
+
+	u[0].hold = true;
+	user_open(&u[0], &from, b.id, "tcp", CLASS_BULK, 1000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 3000, u[0].up));
+	ck_assert_uint_eq(c->pressure.memory, 0);
+	b.dp->sw.budget.limit = b.dp->sw.budget.used + b.dp->sw.budget.used / 20;
+	ck_assert(RUN_UNTIL(base, 3000, c->pressure.memory > 900));
+	user_open(&u[1], &from, b.id, "tcp", CLASS_BULK, 1000);	/* and takes no more */
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 3000, u[1].ended));
+	ck_assert_uint_eq(u[1].reason, REASON_LIMIT);
+	ck_assert_int_le(c->bulk_room, (int64_t)(c->patient_room));
+	b.dp->sw.budget.limit = SWITCH_MEMORY;
+	ck_assert(RUN_UNTIL(base, 6000, c->pressure.memory == 0));
+	ck_assert_uint_eq(to.accepted[0]->read, 1000);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
 	const TTest *const tests[] = {
 		bytes_both_ways, many_at_once, local_service, refused, reader_stops, worker_lost,
-		goes_on_over_another_session,
+		goes_on_over_another_session, pressure_is_told,
 	};
 	Suite *s = suite_create("dpstream");
 	TCase *tc = tcase_create("pair");
