@@ -63,6 +63,8 @@ t 'alpha knows those of both, and what it may not use' wait_for 5 knows alpha \
 	'alpha/echo:own alpha/web:own beta/echo:reachable beta/file:no-role gamma/echo:reachable'
 t 'the key is the one that alpha has' same beta alpha web key
 t 'of both that svchostd serves it is the same' [ "$(value beta alpha web key)" = "$(value beta alpha echo key)" ]
+t 'the VPN has a key of its own' eval 'wait_for 5 same beta alpha vpn key && differs beta alpha vpn key "$(value beta alpha web key)"'
+t 'and needs no role' [ "$(value alpha beta vpn state)" = reachable ]
 t 'the class is as configured' [ "$(value gamma alpha web class)" = bulk ]
 t 'a table for people' eval 'ctl beta show services | grep -q "^web  *alpha  *reachable  *bulk"'
 
@@ -108,6 +110,10 @@ t 'and what changes after that' eval 'ctl alpha reload && wait_for 5 knows beta 
 K=$(value beta alpha web key)
 t "alpha's svchostd is killed" end alpha svchostd
 t 'and has another key, which beta knows' eval 'wait_for 8 differs beta alpha web key "$K" && wait_for 5 same beta alpha web key'
+K=$(value beta alpha vpn key)
+t "alpha's vpnd is killed" end alpha vpnd
+t 'and has another key, which beta knows' eval 'wait_for 8 differs beta alpha vpn key "$K" && wait_for 5 same beta alpha vpn key'
+t 'and the VPN goes on' wait_for 10 up beta 10.77.0.1
 t 'all that over one session' [ "$(worker_pid beta dataplane)" = "$D" ]
 t "beta's dataplane is killed" end beta dataplane
 t 'and with the new session all is as before' wait_for 15 knows beta "$ALPHA beta/echo:own beta/file:own"
