@@ -286,12 +286,11 @@ pump_open(struct hub *h, const struct e2e_service *target, int fd, const struct 
 	p->ops = ops;
 	p->arg = arg;
 	p->to = *target;
-	fd_watch(p, fd);
 	if ((*reason = open_stream(p, now)) != REASON_NONE) {
-		p->fd = -1;
 		pump_end(p, *reason, false, now);
 		return NULL;
 	}
+	fd_watch(p, fd);
 	p->is_opening = p->wants_leg = true;
 	TAILQ_INSERT_TAIL(&h->opening, p, opening);
 	TAILQ_INSERT_TAIL(&h->want, p, want);

@@ -227,6 +227,18 @@ try_abstract(void)
 	return fd == -1 ? -1 : connect(fd, (struct sockaddr *)&sun, offsetof(struct sockaddr_un, sun_path) + 13);
 }
 
+/* The filter lets a worker set the options that its table names: here SO_LINGER, see main(). */
+static int
+try_sockopt(void)
+{
+	int on = 1, fds[2] = { WORKER_FD_CTL, -1 };
+
+	/* Unconfined there is no such channel. */
+	if (fcntl(fds[0], F_GETFD) == -1 && socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == -1)
+		return -1;
+	return setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+}
+
 #define CALLS(...) (const int[]){ __VA_ARGS__, -1 }
 
 static const struct attempt {
@@ -259,6 +271,7 @@ static const struct attempt {
 	{ "dumpable", try_dumpable, NULL },
 	{ "memfd", try_memfd, NULL },
 	{ "io-uring", try_io_uring, NULL },
+	{ "sockopt", try_sockopt, NULL },
 };
 
 static char from_file[32];	/* an attempt's name */
@@ -362,8 +375,9 @@ kind_of(const char *path)
 int
 main(int argc, char **argv)
 {
+	static const int sockopts[][2] = { { SOL_SOCKET, SO_LINGER }, { -1, -1 } };
 	struct worker_ops ops = {
-		.nofile = 32, .conf_begin = nothing, .conf_item = accept_item, .conf_check = accept_all,
+		.sockopts = sockopts, .nofile = 32, .conf_begin = nothing, .conf_item = accept_item, .conf_check = accept_all,
 		.conf_commit = nothing, .conf_abort = nothing, .port = accept_port, .message = accept_item,
 		.request = request,
 	};
