@@ -33,7 +33,7 @@ cp "$W/alpha/fabricd.conf" "$W/alpha/first.conf"
 # The targets. mirror: says "banner", then gives back in capitals what it is sent, and after the end of it "bye".
 # breaks: resets after ten bytes.
 in_ beta python3 - >"$W/targets" 2>&1 <<'PY' &
-import socket, struct, threading
+import socket, struct, threading, time
 
 def mirror(c):
     c.sendall(b"banner\n")
@@ -50,6 +50,7 @@ def mirror(c):
 def breaks(c):
     c.sendall(b"some of it")
     c.recv(10)
+    time.sleep(0.3)	# what has not been read when a stream is reset is gone
     c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     c.close()
 
