@@ -62,8 +62,8 @@ UNIT = \
 	tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
 	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_services tests/unit/check_session tests/unit/check_socks \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
-	tests/unit/check_switch tests/unit/check_tcp tests/unit/check_tlv tests/unit/check_top tests/unit/check_varint tests/unit/check_vpnd \
-	tests/unit/check_worker
+	tests/unit/check_switch tests/unit/check_tcp tests/unit/check_tlv tests/unit/check_top tests/unit/check_varint \
+	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker
 
 FUZZERS = \
 	tests/fuzz/fuzz_shmring \

@@ -460,7 +460,7 @@ peer_shakes(uint8_t n, uint64_t id)
 	turn();
 }
 
-static void
+static inline void
 peer_down(uint8_t id)
 {
 	struct procmsg m = { .type = PM_PEER_DOWN, .peer_down.reason = REASON_TIMEOUT };
@@ -595,7 +595,7 @@ dp_open(uint64_t id, uint8_t source, const char *svc)
 	dp_open_as(id, source, svc, field, sizeof(field));
 }
 
-static void
+static inline void
 dp_end(uint64_t type, uint64_t id)
 {
 	struct frame f = { .type = type };
