@@ -28,15 +28,21 @@ queue_ns(const struct govern_facts *f)
 	return f->rtt_ns > f->min_rtt_ns ? f->rtt_ns - f->min_rtt_ns : 0;
 }
 
-/* While the queue is short the path may have room: it is tried. */
+static uint64_t
+target_ns(const struct govern_facts *f)
+{
+	return f->min_rtt_ns / 20 > GOVERN_TARGET_NS ? f->min_rtt_ns / 20 : GOVERN_TARGET_NS;
+}
+
+/* While the queue is short the path may have room: it is tried, and more boldly when it stays short. */
 static uint64_t
 cap_from(const struct govern *g, const struct govern_facts *f)
 {
-	uint64_t queue = queue_ns(f), us = (f->min_rtt_ns + GOVERN_TARGET_NS) / 1000;
+	uint64_t queue = queue_ns(f), us = (f->min_rtt_ns + target_ns(f)) / 1000;
 	uint64_t cap = rate_max(g) / 1000 * us / 1000;
 
-	if (queue < GOVERN_TARGET_NS)
-		cap += g->grows ? cap : cap / 16;
+	if (queue < target_ns(f))
+		cap += g->grows ? cap : g->short_rounds > 2 ? cap / 4 : cap / 16;
 	return cap < CAP_MIN ? CAP_MIN : cap;
 }
 
@@ -48,11 +54,12 @@ round_end(struct govern *g, const struct govern_facts *f)
 	uint64_t rate = (f->delivered - g->round_delivered) * 1000000 / (took / 1000 + 1);
 
 	g->grows = rate > rate_max(g) + rate_max(g) / 4;
+	g->short_rounds = queue_ns(f) < target_ns(f) / 2 ? g->short_rounds + 1 : 0;
 	g->rate[g->round++ % GOVERN_ROUNDS] = rate;
 	g->round_ns = f->now_ns;
 	g->round_delivered = f->delivered;
 	/* As much as is allowed is under way, not more, and still there is a queue: it is not ours. */
-	g->bad = g->cap != UINT64_MAX && f->in_flight <= g->cap + g->cap / 8 && queue_ns(f) > 3 * GOVERN_TARGET_NS ?
+	g->bad = g->cap != UINT64_MAX && f->in_flight <= g->cap + g->cap / 8 && queue_ns(f) > 3 * target_ns(f) ?
 	    g->bad + 1 : 0;
 	if (g->bad >= BAD_ROUNDS) {
 		g->bad = 0;

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GOVERN_TARGET_NS	(1500u * 1000)	/* of standing queue */
+#define GOVERN_TARGET_NS	(1500u * 1000)	/* of standing queue, or a twentieth of the round trip */
 #define GOVERN_URGENT_NS	(1000ull * 1000 * 1000) /* after the last urgent frame */
 #define GOVERN_ROUNDS		8u
 
@@ -22,6 +22,7 @@ struct govern {
 	uint64_t rate[GOVERN_ROUNDS];	/* bytes a second, of the last rounds */
 	unsigned round;
 	bool	 grows;			/* the last was much more than those before it: the path's rate is not known yet */
+	unsigned short_rounds;		/* on end with hardly any queue */
 	unsigned bad;			/* rounds on end with a queue that our restraint did not shrink */
 	uint64_t off_until_ns;
 	uint64_t cap;			/* bytes; UINT64_MAX: none */
