@@ -238,7 +238,7 @@ help:
 	@echo 'make            build all (brings what is missing)'
 	@echo 'make demo       three nodes in network namespaces, real traffic (root); KEEP=1 leaves them up'
 	@echo 'make check      all tests (root)'
-	@echo 'make bench      measure against other VPNs (root)'
+	@echo 'make bench      measure streams and the VPN against others (root)'
 	@echo 'make sim        simulate streams; SEEDS=1000 from SEED=1 on'
 	@echo 'make fuzz       long fuzz run; SECONDS_EACH=600'
 	@echo 'make deps       install the Debian packages and build wolfSSL and ngtcp2 into the cache'
