@@ -215,7 +215,7 @@ demo: all
 	tests/demo
 
 bench: all
-	$(MAKE) benches
+	$(MAKE) benches net-tools
 	tests/bench/run
 
 # --- install ---------------------------------------------------------------
