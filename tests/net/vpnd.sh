@@ -80,6 +80,37 @@ t 'no fragment was needed' [ "$(counter b 'fragments_total{direction="out"')" -e
 t 'no UDP checksum was wrong' sums_good
 t 'nothing was malformed' [ "$(counter b 'direction="in",reason="malformed"')" -eq 0 ]
 
+# What the dataplane, here vpnd_pair, gets to see: nothing of what crosses.
+known='this text is known to all, packets have it'
+end
+begin -w "$known"
+yes "$known" | head -c 2000000 >"$W/www/known"
+known_arrives() { in_ a timeout 30 curl -sf -o "$W/got" http://10.77.0.2:8000/known && cmp "$W/www/known" "$W/got"; }
+crossed() {
+	local n
+	n=$(grep -c '^\.' "$W/out")
+	tell stats
+	wait_for 5 said '\.' $((n + 1))
+	tac "$W/out" | awk -v what="$1" '$1 == what { print $2; exit }'
+}
+t 'a text of two megabytes arrives' known_arrives
+t 'pings with it arrive' ping_ -p "$(printf %s "$known" | head -c 16 | od -An -tx1 | tr -d ' \n')" 10.77.0.2
+t 'all of it crossed the dataplane' [ "$(crossed crossed)" -gt 2000000 ]
+t 'and not 16 bytes of it were to be seen' [ "$(crossed seen)" -eq 0 ]
+
+# A dataplane that changes what it carries, or says it twice.
+tell tamper
+silent() { ! in_ a ping -n -q -c 5 -i 0.05 -W 1 10.77.0.2; }
+t 'a dataplane that changes packets: none arrives' silent
+t 'and they are counted' [ "$(counter b 'direction="in",reason="tampered"')" -gt 0 ]
+tell tamper
+t 'one that stops doing so: packets flow again' wait_for 5 up a 10.77.0.2
+tell twice
+no_duplicates() { in_ a ping -n -c 5 -i 0.05 -W 1 10.77.0.2 >"$W/dup" && ! grep -q DUP "$W/dup"; }
+t 'a dataplane that says things twice: packets arrive once' no_duplicates
+t 'and they are counted' [ "$(counter b 'direction="in",reason="replayed"')" -gt 0 ]
+tell twice
+
 # A peer that goes and comes.
 tell down
 wait_for 5 said down

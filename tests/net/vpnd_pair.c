@@ -503,9 +503,29 @@ set_session(bool up)
 }
 
 static void
+command(const char *line)
+{
+	if (strcmp(line, "stats") == 0) {
+		print_stats();
+	} else if (strcmp(line, "kill") == 0) {
+		kill(sides[1].pid, SIGKILL);
+	} else if (strcmp(line, "tamper") == 0) {
+		tamper = !tamper;
+	} else if (strcmp(line, "twice") == 0) {
+		twice = !twice;
+	} else if (strcmp(line, "late") == 0) {
+		late = !late;
+		tell_service(&sides[0]);
+	} else if (strcmp(line, "down") == 0 || strcmp(line, "up") == 0) {
+		set_session(line[0] == 'u');
+	}
+}
+
+/* Whole lines come, but perhaps several at once. */
+static void
 on_stdin(evutil_socket_t fd, short what, void *arg)
 {
-	char buf[64];
+	char buf[64], *rest = buf, *line;
 	ssize_t n = read(fd, buf, sizeof(buf) - 1);
 
 	if (n <= 0) {
@@ -513,19 +533,8 @@ on_stdin(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	buf[n] = '\0';
-	if (strcmp(buf, "stats\n") == 0)
-		print_stats();
-	else if (strcmp(buf, "kill\n") == 0)
-		kill(sides[1].pid, SIGKILL);
-	else if (strcmp(buf, "tamper\n") == 0)
-		tamper = !tamper;
-	else if (strcmp(buf, "twice\n") == 0)
-		twice = !twice;
-	else if (strcmp(buf, "late\n") == 0) {
-		late = !late;
-		tell_service(&sides[0]);
-	} else if (strcmp(buf, "down\n") == 0 || strcmp(buf, "up\n") == 0)
-		set_session(buf[0] == 'u');
+	while ((line = strsep(&rest, "\n")) != NULL)
+		command(line);
 }
 
 static void
