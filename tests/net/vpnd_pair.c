@@ -8,9 +8,8 @@
  * -s: path MTU discovery has ended; -l: of a thousand units so many are lost; -n: a TUN without offload;
  * -p: without the header (as Android's). Prints "ready" when both are up. A line "stats" on standard input prints
  * both workers' counters, "down" and "up" take the session away and bring it back, "kill" kills and restarts b's vpnd,
- * "tamper" changes a bit of each unit from then on or no more, "twice" hands each over twice or no more, "late" keeps
- * b's next service record back until it is said again, the input's end ends all. -w: counts what crossed with this text
- * in it, or a part of 16 bytes of it.
+ * "tamper" changes a bit of each unit from then on or no more, "twice" hands each over twice or no more, the input's end
+ * ends all. -w: counts what crossed with this text in it, or a part of 16 bytes of it.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -70,7 +69,7 @@ static uint64_t full;		/* frames for which there was no room */
 static struct sign_key authority;
 static const char *text;
 static uint64_t crossed, seen;	/* bytes of units, and units with the text in them */
-static bool tamper, twice, late;
+static bool tamper, twice;
 
 static int
 open_tun(const char *ns)
@@ -195,7 +194,7 @@ tell_service(struct side *s)
 	    .not_after = now + 3600, .class = CLASS_RELIABLE, .name = "vpn" };
 	struct procmsg m = { .type = PM_SERVICE, .service.record = { buf, 0 } };
 
-	if (s->port == NULL || !s->peer->has_e2e || (late && s->name == 'a'))
+	if (s->port == NULL || !s->peer->has_e2e)
 		return;
 	m.service.record.len = record_sign(buf, sizeof(buf), &r, &s->peer->key);
 	memcpy(m.service.node_id, s->peer->id, NODE_ID_LEN);
@@ -513,9 +512,6 @@ command(const char *line)
 		tamper = !tamper;
 	} else if (strcmp(line, "twice") == 0) {
 		twice = !twice;
-	} else if (strcmp(line, "late") == 0) {
-		late = !late;
-		tell_service(&sides[0]);
 	} else if (strcmp(line, "down") == 0 || strcmp(line, "up") == 0) {
 		set_session(line[0] == 'u');
 	}
