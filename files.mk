@@ -1,12 +1,12 @@
 # What belongs to what: a library a process (all but its main.c), and the test programs.
 
 COMMON_OBJS = \
-	common/base/hex.o common/base/log.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
+	common/base/hex.o common/base/log.o common/wire/express.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
 	common/wire/frame_data.o common/wire/frame_name.o common/wire/record.o common/wire/record_name.o \
 	common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
 	common/crypto/seal.o common/fabric/credit.o common/fabric/cut.o common/fabric/e2e.o common/fabric/e2e_stream.o common/fabric/govern.o common/fabric/loss.o \
 	common/fabric/pressure.o \
-	common/fabric/ring.o common/fabric/sched.o \
+	common/fabric/rate.o common/fabric/ring.o common/fabric/sched.o \
 	common/fabric/session.o common/fabric/stream.o common/fabric/stream_out.o common/fabric/stream_table.o \
 	common/fabric/streamid.o common/fabric/streams.o common/fabric/turn.o common/proc/ipc.o common/proc/procmsg.o \
 	common/proc/row.o common/proc/sandbox.o common/proc/shmring.o common/proc/stats.o common/proc/worker.o
@@ -29,7 +29,7 @@ FABRICCTL_OBJS = \
 
 DATAPLANE_OBJS = \
 	fabricd/dataplane/accept.o fabricd/dataplane/cid.o fabricd/dataplane/conf.o fabricd/dataplane/conn.o \
-	fabricd/dataplane/dp.o fabricd/dataplane/hop.o fabricd/dataplane/limits.o fabricd/dataplane/mtu.o \
+	fabricd/dataplane/dp.o fabricd/dataplane/express.o fabricd/dataplane/hop.o fabricd/dataplane/limits.o fabricd/dataplane/mtu.o \
 	fabricd/dataplane/peer.o fabricd/dataplane/port.o fabricd/dataplane/protect.o \
 	fabricd/dataplane/pressure.o fabricd/dataplane/qstream.o fabricd/dataplane/records.o fabricd/dataplane/show.o \
 	fabricd/dataplane/stream.o fabricd/dataplane/switch.o fabricd/dataplane/timer.o fabricd/dataplane/tls.o \
@@ -56,10 +56,10 @@ UNIT = \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \
 	tests/unit/check_dataplane tests/unit/check_directory tests/unit/check_dprecords tests/unit/check_dptables tests/unit/check_e2e \
 	tests/unit/check_dpstream tests/unit/check_e2e_stream tests/unit/check_echo \
-	tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_govern tests/unit/check_pressure tests/unit/check_hostile \
+	tests/unit/check_express tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_govern tests/unit/check_pressure tests/unit/check_hostile \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
 	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_names tests/unit/check_noise tests/unit/check_openmetrics \
-	tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
+	tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_rate tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
 	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_services tests/unit/check_session tests/unit/check_socks \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
 	tests/unit/check_switch tests/unit/check_tcp tests/unit/check_tlv tests/unit/check_top tests/unit/check_varint \
@@ -67,7 +67,7 @@ UNIT = \
 
 FUZZERS = \
 	tests/fuzz/fuzz_shmring \
-	tests/fuzz/fuzz_conf tests/fuzz/fuzz_cut tests/fuzz/fuzz_e2e tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
+	tests/fuzz/fuzz_conf tests/fuzz/fuzz_cut tests/fuzz/fuzz_e2e tests/fuzz/fuzz_express tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_row tests/fuzz/fuzz_services tests/fuzz/fuzz_session tests/fuzz/fuzz_socks tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio
 

@@ -236,6 +236,7 @@ sched_alloc(struct sched *s, unsigned class, size_t len)
 	}
 	pkt->class = (uint8_t)class;
 	pkt->len = (uint16_t)len;
+	pkt->bare_at = 0;
 	return pkt;
 }
 

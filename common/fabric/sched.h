@@ -33,6 +33,7 @@ struct sched_pkt {
 	uint64_t	 at_ns;		/* when it was queued */
 	uint16_t	 len;
 	uint8_t		 class;
+	uint8_t		 bare_at;	/* where its payload begins that no hop has to protect; 0: all has to be */
 	uint8_t		 data[];	/* the pool's data_max bytes */
 };
 

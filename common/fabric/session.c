@@ -120,6 +120,7 @@ hello_send(struct session *s, const uint8_t *nonce)
 	f.hello.max_streams = s->ours.max_streams;
 	f.hello.max_credit = s->ours.max_credit;
 	f.hello.max_datagram = s->ours.max_datagram;
+	f.hello.capabilities = me->capabilities;
 	s->hello_len[slot] = (uint16_t)frame_encode(s->hello[slot], sizeof(s->hello[slot]), &f, FRAME_PORT_STREAM);
 	if (s->hello_len[slot] == 0)
 		return -1;
@@ -221,6 +222,7 @@ on_hello(struct session *s, const struct frame *f)
 	if ((s->version = version_choose(s->self, h)) == 0)
 		return REASON_VERSION;
 	limits_meet(s, h);
+	s->capabilities = s->self->capabilities & h->capabilities;
 	s->state = SESSION_WAIT_AUTH;
 	if (s->initiator)
 		return auth_send(s);

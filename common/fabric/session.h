@@ -47,6 +47,7 @@ struct session_self {
 	uint32_t	versions[FRAME_VERSIONS_MAX];	/* strictly descending */
 	uint8_t		nversions;
 	struct session_limits limits;
+	uint64_t	capabilities;
 	uint64_t	auth_timeout_ns, keepalive_ns, dead_ns;
 };
 
@@ -82,6 +83,7 @@ struct session {
 	uint32_t	 version;
 	uint64_t	 peer_boot_id;
 	uint8_t		 peer_hello_id[NODE_ID_LEN];	/* claimed; proven only with peer_known */
+	uint64_t	 capabilities;	/* that both have */
 	struct session_limits ours, theirs;	/* what we said we take, what the peer takes from us */
 	struct peer_identity peer;
 	uint64_t	 reason;	/* why it failed */

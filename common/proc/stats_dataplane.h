@@ -185,4 +185,18 @@
 	X(DP_PRESSURE_CPU, "fabric_node_pressure", "of=\"cpu\"", "Thousandths of what this node bears") \
 	X(DP_PRESSURE_MEMORY, "fabric_node_pressure", "of=\"memory\"", "Thousandths of what this node bears") \
 	X(DP_PRESSURE_DESCRIPTORS, "fabric_node_pressure", "of=\"descriptors\"", "Thousandths of what this node bears") \
-	X(DP_PRESSURE_LOSS, "fabric_node_pressure", "of=\"loss\"", "Thousandths of what this node bears")
+	X(DP_PRESSURE_LOSS, "fabric_node_pressure", "of=\"loss\"", "Thousandths of what this node bears") \
+	X(DP_EXPRESS_IN, "fabric_express_packets_total", "direction=\"in\",kind=\"data\"", "Express packets") \
+	X(DP_EXPRESS_OUT, "fabric_express_packets_total", "direction=\"out\",kind=\"data\"", "Express packets") \
+	X(DP_EXPRESS_FEEDBACK_IN, "fabric_express_packets_total", "direction=\"in\",kind=\"feedback\"", "Express packets") \
+	X(DP_EXPRESS_FEEDBACK_OUT, "fabric_express_packets_total", "direction=\"out\",kind=\"feedback\"", "Express packets") \
+	X(DP_EXPRESS_UNKNOWN, "fabric_express_refused_total", "reason=\"unknown-connection\"", "Express packets, or DATA in them, that were refused") \
+	X(DP_EXPRESS_SHORT, "fabric_express_refused_total", "reason=\"length\"", "Express packets, or DATA in them, that were refused") \
+	X(DP_EXPRESS_TAMPERED, "fabric_express_refused_total", "reason=\"tampered\"", "Express packets, or DATA in them, that were refused") \
+	X(DP_EXPRESS_REPLAYED, "fabric_express_refused_total", "reason=\"replayed\"", "Express packets, or DATA in them, that were refused") \
+	X(DP_EXPRESS_OLD, "fabric_express_refused_total", "reason=\"old\"", "Express packets, or DATA in them, that were refused") \
+	X(DP_EXPRESS_EXHAUSTED, "fabric_express_refused_total", "reason=\"exhausted\"", "Express packets, or DATA in them, that were refused") \
+	X(DP_EXPRESS_MALFORMED, "fabric_express_refused_total", "reason=\"malformed\"", "Express packets, or DATA in them, that were refused") \
+	X(DP_EXPRESS_BARE, "fabric_express_refused_total", "reason=\"bare\"", "Express packets, or DATA in them, that were refused") \
+	X(DP_EXPRESS_QUIET, "fabric_express_quiet_total", "", "Times that nothing was heard in time of the express packets of a session") \
+	X(DP_EXPRESS_UNSEALED, "fabric_express_unsealed_total", "", "Batches of express packets that could not be sealed, or whose path was not proven any more")

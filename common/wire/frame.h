@@ -127,7 +127,7 @@ struct frame_hello {
 	uint32_t	 max_streams;	/* streams the receiver may have open */
 	uint64_t	 max_credit;	/* bytes a stream */
 	uint32_t	 max_datagram;	/* 0: no datagrams */
-	uint64_t	 capabilities;	/* bits; none are defined yet, unknown bits are ignored */
+	uint64_t	 capabilities;	/* bits: 0, express packets (wire/express.h); unknown ones are ignored */
 };
 
 struct frame_auth {
@@ -269,6 +269,14 @@ int	frame_decode(struct frame *f, const uint8_t *buf, size_t len, const struct f
  */
 int	frame_decode_data(struct frame_data *d, size_t *used, const uint8_t *buf, size_t len,
 	    const struct frame_limits *lim);
+
+/*
+ * The same for an unreliable DATA whose payload is somewhere else: only the header has to be in buf. d->payload is what
+ * follows it, for the caller to set; *used is the header's length.
+ */
+int	frame_decode_data_header(struct frame_data *d, size_t *used, const uint8_t *buf, size_t len,
+	    const struct frame_limits *lim);
+
 
 /*
  * Encodes f (type and the union's fields; raw and body are not read, except that a process-only

@@ -23,19 +23,21 @@ fragment_fits(unsigned flags, size_t offset, size_t len)
 	return len % DATA_FRAGMENT_UNIT == 0 && offset + len <= DATA_UNIT_MAX - DATA_FRAGMENT_UNIT;
 }
 
-/* Reads an unreliable DATA's sequence and fragment offset; p..end is what follows the stream id. */
+/* Reads an unreliable DATA's sequence and fragment offset; `body` bytes follow the stream id, `len` of them at p. */
 static int
-unreliable_get(struct frame_data *d, const uint8_t *p, const uint8_t *end)
+unreliable_get(struct frame_data *d, const uint8_t *p, size_t body, size_t len)
 {
 	size_t need = d->flags & DATA_FRAGMENT ? 5 : 4;
 
 	if (d->stream_id > FRAME_DATAGRAM_STREAM_MAX)
 		return FRAME_E_VALUE;
-	if ((size_t)(end - p) < need)
+	if (body < need)
 		return FRAME_E_SHORT;
+	if (len < need)
+		return FRAME_MORE;
 	d->seq = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 	d->payload = p + need;
-	d->payload_len = (size_t)(end - d->payload);
+	d->payload_len = body - need;
 	d->frag_offset = 0;
 	if (d->flags & DATA_FRAGMENT) {
 		d->frag_offset = (uint16_t)(p[4] * DATA_FRAGMENT_UNIT);
@@ -58,11 +60,13 @@ reliable_get(struct frame_data *d, const uint8_t *p, const uint8_t *end)
 	return d->payload_len > VARINT_MAX - d->seq ? FRAME_E_VALUE : FRAME_OK;
 }
 
-int
-frame_decode_data(struct frame_data *d, size_t *used, const uint8_t *buf, size_t len,
-    const struct frame_limits *lim)
+/* Of a DATA whose payload is elsewhere, `bare', only the header has to be in buf. */
+static int
+data_decode(struct frame_data *d, size_t *used, const uint8_t *buf, size_t len, const struct frame_limits *lim,
+    bool bare)
 {
-	const uint8_t *p = buf, *end;
+	const uint8_t *p = buf;
+	size_t here;
 	uint64_t body, ceiling = frame_ceiling(lim->port);
 	unsigned flags;
 	int n, rv;
@@ -72,7 +76,7 @@ frame_decode_data(struct frame_data *d, size_t *used, const uint8_t *buf, size_t
 	flags = *p++ ^ FT_DATA;
 	if (!data_flags_known(flags))
 		return not_data(buf, len);
-	if (lim->port == FRAME_PORT_DATAGRAM && !(flags & DATA_UNRELIABLE))
+	if ((lim->port == FRAME_PORT_DATAGRAM || bare) && !(flags & DATA_UNRELIABLE))
 		return FRAME_E_NOT_HERE;
 	n = varint_get(&body, p, len - 1);
 	if (n <= 0)
@@ -82,22 +86,39 @@ frame_decode_data(struct frame_data *d, size_t *used, const uint8_t *buf, size_t
 		ceiling = lim->max_frame;
 	if (body + 1 + (unsigned)n > ceiling)
 		return FRAME_E_TOO_LONG;
-	if (body > len - 1 - (unsigned)n)
+	here = len - 1 - (unsigned)n;
+	if (body > here && !bare)
 		return FRAME_MORE;
-	end = p + body;
-	n = varint_get(&d->stream_id, p, (size_t)body);
+	if (body < here)
+		here = (size_t)body;
+	n = varint_get(&d->stream_id, p, here);
 	if (n <= 0)
-		return n == 0 ? FRAME_E_SHORT : FRAME_E_VARINT;
+		return n < 0 ? FRAME_E_VARINT : here < body ? FRAME_MORE : FRAME_E_SHORT;
 	if (d->stream_id == 0)
 		return FRAME_E_VALUE;
 	d->flags = (uint8_t)flags;
-	rv = flags & DATA_UNRELIABLE ? unreliable_get(d, p + n, end) : reliable_get(d, p + n, end);
+	rv = flags & DATA_UNRELIABLE ? unreliable_get(d, p + n, (size_t)body - (unsigned)n, here - (unsigned)n) :
+	    reliable_get(d, p + n, p + body);
 	if (rv != FRAME_OK)
 		return rv;
 	if (d->payload_len == 0 && lim->port != FRAME_PORT_PROC)
 		return FRAME_E_VALUE;
-	*used = (size_t)(end - buf);
+	*used = (size_t)(d->payload - buf) + (bare ? 0 : d->payload_len);
 	return FRAME_OK;
+}
+
+int
+frame_decode_data(struct frame_data *d, size_t *used, const uint8_t *buf, size_t len,
+    const struct frame_limits *lim)
+{
+	return data_decode(d, used, buf, len, lim, false);
+}
+
+int
+frame_decode_data_header(struct frame_data *d, size_t *used, const uint8_t *buf, size_t len,
+    const struct frame_limits *lim)
+{
+	return data_decode(d, used, buf, len, lim, true);
 }
 
 /* The length of what lies between the frame's length and its payload. */

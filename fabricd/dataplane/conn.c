@@ -84,8 +84,10 @@ handshake_completed_cb(ngtcp2_conn *q, void *arg)
 	struct conn *c = arg;
 	uint8_t exporter[EXPORTER_LEN], nonce[FRAME_NONCE_LEN];
 
-	if (!alpn_agreed(c->ssl) || tls_exporter(c->ssl, EXPORTER_LABEL, exporter, sizeof(exporter)) == -1)
+	if (!alpn_agreed(c->ssl) || tls_exporter(c->ssl, EXPORTER_LABEL, exporter, sizeof(exporter)) == -1 ||
+	    tls_exporter(c->ssl, EXPRESS_LABEL, c->express_keys, sizeof(c->express_keys)) == -1)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
+	tls_exported(c->ssl);
 	if (c->session.initiator && ngtcp2_conn_open_bidi_stream(q, &c->control_id, NULL) != 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	c->handshake_done = true;
@@ -200,6 +202,35 @@ recv_datagram_cb(ngtcp2_conn *q, uint32_t flags, const uint8_t *data, size_t len
 	return 0;
 }
 
+/* A path is used by QUIC at once, sparingly, and by express packets when it is proven. */
+static int
+path_begin_cb(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path *path, const ngtcp2_path *fallback, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)q;
+	(void)flags;
+	(void)path;
+	(void)fallback;
+	c->path_unproven = true;
+	return 0;
+}
+
+static int
+path_end_cb(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path *path, const ngtcp2_path *fallback,
+    ngtcp2_path_validation_result res, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)q;
+	(void)flags;
+	(void)path;
+	(void)fallback;
+	(void)res;		/* if it is not, QUIC goes back to the one before */
+	c->path_unproven = false;
+	return 0;
+}
+
 static int
 stateless_reset_cb(ngtcp2_conn *q, const ngtcp2_pkt_stateless_reset2 *sr, void *arg)
 {
@@ -240,6 +271,8 @@ callbacks_set(ngtcp2_callbacks *cb)
 	cb->extend_max_local_streams_bidi = more_streams_cb;
 	cb->recv_datagram = recv_datagram_cb;
 	cb->recv_stateless_reset2 = stateless_reset_cb;
+	cb->begin_path_validation = path_begin_cb;
+	cb->path_validation = path_end_cb;
 	protect_callbacks(cb);
 }
 
@@ -510,6 +543,13 @@ conn_input(struct conn *c, struct udp_sock *us, const struct udp_meta *meta, con
 void
 conn_dirty(struct conn *c)
 {
+	c->quic_dirty = true;
+	conn_touch(c);
+}
+
+void
+conn_touch(struct conn *c)
+{
 	if (c->dirty)
 		return;
 	c->dirty = true;
@@ -529,6 +569,7 @@ conn_free(struct conn *c)
 	struct dataplane *dp = c->dp;
 
 	conn_direct_forget(c);
+	express_free(c);
 	hop_down(c, c->reason);
 	peer_conn_gone(dp, c);
 	if (c->half_open)
@@ -563,6 +604,7 @@ void
 conn_info(const struct conn *c, ngtcp2_conn_info *info)
 {
 	ngtcp2_conn_get_conn_info2(c->q, info);
+	express_info(c, info);
 }
 
 uint32_t

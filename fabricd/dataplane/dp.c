@@ -143,6 +143,7 @@ self_init(struct session_self *self)
 	self->limits.max_streams = DP_STREAMS_MAX;
 	self->limits.max_credit = CREDIT_INITIAL;
 	self->limits.max_datagram = FRAME_DATAGRAM_CEILING;
+	self->capabilities = EXPRESS_CAPABILITY;
 }
 
 static int

@@ -32,16 +32,24 @@ port_data(struct port *p, const struct stream_end *out, unsigned class, const st
 		STAT_INC(DP_DROP_TOO_LONG);
 		return false;
 	}
-	conn_dirty(c);
-	if (stream_of(out)->end[1 - out->side].port->kind == PORT_WORKER &&
-	    conn_send_direct(c, hdr, hdr_len, d->payload, d->payload_len))
-		return true;
+	if (c->express_on) {
+		conn_touch(c);
+		if (express_send_direct(c, hdr, hdr_len, d->payload, d->payload_len, stream_of(out)->sealed))
+			return true;
+	} else {
+		conn_dirty(c);
+		if (stream_of(out)->end[1 - out->side].port->kind == PORT_WORKER &&
+		    conn_send_direct(c, hdr, hdr_len, d->payload, d->payload_len))
+			return true;
+	}
 	if ((pkt = sched_alloc(c->sched, class, hdr_len + d->payload_len)) == NULL)
 		return false;
+	pkt->bare_at = stream_of(out)->sealed ? (uint8_t)hdr_len : 0;
 	memcpy(pkt->data, hdr, hdr_len);
 	memcpy(pkt->data + hdr_len, d->payload, d->payload_len);
 	sched_enqueue(c->sched, pkt, (uint32_t)out->id, c->dp->now_ns);
-	turn_add(&p->turn, &c->packets[class]);
+	if (!c->express_on)
+		turn_add(&p->turn, &c->packets[class]);
 	return true;
 }
 
@@ -136,6 +144,7 @@ hop_up(struct session *s, void *arg)
 	c->datagram_max = conn_datagram_max(c);
 	c->datagram_told = c->datagram_max;
 	c->mtu_ns = dp->now_ns;
+	express_start(c);
 	c->own_not_after = dp->own_not_after;
 	memcpy(c->port.node_id, s->peer.node_id, NODE_ID_LEN);
 	port_attach(&c->port, &dp->sw, &port_ops, PORT_SESSION, s->initiator, s->ours.max_streams,

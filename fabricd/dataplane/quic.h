@@ -14,6 +14,7 @@
 #include "fabric/govern.h"
 #include "fabricd/dataplane/cid.h"
 #include "fabricd/dataplane/dp.h"
+#include "fabricd/dataplane/express.h"
 #include "fabricd/dataplane/qstream.h"
 #include "fabricd/dataplane/records.h"
 #include "fabricd/dataplane/timer.h"
@@ -51,6 +52,7 @@ struct conn {
 	bool		 timer_reserved;
 	TAILQ_ENTRY(conn) all, dirty_entry;
 	bool		 dirty;
+	bool		 quic_dirty;	/* not for its express packets alone */
 	bool		 half_open;	/* counted as such */
 	bool		 handshake_done;
 	bool		 closing;	/* to be ended at dp_flush() */
@@ -71,7 +73,12 @@ struct conn {
 	struct sched	*sched;		/* once it is up */
 	struct turn_entry packets[CLASS_COUNT];	/* sched's place in the port's turn */
 	struct qstreams	 qs;
-	struct sched_pkt *stage[QUIC_STAGE_MAX];	/* frames of the DATAGRAM being sent */
+	struct express	*express;	/* NULL: the peer takes none */
+	uint8_t		 express_keys[EXPRESS_KEYS * EXPRESS_KEY_LEN];	/* until it is up */
+	bool		 express_on;	/* what waits in sched is for it, and not in the port's turn */
+	bool		 path_unproven;	/* QUIC validates a new one */
+	uint8_t		 ecn;		/* of QUIC's last packet: what the path is thought to bear */
+	struct sched_pkt *stage[QUIC_STAGE_MAX + 1];	/* frames of the packet being sent, and one that was too many */
 	size_t		 nstage, stage_len;
 	uint32_t	 datagram_max, datagram_told;
 	bool		 settled_told;
@@ -106,6 +113,9 @@ void	conn_end(struct conn *, uint64_t reason);
 
 /* Wants dp_flush() to write it. */
 void	conn_dirty(struct conn *);
+
+/* The same when only express packets came or wait: QUIC has nothing to do. */
+void	conn_touch(struct conn *);
 
 /* Its timer is due. */
 void	conn_due(struct conn *);

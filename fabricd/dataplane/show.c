@@ -200,6 +200,7 @@ show_counters(struct dataplane *dp)
 	STAT_SET(DP_STREAMS_REFUSED, sw->refused);
 	STAT_SET(DP_DROP_UNKNOWN, sw->unknown_stream);
 	reliable_counters(&dp->sw);
+	STAT_SET(DP_EXPRESS_BARE, sw->bare);
 	STAT_SET(DP_POOL_PACKETS, dp->pool.in_use);
 	STAT_SET(DP_POOL_BYTES, dp->pool.nslabs * dp->pool.stride * 64);
 	for (unsigned c = 0; c < CLASS_COUNT; c++)

@@ -456,8 +456,8 @@ switch_control(struct port *from, const struct frame *f)
 	}
 }
 
-void
-switch_data(struct port *from, const struct frame_data *d)
+static void
+data_pass(struct port *from, const struct frame_data *d, bool bare)
 {
 	struct stream_end *e = switch_find(from, d->stream_id), *out;
 	struct stream *st;
@@ -471,11 +471,27 @@ switch_data(struct port *from, const struct frame_data *d)
 		switch_fail(e, REASON_PROTOCOL);
 		return;
 	}
+	if (bare && !st->sealed) {
+		from->sw->counters.bare++;
+		return;
+	}
 	out = &st->end[1 - e->side];
 	e->packets++;
 	e->bytes += d->payload_len;
 	if (!out->port->ops->data(out->port, out, st->class, d))
 		e->dropped++;
+}
+
+void
+switch_data(struct port *from, const struct frame_data *d)
+{
+	data_pass(from, d, false);
+}
+
+void
+switch_data_bare(struct port *from, const struct frame_data *d)
+{
+	data_pass(from, d, true);
 }
 
 int

@@ -82,6 +82,7 @@ struct port {
 struct switch_counters {
 	uint64_t opened, closed, reset, refused;
 	uint64_t unknown_stream;	/* DATA for no stream: late, early or wrong */
+	uint64_t bare;			/* without the hop's protection or its own */
 };
 
 struct fswitch {
@@ -131,6 +132,9 @@ uint64_t switch_control(struct port *, const struct frame *);
 
 /* Unreliable DATA that came in at `port`. */
 void	switch_data(struct port *, const struct frame_data *);
+
+/* The same when the hop has not protected its payload, which only that of a stream sealed end to end can do without. */
+void	switch_data_bare(struct port *, const struct frame_data *);
 
 /* The open stream with this id at `port`, or NULL. */
 struct stream_end *switch_find(struct port *, uint64_t id);

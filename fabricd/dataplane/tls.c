@@ -178,8 +178,13 @@ tls_exporter(WOLFSSL *ssl, const char *label, uint8_t *out, size_t len)
 {
 	int ok = wolfSSL_export_keying_material(ssl, out, len, label, strlen(label), NULL, 0, 0);
 
-	wolfSSL_FreeArrays(ssl);
 	return ok == WOLFSSL_SUCCESS ? 0 : -1;
+}
+
+void
+tls_exported(WOLFSSL *ssl)
+{
+	wolfSSL_FreeArrays(ssl);
 }
 
 const char *

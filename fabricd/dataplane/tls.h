@@ -21,8 +21,11 @@ void	tls_free(struct tls *);
 /* A TLS connection for the server (or client) side of QUIC, that can give the exporter. NULL when memory is short. */
 WOLFSSL	*tls_session(struct tls *, int server);
 
-/* The exporter that AUTH binds to; gives the arrays back that were kept for it. 0 or -1. */
+/* An exporter: the one that AUTH binds to, the keys of express packets. 0 or -1. */
 int	tls_exporter(WOLFSSL *, const char *label, uint8_t *out, size_t len);
+
+/* No more will be asked for: gives the arrays back that were kept for them. */
+void	tls_exported(WOLFSSL *);
 
 const char *tls_group(WOLFSSL *);
 const char *tls_cipher(WOLFSSL *);

@@ -107,7 +107,7 @@ cmsg_take(struct cmsghdr *cm, struct udp_meta *meta, size_t *segment)
 
 /* One message of the kernel's: one datagram, or several that it put together. */
 static void
-message_take(struct udp_sock *us, struct msghdr *mh, const uint8_t *buf, size_t len)
+message_take(struct udp_sock *us, struct msghdr *mh, uint8_t *buf, size_t len)
 {
 	struct udp_meta meta = { .remote = mh->msg_name, .remote_len = mh->msg_namelen };
 	size_t segment = 0, n;
@@ -121,9 +121,15 @@ message_take(struct udp_sock *us, struct msghdr *mh, const uint8_t *buf, size_t 
 	if (segment == 0)
 		segment = len;
 	STAT_INC(DP_UDP_READS);
+	if (len == 0)
+		return;
+	STAT_ADD(DP_UDP_DATAGRAMS_IN, (len + segment - 1) / segment);
 	for (; len > 0; buf += n, len -= n) {
+		if (express_is(*buf)) {
+			n = express_input(us->dp, us, &meta, buf, len, segment);
+			continue;
+		}
 		n = len < segment ? len : segment;
-		STAT_INC(DP_UDP_DATAGRAMS_IN);
 		quic_input(us->dp, us, &meta, buf, n);
 	}
 }

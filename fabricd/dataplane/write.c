@@ -157,7 +157,7 @@ packet_write(struct conn *c, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *de
 	while (c->port_on && c->inflight_room > 0 && !c->closing) {
 		if (qstreams_unsent(&c->qs) && ngtcp2_conn_get_max_data_left2(c->q) > 0)
 			n = qstream_write(c, path, pi, dest, size, ts);
-		else if (c->nstage > 0)
+		else if (c->nstage > 0 && !c->express_on)
 			n = datagram_write(c, path, pi, dest, size, ts);
 		else if (next_take(c, ts))
 			continue;
@@ -337,6 +337,7 @@ quantum_write(struct conn *c, struct batch *b, size_t quantum, uint64_t ts)
 			return n < 0 ? -1 : 0;
 		}
 		sent += (size_t)n;
+		c->ecn = (uint8_t)pi.ecn;
 		batch_add(c, b, (size_t)n, &ps.path, (uint8_t)pi.ecn);
 	}
 	return 1;
@@ -390,7 +391,7 @@ conn_write_close(struct conn *c)
 static bool
 is_paced(const struct conn *c)
 {
-	bool waits = c->nstage > 0 || (c->port_on && !turn_idle(&c->port.turn)) || qstreams_unsent(&c->qs) ||
+	bool waits = (c->nstage > 0 && !c->express_on) || (c->port_on && !turn_idle(&c->port.turn)) || qstreams_unsent(&c->qs) ||
 	    (c->out.sent < c->out.end && !c->blocked);
 
 	return waits && c->inflight_room > 0 && ngtcp2_conn_get_cwnd_left2(c->q) > 0;
@@ -405,6 +406,7 @@ static void
 arm(struct conn *c)
 {
 	uint64_t now = c->dp->now_ns, at = ngtcp2_conn_get_expiry2(c->q), session = session_deadline(&c->session);
+	uint64_t express = express_deadline(c);
 	uint64_t grid = is_paced(c) ? GRID_PACED_NS : GRID_NS;
 
 	if (at <= now)
@@ -413,6 +415,8 @@ arm(struct conn *c)
 		at = (at + grid - 1) / grid * grid;
 	else
 		at = session;
+	if (express < at)
+		at = express;
 	if (c->sock->blocked && at < now + BLOCKED_NS)
 		at = now + BLOCKED_NS;	/* nothing can be sent: its own event tells when */
 	timers_set(c->dp->timers, &c->timer, at);
@@ -442,7 +446,9 @@ conn_flush(struct conn *c)
 	ngtcp2_conn_info info;
 
 	direct_end();
-	if (!c->closing) {
+	express_choose(c);
+	if (!c->closing && (c->quic_dirty || ngtcp2_conn_get_expiry2(c->q) <= c->dp->now_ns)) {
+		c->quic_dirty = false;
 		ngtcp2_conn_get_conn_info2(c->q, &info);
 		if (info.pkt_recv != c->packets_in) {	/* only authentic ones count */
 			c->packets_in = info.pkt_recv;
@@ -453,6 +459,7 @@ conn_flush(struct conn *c)
 		inflight_limit(c, &info);
 		conn_write(c);
 	}
+	express_flush(c);	/* behind an OPEN_STREAM that its DATA follows */
 	if (c->closing) {
 		if (!c->silent) {
 			if (c->liberr == 0)

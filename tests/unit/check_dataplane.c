@@ -312,6 +312,140 @@ START_TEST(requests_are_answered)
 }
 END_TEST
 
+/* One datagram that came for b, taken before it sees it. */
+static size_t
+intercept(uint8_t *pkt, size_t size)
+{
+	uint32_t seq = 77;
+	static const uint8_t payload[1300] = { 1 };
+	ssize_t n = -1;
+
+	event_del(b.dp->socks[0]->read);
+	fake_data(&a.vpnd, 2, seq, payload, sizeof(payload));
+	ipc_flush(a.vpnd.ipc);
+	for (unsigned i = 0; i < 100 && (n < 1 || !express_is(pkt[0])); i++) {
+		RUN_UNTIL(base, 10, false);
+		n = recv(b.dp->socks[0]->fd, pkt, size, MSG_DONTWAIT);
+	}
+	event_add(b.dp->socks[0]->read, NULL);
+	ck_assert_int_gt(n, 1300);
+	return (size_t)n;
+}
+
+static void
+strange(int fd, const uint8_t *pkt, size_t len)
+{
+	struct sockaddr_storage to;
+	socklen_t to_len;
+
+	ck_assert_int_eq(udp_addr_to_sockaddr(&b.addr, &to, &to_len), 0);
+	ck_assert_int_eq(sendto(fd, pkt, len, 0, (struct sockaddr *)&to, to_len), (ssize_t)len);
+}
+
+/* DATA goes in express packets, and while the path is not proven in DATAGRAMs. */
+START_TEST(express_and_datagrams)
+{
+	static const uint8_t payload[1300] = { 1 };
+	uint64_t in = STAT(DP_EXPRESS_IN), told = STAT(DP_EXPRESS_FEEDBACK_IN);
+	struct conn *c;
+
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1 && node_session(&a, &b)->datagram_max > 1400));
+	for (uint32_t i = 0; i < 10; i++)
+		fake_data(&a.vpnd, 2, i, payload, sizeof(payload));
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.data_frames == 10));
+	ck_assert_uint_eq(STAT(DP_EXPRESS_IN), in + 10);
+	ck_assert(RUN_UNTIL(base, 2000, STAT(DP_EXPRESS_FEEDBACK_IN) > told));
+	c = node_session(&a, &b);
+	c->path_unproven = true;
+	express_choose(c);
+	for (uint32_t i = 10; i < 20; i++)
+		fake_data(&a.vpnd, 2, i, payload, sizeof(payload));
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.data_frames == 20));
+	ck_assert_uint_eq(STAT(DP_EXPRESS_IN), in + 10);
+	c->path_unproven = false;
+	fake_data(&a.vpnd, 2, 20, payload, sizeof(payload));
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.data_frames == 21));
+}
+END_TEST
+
+/* From another address, twice, changed, cut short, for nobody: each is counted, only the first is taken, none moves the path. */
+START_TEST(express_from_a_stranger)
+{
+	static uint8_t pkt[2048], bad[2048];
+	uint64_t replayed = STAT(DP_EXPRESS_REPLAYED), tampered = STAT(DP_EXPRESS_TAMPERED), cut = STAT(DP_EXPRESS_SHORT),
+	    unknown = STAT(DP_EXPRESS_UNKNOWN);
+	struct pm_addr from = { .family = 4 }, before, after;
+	uint64_t frames;
+	size_t len;
+	int fd;
+
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_BULK);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1 && node_session(&a, &b)->datagram_max > 1400));
+	conn_remote(node_session(&b, &a), &before);
+	fd = node_socket(&from);
+	len = intercept(pkt, sizeof(pkt));
+	frames = b.vpnd.data_frames;
+	memcpy(bad, pkt, len);
+	bad[EXPRESS_HEADER_LEN + 3] ^= 1;
+	strange(fd, bad, len);
+	ck_assert(RUN_UNTIL(base, 2000, STAT(DP_EXPRESS_TAMPERED) == tampered + 1));
+	memcpy(bad, pkt, len);
+	bad[0] ^= 2;		/* another kind */
+	strange(fd, bad, len);
+	ck_assert(RUN_UNTIL(base, 2000, STAT(DP_EXPRESS_TAMPERED) == tampered + 2));
+	strange(fd, pkt, len - 1);
+	strange(fd, pkt, EXPRESS_OVERHEAD - 1);
+	strange(fd, pkt, 1);
+	ck_assert(RUN_UNTIL(base, 2000, STAT(DP_EXPRESS_SHORT) == cut + 3));
+	memcpy(bad, pkt, len);
+	bad[4] ^= 1;
+	strange(fd, bad, len);
+	ck_assert(RUN_UNTIL(base, 2000, STAT(DP_EXPRESS_UNKNOWN) == unknown + 1));
+	ck_assert_uint_eq(b.vpnd.data_frames, frames);
+	strange(fd, pkt, len);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.data_frames == frames + 1));
+	strange(fd, pkt, len);
+	ck_assert(RUN_UNTIL(base, 2000, STAT(DP_EXPRESS_REPLAYED) == replayed + 1));
+	ck_assert_uint_eq(b.vpnd.data_frames, frames + 1);
+	conn_remote(node_session(&b, &a), &after);
+	ck_assert_uint_eq(after.port, before.port);
+	ck_assert_uint_eq(b.vpnd.down, 0);
+	close(fd);
+}
+END_TEST
+
+/* One that opens and holds garbage ends the session. */
+START_TEST(express_with_garbage)
+{
+	uint64_t before = STAT(DP_EXPRESS_MALFORMED);
+	struct sched_pkt *pkt;
+	struct conn *c;
+
+	start_both();
+	c = node_session(&a, &b);
+	dp_begin(a.dp);
+	express_choose(c);
+	ck_assert(c->express_on);
+	pkt = sched_alloc(c->sched, CLASS_BULK, 40);
+	ck_assert_ptr_nonnull(pkt);
+	memset(pkt->data, 0xa5, pkt->len);
+	sched_enqueue(c->sched, pkt, 1, a.dp->now_ns);
+	conn_touch(c);
+	dp_flush(a.dp);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.down == 1));
+	ck_assert_uint_eq(b.vpnd.last_down_reason, REASON_PROTOCOL);
+	ck_assert_uint_eq(STAT(DP_EXPRESS_MALFORMED), before + 1);
+}
+END_TEST
+
 /* A worker that does not read loses packets, which are counted, and nothing else: no memory, no session. */
 START_TEST(slow_worker)
 {
@@ -538,6 +672,7 @@ suite(void)
 		session_comes_up, streams_carry_both_ways, over_ipv6, refusals_of_streams, close_ends_both_ends,
 		killed_and_back, dialler_killed_and_back, both_dial_at_once, lower_id_wins, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
+		express_and_datagrams, express_from_a_stranger, express_with_garbage,
 		slow_worker, overrun_is_told, without_segmentation, segments_refused_by_the_device, batches_and_packs, reload_keeps_sessions, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
 	};

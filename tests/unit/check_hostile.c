@@ -472,6 +472,8 @@ START_TEST(garbage_datagram)
 	up_then(NULL);
 	c = evil_conn();
 	dp_begin(e.dp);
+	c->path_unproven = true;	/* so that it goes in a DATAGRAM */
+	express_choose(c);
 	pkt = sched_alloc(c->sched, CLASS_BULK, 40);
 	ck_assert_ptr_nonnull(pkt);
 	memset(pkt->data, 0xa5, pkt->len);
