@@ -171,11 +171,21 @@ batch_end(void)
 	out.conn = NULL;
 }
 
+/*
+ * What the rate lets go is about what one call takes, and hardly ever a number of whole packets: the one over would leave
+ * alone, by a call of its own, and cost the receiver one more wakeup.
+ */
+static bool
+batch_has_room(void)
+{
+	return out.n == 0 ? out.room > 0 : out.room >= out.segment;
+}
+
 /* Makes it c's turn. False when nothing may be sent now. */
 static bool
 batch_begin(struct conn *c)
 {
-	if (out.conn == c && out.room > 0)
+	if (out.conn == c && batch_has_room())
 		return !c->sock->blocked;
 	batch_end();
 	if (c->sock->blocked || !path_is_good(c))
@@ -331,7 +341,7 @@ data_write(struct conn *c)
 
 	rate_mtu(&c->express->rate, packet_max(c));
 	while (has_frames(c) && rounds < ROUNDS_MAX && batch_begin(c)) {
-		while (out.room > 0 && !c->sock->blocked && packet_write(c))
+		while (batch_has_room() && !c->sock->blocked && packet_write(c))
 			continue;
 		batch_end();
 		rounds++;
