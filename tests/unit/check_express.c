@@ -22,7 +22,7 @@ example(const char *name, uint8_t *out)
 	size_t n = 0;
 
 	ck_assert_ptr_nonnull(fp);
-	snprintf(want, sizeof(want), ".\\\" vector: express %s\n", name);
+	snprintf(want, sizeof(want), ".\\\" express: %s\n", name);
 	while (fgets(line, sizeof(line), fp) != NULL) {
 		if (strcmp(line, want) == 0)
 			in = true;
