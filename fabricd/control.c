@@ -229,12 +229,14 @@ client_new(struct listener *l, int fd)
 
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) == -1)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	if (c == NULL || (c->timer = evtimer_new(l->d->base, on_timer, c)) == NULL ||
-	    (c->ipc = ipc_new(l->d->base, fd, &client_ops, c)) == NULL) {
-		if (c != NULL && c->timer != NULL)
-			event_free(c->timer);
+	if (c == NULL || (c->timer = evtimer_new(l->d->base, on_timer, c)) == NULL) {
 		free(c);
 		close(fd);
+		return;
+	}
+	if ((c->ipc = ipc_new(l->d->base, fd, &client_ops, c)) == NULL) {	/* which has closed fd */
+		event_free(c->timer);
+		free(c);
 		return;
 	}
 	c->from = l;

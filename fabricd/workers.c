@@ -277,8 +277,7 @@ child_open(struct child *c, int *theirs)
 	if (ipc_pair(fds) == -1)
 		return -1;
 	if ((c->ctl = ipc_new(c->fabricd->base, fds[0], &dispatch_ops, c)) == NULL) {
-		close(fds[0]);
-		close(fds[1]);
+		close(fds[1]);	/* the other one is closed already */
 		return -1;
 	}
 	*theirs = fds[1];
