@@ -73,6 +73,25 @@ express_next(struct express_cursor *c, struct frame_data *d)
 }
 
 bool
+express_bare_fits(const uint8_t *head, size_t head_len, size_t rest_len)
+{
+	const struct frame_limits lim = { FRAME_PORT_DATAGRAM, FRAME_DATAGRAM_CEILING };
+	struct frame_data d;
+	size_t used;
+
+	while (head_len > 0) {
+		if (frame_decode_data_header(&d, &used, head, head_len, &lim) != FRAME_OK)
+			return true;
+		if (d.payload_len > rest_len)
+			return false;
+		rest_len -= d.payload_len;
+		head += used;
+		head_len -= used;
+	}
+	return rest_len == 0;
+}
+
+bool
 express_feedback_get(struct express_feedback *f, const uint8_t *p, size_t len)
 {
 	if (len != EXPRESS_FEEDBACK_LEN)

@@ -90,6 +90,12 @@ struct express_cursor {
 };
 int	express_next(struct express_cursor *, struct frame_data *);
 
+/*
+ * Of an EXPRESS_BARE only the head is sealed: how long the rest is, anybody on the way can change. False when it is not as
+ * long as the heads say. True also when they are malformed, which is the sender's doing: express_next() says so.
+ */
+bool	express_bare_fits(const uint8_t *head, size_t head_len, size_t rest_len);
+
 /* Exactly EXPRESS_FEEDBACK_LEN bytes. False when len is another. */
 bool	express_feedback_get(struct express_feedback *, const uint8_t *p, size_t len);
 void	express_feedback_put(uint8_t *p, const struct express_feedback *);

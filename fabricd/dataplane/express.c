@@ -526,6 +526,11 @@ data_input(struct conn *c, const struct udp_meta *meta, struct seal_pkt *pkts, c
 			count_refused(pkts[i].error);
 			continue;
 		}
+		/* Somebody on the way was at it: it is no fault of the peer's, and not what it sent. */
+		if (h[i].kind == EXPRESS_BARE && !express_bare_fits(pkts[i].data, pkts[i].len, rest[i])) {
+			STAT_INC(DP_EXPRESS_TAMPERED);
+			continue;
+		}
 		STAT_INC(DP_EXPRESS_IN);
 		rate_in_packet(&x->in, pkts[i].number, EXPRESS_OVERHEAD + pkts[i].len + rest[i], meta->ecn == ECN_CE,
 		    c->dp->now_ns);

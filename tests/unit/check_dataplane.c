@@ -422,6 +422,41 @@ START_TEST(express_from_a_stranger)
 }
 END_TEST
 
+/* What is sealed end to end is not the hop's to prove: a packet whose payload became longer or shorter is just lost. */
+START_TEST(express_bare_of_another_length)
+{
+	static const uint8_t noise[17] = { 1 };
+	static uint8_t pkt[2048];
+	struct frame open = { .type = FT_OPEN_STREAM, .open = { .stream_id = 2, .class = CLASS_BULK,
+	    .flags = OPEN_UNRELIABLE, .service = { (const uint8_t *)"vpn", 3 }, .noise = { noise, sizeof(noise) },
+	    .dest = b.id } };
+	uint64_t tampered = STAT(DP_EXPRESS_TAMPERED), malformed = STAT(DP_EXPRESS_MALFORMED);
+	struct pm_addr from = { .family = 4 };
+	size_t len;
+	int fd;
+
+	start_both();
+	ck_assert_int_eq(ipc_send(a.vpnd.ipc, &open), 0);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1 && node_session(&a, &b)->datagram_max > 1400));
+	fd = node_socket(&from);
+	len = intercept(pkt, sizeof(pkt));
+	ck_assert_uint_eq(pkt[0] & 0xfe, 0x22);
+	strange(fd, pkt, len + 1);
+	ck_assert(RUN_UNTIL(base, 2000, STAT(DP_EXPRESS_TAMPERED) == tampered + 1));
+	len = intercept(pkt, sizeof(pkt));
+	strange(fd, pkt, len - 1);
+	ck_assert(RUN_UNTIL(base, 2000, STAT(DP_EXPRESS_TAMPERED) == tampered + 2));
+	len = intercept(pkt, sizeof(pkt));
+	strange(fd, pkt, len);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.data_frames == 1));
+	RUN_UNTIL(base, 100, false);
+	ck_assert_uint_eq(STAT(DP_EXPRESS_MALFORMED), malformed);
+	ck_assert_uint_eq(a.vpnd.down + b.vpnd.down, 0);
+	close(fd);
+}
+END_TEST
+
 /* One that opens and holds garbage ends the session. */
 START_TEST(express_with_garbage)
 {
@@ -672,7 +707,8 @@ suite(void)
 		session_comes_up, streams_carry_both_ways, over_ipv6, refusals_of_streams, close_ends_both_ends,
 		killed_and_back, dialler_killed_and_back, both_dial_at_once, lower_id_wins, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
-		express_and_datagrams, express_from_a_stranger, express_with_garbage,
+		express_and_datagrams, express_from_a_stranger, express_bare_of_another_length,
+		express_with_garbage,
 		slow_worker, overrun_is_told, without_segmentation, segments_refused_by_the_device, batches_and_packs, reload_keeps_sessions, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
 	};

@@ -151,6 +151,9 @@ START_TEST(frames)
 	for (size_t len = 0; len < 12; len++)
 		ck_assert_int_eq(walk(EXPRESS_BARE, heads, sizeof(heads), pay, len, &n), -1);
 	ck_assert_int_eq(walk(EXPRESS_BARE, heads, HEADER, pay, 7, &n), -1);	/* a byte that nobody tells of */
+	for (size_t len = 0; len < 14; len++)
+		ck_assert_int_eq(express_bare_fits(heads, sizeof(heads), len), len == 12);
+	ck_assert(express_bare_fits(heads, sizeof(heads) - 1, 12) && express_bare_fits(reliable, 4, 1));
 	ck_assert_int_eq(walk(EXPRESS_WHOLE, reliable, sizeof(reliable), NULL, 0, &n), -1);
 	ck_assert_int_eq(walk(EXPRESS_BARE, reliable, 4, pay, 6, &n), -1);
 	reliable[0] = 0x06;		/* PING has no business here */
