@@ -10,6 +10,8 @@
 #include "proc/stats.h"
 
 #define UPDATES_BURST	8u	/* of a peer's that go on to routed at once; then one a second */
+/* What may wait for routed. A set is large, and with many peers they are more than a channel holds: the rest waits here. */
+#define BACKLOG_MAX	(256u * 1024)
 
 void
 records_init(struct conn_records *r)
@@ -57,7 +59,9 @@ records_tell(struct conn *c, bool all)
 
 	if (!r->have || !c->told_up || c->dp->workers[WORKER_ROUTED].ipc == NULL || (!r->due && !all))
 		return;
-	if (!all && !ratelimit_take(&r->rate, c->dp->now_ns))
+	r->due = true;
+	if (ipc_backlog(c->dp->workers[WORKER_ROUTED].ipc) >= BACKLOG_MAX ||
+	    (!all && !ratelimit_take(&r->rate, c->dp->now_ns)))
 		return;		/* each second it is tried again */
 	r->due = false;
 	memcpy(m.records.node_id, c->session.peer.node_id, NODE_ID_LEN);

@@ -116,6 +116,27 @@ START_TEST(flood)
 }
 END_TEST
 
+/* A routed that is new, and busy, is not told of more than its channel holds: it hears the rest when it has read. */
+START_TEST(more_than_the_channel_holds)
+{
+	uint64_t overruns = stats->counter[STAT_DP_PORT_OVERRUN];
+	struct conn *c;
+
+	announce(&a, &b, 7, PM_RECORDS_MAX);
+	ck_assert(RUN_UNTIL(base, 3000, b.routed.records == 1));
+	c = node_session(&b, &a);
+	dp_begin(b.dp);
+	for (unsigned i = 0; i < 300; i++)	/* as if there were as many sessions */
+		records_tell(c, true);
+	ck_assert(c->records.due);
+	dp_flush(b.dp);
+	ck_assert(RUN_UNTIL(base, 3000, !c->records.due));
+	ck_assert_uint_eq(stats->counter[STAT_DP_PORT_OVERRUN], overruns);
+	ck_assert(!b.routed.closed);
+	ck_assert_uint_gt(b.routed.records, 10);
+}
+END_TEST
+
 /* With its session a peer's set goes too: the next one brings it again. */
 START_TEST(forgotten_with_the_session)
 {
@@ -226,6 +247,7 @@ main(void)
 	tcase_add_test(tc, nobody_is_there);
 	tcase_add_test(tc, routed_is_replaced);
 	tcase_add_test(tc, flood);
+	tcase_add_test(tc, more_than_the_channel_holds);
 	tcase_add_test(tc, forgotten_with_the_session);
 	tcase_add_test(tc, each_adapter_hears_its_own);
 	tcase_add_test(tc, adapters_ask);
