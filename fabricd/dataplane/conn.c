@@ -202,17 +202,19 @@ recv_datagram_cb(ngtcp2_conn *q, uint32_t flags, const uint8_t *data, size_t len
 	return 0;
 }
 
-/* A path is used by QUIC at once, sparingly, and by express packets when it is proven. */
+/*
+ * A path is used by QUIC at once, sparingly, and by express packets when it is proven. When a new one is, ngtcp2 asks the
+ * one before too, and tells only that it begins: what counts is the one in use.
+ */
 static int
 path_begin_cb(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path *path, const ngtcp2_path *fallback, void *arg)
 {
 	struct conn *c = arg;
 
-	(void)q;
 	(void)flags;
-	(void)path;
 	(void)fallback;
-	c->path_unproven = true;
+	if (ngtcp2_path_eq(path, ngtcp2_conn_get_path2(q)))
+		c->path_unproven = true;
 	return 0;
 }
 

@@ -63,6 +63,15 @@ fetch() {
 	in_ "$1" timeout 60 curl -sf -o "$W/got.$1" http://10.77.0.2:8000/file && cmp "$W/file" "$W/got.$1"
 }
 t 'and a download arrives whole' fetch a
+fed() { ctl b show counters --json | python3 -c '
+import json, sys
+print(sum(r["value"] for r in json.load(sys.stdin)["rows"] if r["name"] == "fabric_express_packets_total"
+          and "out" in r["labels"] and "feedback" in r["labels"]))'; }
+fed_more() { [ "$(fed)" -gt "$before" ]; }
+sleep 1
+before=$(fed)
+fetch a
+t 'in express packets, which b answers at the new address' wait_for 5 fed_more
 
 # A path that is cut for less than the session's patience.
 since=$(field c b since_s)
