@@ -119,7 +119,8 @@ on_message(struct wport *w, const struct procmsg *m)
 
 	switch (m->type) {
 	case PM_BIND:
-		return routed ? -1 : switch_bind(&w->port, m->bind.service);
+		/* Neither adapter can put itself in the other's place. */
+		return adapter_of(m->bind.service) != w->kind ? -1 : switch_bind(&w->port, m->bind.service);
 	case PM_UNBIND:
 		return routed ? -1 : switch_unbind(&w->port, m->bind.service);
 	case PM_TARGET:

@@ -83,8 +83,7 @@ records_out(struct dataplane *dp, const struct pm_records *m)
 	session_send(&p->up->session, &f);
 }
 
-/* The adapter that serves, or would use, the service of this name. */
-static enum worker_kind
+enum worker_kind
 adapter_of(const char *name)
 {
 	return strcmp(name, "vpn") == 0 ? WORKER_VPND : WORKER_SVCHOSTD;

@@ -36,6 +36,9 @@ void	records_tell(struct conn *, bool all);
 /* routed's: this node's set, to one peer whose session is up. */
 void	records_out(struct dataplane *, const struct pm_records *);
 
+/* The adapter that serves, or would use, the service of this name. */
+enum worker_kind adapter_of(const char *name);
+
 /* A message about services on a worker's channel. 0, or -1: it may not say that. */
 int	records_message(struct wport *, const struct procmsg *);
 

@@ -210,7 +210,7 @@ static const struct {
 } refused[] = {
 	{ WORKER_VPND, PM_SERVICE }, { WORKER_SVCHOSTD, PM_SERVICE }, { WORKER_VPND, PM_SERVICE_DEL },
 	{ WORKER_SVCHOSTD, PM_SERVICE_DEL }, { WORKER_VPND, PM_RECORDS }, { WORKER_SVCHOSTD, PM_RECORDS },
-	{ WORKER_ROUTED, PM_SERVICES },
+	{ WORKER_ROUTED, PM_SERVICES }, { WORKER_SVCHOSTD, PM_BIND }, { WORKER_ROUTED, PM_BIND },
 };
 
 START_TEST(who_may_say_what)
@@ -219,6 +219,8 @@ START_TEST(who_may_say_what)
 	struct procmsg m = service("vpn", refused[_i].type == PM_SERVICE_DEL);
 
 	m.type = refused[_i].type;
+	if (m.type == PM_BIND)
+		strcpy(m.bind.service, "vpn");
 	if (m.type == PM_RECORDS) {
 		memcpy(m.records.node_id, b.id, NODE_ID_LEN);
 		m.records.records = (struct frame_bytes){ b.id, 1 };
