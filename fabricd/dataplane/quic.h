@@ -85,6 +85,7 @@ struct conn {
 	uint64_t	 mtu_ns;	/* when datagram_max last changed */
 	struct {		/* counters when packets last began to be lost */
 		uint64_t at_ns, lost, bytes_lost, large;
+		uint64_t suspect_until_ns;	/* many large ones were lost, though not all */
 	} mtu_mark;
 	int64_t		 inflight_room;	/* bytes that may still be put under way; see write.c */
 	int64_t		 patient_room;	/* of those, for classes that can wait */

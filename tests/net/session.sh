@@ -89,9 +89,14 @@ t 'while ping is answered' sh -c "ip netns exec c ping -n -q -c 20 -i 0.05 -W 2 
 
 # The path between a and b becomes smaller than what a session had found; nobody is told.
 smaller() { ctl b show counters --json | tr '{' '\n' | grep fabric_sessions_path_smaller_total | grep -oE '"value": *[0-9]+' | grep -oE '[0-9]+'; }
+noticed() { [ "$(smaller)" -ge 1 ]; }
+fetch a		# what arrived just before must not hide it
 in_ r ip link set dev a mtu 1300
-t 'a download over a path that became smaller arrives whole' fetch a
-t 'because b noticed it' [ "$(smaller)" -ge 1 ]
+fetch a && : >"$W/met" &
+n=$!
+t 'b notices a path that became smaller' wait_for 6 noticed
+wait $n
+t 'and the download that met it arrives whole' [ -e "$W/met" ]
 t 'and found its size' [ "$(field b a datagram_max)" -lt 1260 ]
 in_ r ip link set dev a mtu 1500
 
