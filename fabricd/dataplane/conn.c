@@ -218,18 +218,21 @@ path_begin_cb(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path *path, const ngt
 	return 0;
 }
 
+/*
+ * The path in use was proven, or QUIC is back on the one before, which was. A validation that was given up proves nothing: a
+ * peer brings that about when it retires the connection ids that it takes, from any address that it may have made up.
+ */
 static int
 path_end_cb(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path *path, const ngtcp2_path *fallback,
     ngtcp2_path_validation_result res, void *arg)
 {
+	const ngtcp2_path *current = ngtcp2_conn_get_path2(q);
 	struct conn *c = arg;
 
-	(void)q;
 	(void)flags;
-	(void)path;
-	(void)fallback;
-	(void)res;		/* if it is not, QUIC goes back to the one before */
-	c->path_unproven = false;
+	if ((res == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && ngtcp2_path_eq(path, current)) ||
+	    (fallback != NULL && (res == NGTCP2_PATH_VALIDATION_RESULT_FAILURE || ngtcp2_path_eq(fallback, current))))
+		c->path_unproven = false;
 	return 0;
 }
 
