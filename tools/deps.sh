@@ -105,16 +105,21 @@ cmd_apt() {
 
 # No service that comes with a package is started: the tests start their own, in namespaces of their own.
 apt_install() {
-	local policy=/usr/sbin/policy-rc.d status=0
-	if [ -e "$policy" ]; then
-		policy=
-	else
-		printf '#!/bin/sh\nexit 101\n' > "$policy"
-		chmod 755 "$policy"
+	local status=0
+	if [ ! -e /usr/sbin/policy-rc.d ]; then
+		POLICY=/usr/sbin/policy-rc.d
+		printf '#!/bin/sh\nexit 101\n' > "$POLICY"
+		chmod 755 "$POLICY"
 	fi
 	apt_get_install "$@" || status=$?
-	[ -z "$policy" ] || rm -f "$policy"
+	policy_remove
 	return $status
+}
+
+# Also when it is interrupted: left behind, it would keep every service of the machine from starting.
+policy_remove() {
+	[ -z "${POLICY:-}" ] || rm -f "$POLICY"
+	POLICY=
 }
 
 apt_get_install() {
@@ -151,6 +156,7 @@ state_open() {
 }
 
 cleanup() {
+	policy_remove
 	[ -z "$STATE" ] || rm -rf "$STATE"
 	[ -z "${WORK:-}" ] || rm -rf "$WORK"
 }
