@@ -389,7 +389,7 @@ min_size(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Bytes that were moved; 0: none for now, or the pump is over. */
+/* Bytes that were moved; 0: there is no room, nothing came, or the pump is over. */
 static size_t
 out_some(struct pump *p, uint64_t now_ns)
 {
