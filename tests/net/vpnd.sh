@@ -42,9 +42,12 @@ begin() { # OPTIONS of vpnd_pair
 	b6=$(in_ b ip -6 -o addr show dev tun0 scope global | awk '{ sub("/.*", "", $4); print $4; exit }')
 	wait_for 10 in_ b curl -sf -o /dev/null http://127.0.0.1:8000/
 }
+no_tuns() { ! ip -n a link show tun0 && ! ip -n b link show tun0; }
+# The vpnds die with their vpnd_pair, but a little later; until then each has its TUN open.
 end() {
 	kill "$http" "$pair"
 	wait "$http" "$pair" 2>/dev/null
+	wait_for 10 no_tuns || die 'a TUN is still open'
 }
 ping_() { in_ a ping -n -q -c 3 -i 0.05 -W 2 "$@"; }
 download() {
