@@ -14,6 +14,8 @@
 #define ERRNO_MAX	4095	/* the kernel's */
 #define TIER_MAX	9
 #define MTU_MIN		576
+#define CLASSES_ALL	((1u << CLASS_COUNT) - 1)
+#define MINUTES_A_DAY	1440
 #define PREFIX_LEN_MAX	(2 + 16)
 #define ADDR_LEN_MAX	(3 + 16)
 
@@ -178,6 +180,53 @@ static const struct desc descs[] = {
 	TYPE(PM_SERVICE_DEL) = { "SERVICE_DEL", FIELDS(
 	    BYTES(1, service_del.node_id), SERVICE(2, service_del.name)), FD_NONE },
 	TYPE(PM_SERVICES) = { "SERVICES", NULL, FD_NONE },
+	TYPE(PM_CONF_ROUTING) = { "CONF_ROUTING", FIELDS(
+	    BOOL(1, conf_routing.relay), U32(2, conf_routing.kbps), UINT(3, conf_routing.classes, 0, CLASSES_ALL),
+	    UINT(4, conf_routing.from_minute, 0, MINUTES_A_DAY), UINT(5, conf_routing.to_minute, 0, MINUTES_A_DAY),
+	    U32(6, conf_routing.cost), BOOL(7, conf_routing.metered), TEXT_OPT(8, conf_routing.domain),
+	    TEXT_OPT(9, conf_routing.region)), FD_NONE },
+	TYPE(PM_CONF_WEIGHT) = { "CONF_WEIGHT", FIELDS(
+	    UINT(1, conf_weight.part, 0, UINT8_MAX), U32(2, conf_weight.weight)), FD_NONE },
+	TYPE(PM_SIGNED) = { "SIGNED", FIELDS(BLOB(1, signed_record.record, 1, PM_SIGNED_MAX)), FD_NONE },
+	TYPE(PM_SYSTEM) = { "SYSTEM", FIELDS(
+	    BOOL(1, system.on_battery), BOOL(2, system.charging), UINT(3, system.battery, 0, 100),
+	    UINT(4, system.net, 0, UINT8_MAX)), FD_NONE },
+	TYPE(PM_LOAD) = { "LOAD", FIELDS(
+	    UINT(1, load.queue, 0, FRAME_PRESSURE_MAX), UINT(2, load.cpu, 0, FRAME_PRESSURE_MAX),
+	    UINT(3, load.memory, 0, FRAME_PRESSURE_MAX), UINT(4, load.descriptors, 0, FRAME_PRESSURE_MAX)), FD_NONE },
+	TYPE(PM_REMOTE) = { "REMOTE", FIELDS(
+	    BYTES(1, peer_up.node_id), NAME(2, peer_up.name), NAME(3, peer_up.tenant),
+	    U32(4, peer_up.roles), UINT(5, peer_up.tier, 0, TIER_MAX),
+	    UINT(6, peer_up.not_after, 0, RECORD_TIME_MAX),
+	    PREFIXES_OPT(7, peer_up.prefixes, RECORD_ADDRS_MAX),
+	    BLOB(11, peer_up.membership, 1, FRAME_RECORD_MAX)), FD_NONE },
+	TYPE(PM_REMOTE_DEL) = { "REMOTE_DEL", FIELDS(BYTES(1, target_del.node_id)), FD_NONE },
+	TYPE(PM_ROUTE) = { "ROUTE", FIELDS(
+	    UINT(1, route.route_id, 1, VARINT_MAX), U62(2, route.epoch), UINT(3, route.place, 0, 2),
+	    BYTES(4, route.prev), BYTES(5, route.next), BYTES(6, route.far), UINT(7, route.classes, 1, CLASSES_ALL),
+	    U32(8, route.kbps), U32(9, route.streams), UINT(10, route.hard, 0, RECORD_TIME_MAX)), FD_NONE },
+	TYPE(PM_ROUTE_DEL) = { "ROUTE_DEL", FIELDS(
+	    UINT(1, route_del.route_id, 1, VARINT_MAX), U62(2, route_del.reason)), FD_NONE },
+	TYPE(PM_ROUTE_RANK) = { "ROUTE_RANK", FIELDS(
+	    BYTES(1, route_rank.node_id), UINT(2, route_rank.classes, 1, CLASSES_ALL),
+	    BLOB(3, route_rank.ids, 0, 8 * PM_RANK_MAX)), FD_NONE },
+	TYPE(PM_ROUTE_STAT) = { "ROUTE_STAT", FIELDS(
+	    U62(1, route_stat.route_id), BYTES(2, route_stat.node_id), UINT(3, route_stat.state, 0, WAY_COUNT - 1),
+	    U32(4, route_stat.rtt_us), U32(5, route_stat.jitter_us), UINT(6, route_stat.loss, 0, 1000),
+	    U32(7, route_stat.probes), U32(8, route_stat.kbps), U32(9, route_stat.streams)), FD_NONE },
+	TYPE(PM_ROUTE_MOVED) = { "ROUTE_MOVED", FIELDS(
+	    BYTES(1, route_moved.node_id), U62(2, route_moved.from), U62(3, route_moved.to),
+	    BOOL(4, route_moved.to_none), U62(5, route_moved.reason), U32(6, route_moved.streams),
+	    U32(7, route_moved.packets_lost), U32(8, route_moved.detect_us), U32(9, route_moved.recover_us)), FD_NONE },
+	TYPE(PM_ROUTE_USED) = { "ROUTE_USED", FIELDS(
+	    UINT(1, route_used.route_id, 1, VARINT_MAX), UINT(2, route_used.class, 0, CLASS_COUNT - 1),
+	    U62(3, route_used.forth), U62(4, route_used.back)), FD_NONE },
+	TYPE(PM_PERMIT) = { "PERMIT", FIELDS(
+	    BYTES(1, permit.node_id), BOOL(2, permit.all), BLOB(3, permit.services, 0, PM_PERMITS_MAX)), FD_NONE },
+	TYPE(PM_REVOKE) = { "REVOKE", FIELDS(BYTES(1, revoke.node_id), BOOL(2, revoke.revoked)), FD_NONE },
+	TYPE(PM_WANT) = { "WANT", FIELDS(BYTES(1, want.node_id), UINT(2, want.class, 0, CLASS_COUNT - 1)), FD_NONE },
+	TYPE(PM_WANT_FAILED) = { "WANT_FAILED", FIELDS(
+	    BYTES(1, want_failed.node_id), U62(2, want_failed.reason)), FD_NONE },
 	TYPE(PM_UNBIND) = { "UNBIND", FIELDS(SERVICE(1, bind.service)), FD_NONE },
 };
 

@@ -49,6 +49,8 @@ enum procmsg_type {
 	PM_CONF_SERVICE,
 	PM_CONF_STATE_DIR,	/* fd: routed's state directory */
 	PM_CONF_LISTEN,		/* fd: a listening TCP socket for clients of this machine (svchostd) */
+	PM_CONF_ROUTING,	/* routed: what this node relays, and what it says of itself */
+	PM_CONF_WEIGHT,		/* routed: of one part of the score of routes */
 	/* identity */
 	PM_DELEGATE = 0x1050,	/* w->s: certify this key of mine */
 	PM_DELEGATION,		/* s->w */
@@ -75,6 +77,22 @@ enum procmsg_type {
 	PM_SERVICE_DEL,		/* routed->dataplane->adapter: it does so no more */
 	PM_SERVICES,		/* adapter->dataplane->routed: tell me all services */
 	PM_UNBIND,		/* adapter->dataplane: I serve this no more (a pm_bind) */
+	/* routes */
+	PM_SIGNED = 0x10a0,	/* s->routed: a policy or revocation record, from a file */
+	PM_SYSTEM,		/* s->routed: what the machine says of itself: battery, network */
+	PM_LOAD,		/* dataplane->routed, each second: this node's pressure */
+	PM_REMOTE,		/* routed->dataplane: who a node is that routes lead to (a pm_peer_up) */
+	PM_REMOTE_DEL,		/* routed->dataplane: no route leads there (a pm_target_del) */
+	PM_ROUTE,		/* routed->dataplane: a table entry, from a verified ticket; again with a new epoch */
+	PM_ROUTE_DEL,		/* routed->dataplane */
+	PM_ROUTE_RANK,		/* routed->dataplane: which ways to a node come first, for these classes */
+	PM_ROUTE_STAT,		/* dataplane->routed, each second: how a way to a node is */
+	PM_ROUTE_MOVED,		/* dataplane->routed: streams were moved from one way to another */
+	PM_ROUTE_USED,		/* dataplane->routed, each second where it changed: what was relayed */
+	PM_PERMIT,		/* routed->dataplane: which services here this node may reach, in which classes */
+	PM_REVOKE,		/* routed->dataplane: this node is no member any more */
+	PM_WANT,		/* adapter->dataplane->routed: a way to this node is wanted */
+	PM_WANT_FAILED,		/* routed->dataplane->adapters: there is none now, and why */
 };
 
 #define PM_TEXT_MAX	255
@@ -217,6 +235,67 @@ struct pm_peer_stat {
 struct pm_records { uint8_t node_id[NODE_ID_LEN]; struct frame_bytes records; };	/* back to back; may be empty */
 struct pm_service { uint8_t node_id[NODE_ID_LEN]; char name[FRAME_SERVICE_MAX + 1]; struct frame_bytes record; };
 struct pm_service_del { uint8_t node_id[NODE_ID_LEN]; char name[FRAME_SERVICE_MAX + 1]; };
+struct pm_conf_routing {
+	bool	 relay;			/* it relays */
+	uint32_t kbps;			/* for all that it relays; 0: no limit */
+	uint8_t	 classes;		/* that it relays: 1 << enum traffic_class */
+	uint16_t from_minute, to_minute;	/* of the day, UTC, when it relays; the same: always */
+	uint32_t cost;
+	bool	 metered;
+	char	 domain[32], region[32];	/* "": not said */
+};
+struct pm_conf_weight { uint8_t part; uint32_t weight; };	/* enum score_part, thousandths */
+
+#define PM_SIGNED_MAX	65536u
+struct pm_signed { struct frame_bytes record; };
+struct pm_system { bool on_battery, charging; uint8_t battery; uint8_t net; };	/* percent; enum net_type */
+struct pm_load { uint16_t queue, cpu, memory, descriptors; };	/* thousandths */
+
+/* A way to `far', or what is relayed between prev and next. An id of zeros: there is none. */
+struct pm_route {
+	uint64_t route_id, epoch;
+	uint8_t	 place;			/* enum ticket_place */
+	uint8_t	 prev[NODE_ID_LEN], next[NODE_ID_LEN], far[NODE_ID_LEN];
+	uint8_t	 classes;
+	uint32_t kbps, streams;		/* 0: no limit */
+	uint64_t hard;			/* seconds since 1970: not honoured from then on */
+};
+struct pm_route_del { uint64_t route_id; uint64_t reason; };	/* enum fabric_reason, for the streams on it */
+
+#define PM_RANK_MAX	8u
+struct pm_route_rank { uint8_t node_id[NODE_ID_LEN]; uint8_t classes; struct frame_bytes ids; };	/* 8 bytes each, big endian, best first; 0: the session */
+
+struct pm_route_stat {
+	uint64_t route_id;		/* 0: the session */
+	uint8_t	 node_id[NODE_ID_LEN];	/* where it leads to */
+	uint8_t	 state;			/* enum way_state */
+	uint32_t rtt_us, jitter_us;
+	uint16_t loss;			/* thousandths of the probes of the last seconds */
+	uint32_t probes;		/* that these come from */
+	uint32_t kbps;			/* what went over it in the last second */
+	uint32_t streams;		/* on it now */
+};
+enum way_state { WAY_NEW, WAY_UP, WAY_SILENT, WAY_COUNT };	/* not proven yet; answers; does not */
+
+struct pm_route_moved {
+	uint8_t	 node_id[NODE_ID_LEN];
+	uint64_t from, to;		/* route ids; 0: the session */
+	bool	 to_none;		/* there was no other way */
+	uint64_t reason;		/* enum fabric_reason */
+	uint32_t streams, packets_lost;
+	uint32_t detect_us;		/* from the last proof of life to the decision */
+	uint32_t recover_us;		/* from the last proof of life to the first proof on the new way; 0: not yet */
+};
+
+struct pm_route_used { uint64_t route_id; uint8_t class; uint64_t forth, back; };	/* bytes, since PM_ROUTE; forth: away from the source */
+
+/* Services as in a pm_bind: length (1), name, classes (1), back to back; `all': whatever is bound. */
+struct pm_permit { uint8_t node_id[NODE_ID_LEN]; bool all; struct frame_bytes services; };
+#define PM_PERMITS_MAX	(NODE_SERVICES_MAX * (2u + FRAME_SERVICE_MAX))
+struct pm_revoke { uint8_t node_id[NODE_ID_LEN]; bool revoked; };
+struct pm_want { uint8_t node_id[NODE_ID_LEN]; uint8_t class; };
+struct pm_want_failed { uint8_t node_id[NODE_ID_LEN]; uint64_t reason; };
+
 struct pm_dial_failed { uint8_t node_id[NODE_ID_LEN]; struct pm_addr addr; uint64_t reason; };
 
 struct procmsg {
@@ -260,6 +339,21 @@ struct procmsg {
 		struct pm_records records;
 		struct pm_service service;
 		struct pm_service_del service_del;
+		struct pm_conf_routing conf_routing;
+		struct pm_conf_weight conf_weight;
+		struct pm_signed signed_record;
+		struct pm_system system;
+		struct pm_load load;
+		struct pm_route route;
+		struct pm_route_del route_del;
+		struct pm_route_rank route_rank;
+		struct pm_route_stat route_stat;
+		struct pm_route_moved route_moved;
+		struct pm_route_used route_used;
+		struct pm_permit permit;
+		struct pm_revoke revoke;
+		struct pm_want want;
+		struct pm_want_failed want_failed;
 	};
 };
 

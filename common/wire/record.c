@@ -10,7 +10,7 @@
 
 enum record_tag {
 	TAG_ISSUER = 1, TAG_SUBJECT, TAG_SERIAL, TAG_NOT_BEFORE, TAG_NOT_AFTER, TAG_NAME, TAG_TENANT, TAG_ROLES,
-	TAG_TIER, TAG_PREFIXES, TAG_PURPOSE, TAG_CLASS,
+	TAG_TIER, TAG_PREFIXES, TAG_PURPOSE, TAG_CLASS, TAG_CONTENT,
 	TAG_COUNT
 };
 
@@ -26,7 +26,20 @@ static const struct {
 				  BIT(TAG_PREFIXES) },
 	[RECORD_DELEGATION] =	{ COMMON | BIT(TAG_PURPOSE), 0 },
 	[RECORD_SERVICE] =	{ COMMON | BIT(TAG_NAME) | BIT(TAG_CLASS), 0 },
+	[RECORD_NODE] =		{ COMMON | BIT(TAG_CONTENT), 0 },
+	[RECORD_TICKET] =	{ COMMON | BIT(TAG_CONTENT), 0 },
+	[RECORD_FENCE] =	{ COMMON | BIT(TAG_CONTENT), 0 },
+	[RECORD_ROUTE_REQUEST] = { COMMON | BIT(TAG_CONTENT), 0 },
+	[RECORD_RECEIPT] =	{ COMMON | BIT(TAG_CONTENT), 0 },
+	[RECORD_POLICY] =	{ COMMON | BIT(TAG_CONTENT), 0 },
+	[RECORD_REVOCATION] =	{ COMMON | BIT(TAG_CONTENT), 0 },
 };
+
+size_t
+record_max(unsigned kind)
+{
+	return kind == RECORD_POLICY || kind == RECORD_REVOCATION ? RECORD_LARGE_MAX : FRAME_RECORD_MAX;
+}
 
 static int
 key_get(const uint8_t **key, const struct tlv *t)
@@ -163,10 +176,13 @@ field_get(struct record *r, const struct tlv *t)
 		err = uint_get(t, 1, PURPOSE_COUNT - 1, &v);
 		r->purpose = (uint8_t)v;
 		return err;
-	default:	/* TAG_CLASS */
+	case TAG_CLASS:
 		err = uint_get(t, 0, CLASS_COUNT - 1, &v);
 		r->class = (uint8_t)v;
 		return err;
+	default:	/* TAG_CONTENT */
+		r->content = t->value;
+		return r->content.len > 0 ? RECORD_OK : RECORD_E_FIELD;
 	}
 }
 
@@ -227,7 +243,7 @@ head_get(struct record *r, uint64_t *body, const uint8_t *buf, size_t len)
 		return RECORD_E_KIND;
 	r->kind = buf[3];
 	n = varint_get(body, buf + HEAD_LEN, len - HEAD_LEN);
-	if (n <= 0 || *body > FRAME_RECORD_MAX)
+	if (n <= 0 || *body > record_max(r->kind))
 		return RECORD_E_LENGTH;
 	return HEAD_LEN + n;
 }
@@ -244,7 +260,7 @@ record_decode_first(struct record *r, const uint8_t *buf, size_t len)
 	if (head < 0)
 		return head;
 	whole = (size_t)head + (size_t)body + RECORD_SIG_LEN;
-	if (whole > FRAME_RECORD_MAX || whole > len)
+	if (whole > record_max(r->kind) || whole > len)
 		return RECORD_E_LENGTH;
 	err = body_get(r, buf + head, (size_t)body);
 	if (err == RECORD_OK)
@@ -288,6 +304,8 @@ body_put(struct tlv_writer *w, const struct record *r)
 		tlv_put_uint(w, TAG_PURPOSE, r->purpose);
 	if (r->kind == RECORD_SERVICE)
 		tlv_put_uint(w, TAG_CLASS, r->class);
+	if (allowed & BIT(TAG_CONTENT))
+		tlv_put(w, TAG_CONTENT, r->content.p, r->content.len);
 }
 
 /* Reads back what it wrote, so that nothing is signed that decode refuses. */
@@ -300,10 +318,10 @@ record_encode(uint8_t *buf, size_t size, const struct record *r)
 
 	if (r->kind < RECORD_REQUEST || r->kind >= RECORD_KIND_COUNT)
 		return 0;
-	tlv_write_init(&count, NULL, FRAME_RECORD_MAX);
+	tlv_write_init(&count, NULL, record_max(r->kind));
 	body_put(&count, r);
 	head = HEAD_LEN + varint_len(count.len);
-	if (count.failed || head + count.len + RECORD_SIG_LEN > FRAME_RECORD_MAX)
+	if (count.failed || head + count.len + RECORD_SIG_LEN > record_max(r->kind))
 		return 0;
 	tlv_write_init(&w, buf, size);
 	field_put_raw(&w, (const uint8_t[]){ 'F', 'R', RECORD_VERSION, (uint8_t)r->kind }, HEAD_LEN);

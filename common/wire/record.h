@@ -22,12 +22,23 @@ enum record_kind {
 	RECORD_MEMBERSHIP,	/* authority -> node */
 	RECORD_DELEGATION,	/* node -> a worker's key */
 	RECORD_SERVICE,		/* node: this service of mine is answered with this X25519 key */
+	/* Signed by routed's delegated key (PURPOSE_ROUTE); what they say is in their content. */
+	RECORD_NODE,		/* what a node is and measures: fabric/facts.h */
+	RECORD_TICKET,		/* one hop's share of a lease: fabric/ticket.h */
+	RECORD_FENCE,		/* a coordinator: no lease older than this is honoured: fabric/ticket.h */
+	RECORD_ROUTE_REQUEST,	/* a node asks a coordinator for routes: routed/dirmsg.h */
+	RECORD_RECEIPT,		/* one end of a hop: so much was relayed for this tenant: routed/usage.h */
+	/* Signed by the authority. */
+	RECORD_POLICY,		/* compiled: fabric/policy.h */
+	RECORD_REVOCATION,	/* node ids that are members no more, 32 bytes each, ascending */
 	RECORD_KIND_COUNT
 };
 
 enum record_purpose {		/* of a delegated key */
 	PURPOSE_SESSION = 1,	/* the dataplane's: TLS certificate and AUTH */
 	PURPOSE_E2E,		/* an adapter's X25519 key: streams sealed end to end */
+	PURPOSE_ROUTE,		/* routed's Ed25519 key: node records, tickets, fences, requests, receipts */
+	PURPOSE_TICKET,		/* routed's X25519 key: tickets and answers are sealed to it */
 	PURPOSE_COUNT
 };
 
@@ -67,6 +78,7 @@ struct record {
 	uint8_t		 nprefixes;	/* may be 0 */
 	uint8_t		 purpose;	/* delegation: enum record_purpose */
 	uint8_t		 class;		/* service: enum traffic_class, which its streams have unless they say otherwise */
+	struct frame_bytes content;	/* node and all after it: what it says, not looked into here; not empty */
 	struct frame_bytes signed_part;	/* what the signature covers, without the domain string */
 	const uint8_t	*signature;
 	struct frame_bytes raw;
@@ -85,6 +97,10 @@ enum record_error {
 };
 
 #define RECORD_DOMAIN "fabric record v1"	/* signed with its NUL */
+
+/* Bytes of a whole record of this kind, at most: FRAME_RECORD_MAX, and RECORD_LARGE_MAX for policy and revocation. */
+size_t	record_max(unsigned kind);
+#define RECORD_LARGE_MAX	65536
 
 /* Decodes the one record that fills buf exactly. RECORD_OK or a record_error. Checks no signature. */
 int	record_decode(struct record *r, const uint8_t *buf, size_t len);

@@ -13,7 +13,9 @@ _Static_assert(sizeof error_names / sizeof error_names[0] == RECORD_E_MAGIC - RE
 
 static const char *const kind_names[] = {
 	[RECORD_REQUEST] = "request", [RECORD_MEMBERSHIP] = "membership", [RECORD_DELEGATION] = "delegation",
-	[RECORD_SERVICE] = "service",
+	[RECORD_SERVICE] = "service", [RECORD_NODE] = "node", [RECORD_TICKET] = "ticket", [RECORD_FENCE] = "fence",
+	[RECORD_ROUTE_REQUEST] = "route request", [RECORD_RECEIPT] = "receipt", [RECORD_POLICY] = "policy",
+	[RECORD_REVOCATION] = "revocation",
 };
 _Static_assert(sizeof kind_names / sizeof kind_names[0] == RECORD_KIND_COUNT, "a kind without a name");
 

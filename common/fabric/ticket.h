@@ -1,0 +1,78 @@
+/*
+ * Leases: fabric-lease(5) is normative. A lease is a route from a source to a destination, for a time, with an epoch. Each
+ * node on it gets a ticket: a record (RECORD_TICKET) that names only the node before and the node after, signed by the
+ * coordinator's route key (or the source's own, see TICKET_SELF), and sealed to the hop's ticket key, so that who carries
+ * it sees nothing.
+ *
+ * A record's subject is the hop's node key: a ticket is for one node. Its serial is the epoch; not_after the hard expiry.
+ */
+#ifndef FABRIC_TICKET_H
+#define FABRIC_TICKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/record.h"
+
+#define LEASE_HOPS_MAX		6u	/* nodes on a route, source and destination included */
+#define LEASE_LIFE_MAX_S	3600u	/* a ticket that is valid for longer is refused */
+#define LEASE_SERVICES_MAX	8u
+#define TICKET_MAX		1024u	/* bytes of a ticket record with its issuer's records, before it is sealed */
+
+enum ticket_place { TICKET_SOURCE, TICKET_RELAY, TICKET_DEST };
+
+struct ticket {
+	uint64_t route_id;		/* 1..VARINT_MAX, random */
+	uint64_t epoch;			/* the record's serial: of two for the same source and destination, the greater counts */
+	uint8_t	 place;			/* enum ticket_place */
+	bool	 self;			/* the source issued it itself: direct or over one relay only, no coordinator was there */
+	uint8_t	 prev[NODE_ID_LEN];	/* not at the source */
+	uint8_t	 next[NODE_ID_LEN];	/* not at the destination */
+	uint8_t	 far[NODE_ID_LEN];	/* at the source the destination, at the destination the source; relays have none */
+	uint8_t	 classes;		/* 1 << enum traffic_class */
+	uint32_t kbps;			/* 0: no limit */
+	uint32_t streams;		/* at a time; 0: no limit */
+	char	 tenant[RECORD_TENANT_MAX + 1];	/* of the source: what is relayed is accounted to it */
+	uint64_t soft;			/* seconds since 1970: renew from then on */
+	uint64_t not_before, hard;	/* the record's not_before and not_after */
+};
+
+/* Why a ticket is not honoured; TICKET_OK is 0. Each has a name and a counter. */
+enum ticket_error {
+	TICKET_OK,
+	TICKET_E_FORM,		/* not a ticket, or a field that its place does not have */
+	TICKET_E_SEAL,		/* sealed to another key, or changed on the way */
+	TICKET_E_ISSUER,	/* its issuer is not known, is no coordinator, or its key has expired */
+	TICKET_E_SIGNATURE,
+	TICKET_E_HOP,		/* for another node, or it came from another than the one before */
+	TICKET_E_EXPIRED,
+	TICKET_E_NOT_YET,
+	TICKET_E_LIFETIME,
+	TICKET_E_FENCED,
+	TICKET_E_REPLAYED,	/* an epoch that was superseded, or a route id that is another's */
+	TICKET_E_CLASS,
+	TICKET_E_LIMIT,		/* of routes that are kept, or of what this node relays */
+	TICKET_E_POLICY,	/* the policy does not let this node relay it, or the source reach the destination */
+	TICKET_E_ROLE,		/* this node is not to relay, by its membership or its configuration */
+	TICKET_E_REVOKED,	/* a node of it is */
+	TICKET_E_COUNT
+};
+const char *ticket_strerror(unsigned);
+
+/* The content of a ticket record; `r` gets content only. 0 or negative frame_error; the length or 0. */
+int	ticket_decode(struct ticket *, const struct record *r);
+size_t	ticket_encode(uint8_t *buf, size_t size, const struct ticket *);
+
+/* --- fences: RECORD_FENCE's content; serial is the fence's own number --- */
+enum fence_what { FENCE_ROUTE = 1, FENCE_PAIR, FENCE_NODE };
+struct fence {
+	uint8_t	 what;			/* one route; all between source and dest; all over the node */
+	uint64_t route_id;
+	uint8_t	 node[NODE_ID_LEN], dest[NODE_ID_LEN];	/* pair: source, dest; node: the node */
+	uint64_t epoch;			/* leases of this epoch and older are refused */
+};
+int	fence_decode(struct fence *, const struct record *r);
+size_t	fence_encode(uint8_t *buf, size_t size, const struct fence *);
+
+#endif
