@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crypto/identity.h"
+#include "crypto/noise.h"
 #include "wire/record.h"
 
 #define LEASE_HOPS_MAX		6u	/* nodes on a route, source and destination included */
@@ -34,8 +36,9 @@ struct ticket {
 	uint32_t kbps;			/* 0: no limit */
 	uint32_t streams;		/* at a time; 0: no limit */
 	char	 tenant[RECORD_TENANT_MAX + 1];	/* of the source: what is relayed is accounted to it */
-	uint64_t soft;			/* seconds since 1970: renew from then on */
+	uint64_t soft;			/* seconds since 1970: renew from then on; not after `hard' */
 	uint64_t not_before, hard;	/* the record's not_before and not_after */
+	uint8_t	 answer[HASH_LEN];	/* at the source only: what the whole lease must hash to, see lease_check() */
 };
 
 /* Why a ticket is not honoured; TICKET_OK is 0. Each has a name and a counter. */
@@ -63,6 +66,59 @@ const char *ticket_strerror(unsigned);
 /* The content of a ticket record; `r` gets content only. 0 or negative frame_error; the length or 0. */
 int	ticket_decode(struct ticket *, const struct record *r);
 size_t	ticket_encode(uint8_t *buf, size_t size, const struct ticket *);
+
+/*
+ * --- sealed: [the issuer's membership, its delegation,] the ticket, back to back, in a box to the hop's ticket key whose
+ * prologue is TICKET_PROLOGUE with its NUL and the route id in eight bytes, big endian ---
+ */
+#define TICKET_PROLOGUE	"fabric ticket v1"
+#define TICKET_SEALED_MAX (TICKET_MAX + NOISE_DH_LEN + AEAD_TAG_LEN)
+
+/* membership and delegation may be empty: the hop knows the issuer. The length, or 0: too long, or the library fails. */
+size_t	ticket_seal(uint8_t *buf, size_t size, const uint8_t to[NOISE_DH_LEN], uint64_t route_id,
+	    struct frame_bytes membership, struct frame_bytes delegation, struct frame_bytes ticket);
+
+/* Who issued a ticket. */
+struct ticket_issuer {
+	struct peer_identity who;	/* not_after: the earlier end of membership and delegation */
+};
+
+/*
+ * What a node knows when it is shown a ticket. The callbacks get `arg'; any but revoked may be NULL: it then never
+ * objects. Those that are given a ticket are asked in this order, and only once all that comes before them is good.
+ */
+struct ticket_ctx {
+	const uint8_t	*node_id, *node_key;	/* our own */
+	const struct noise_key *keys;		/* our ticket keys that were not yet forgotten, the newest first */
+	size_t		 nkeys;
+	const uint8_t	*authority;
+	const uint8_t	*from;			/* the node id it came from; NULL: it was sealed to us in an answer */
+	uint64_t	 route_id;		/* as it came with it */
+	uint64_t	 now;			/* seconds since 1970 */
+	uint32_t	 roles;			/* our membership's */
+	bool		 relays;		/* we do, by our configuration, at this hour */
+	uint8_t		 relay_classes;		/* that we relay */
+	void		*arg;
+	/* The issuer by its route key, when its records did not come with the ticket. */
+	bool		 (*issuer)(const uint8_t *route_key, struct ticket_issuer *, void *arg);
+	bool		 (*revoked)(const uint8_t *node_id, void *arg);
+	/* The greatest epoch that a fence refuses for what this ticket is about; 0: none. */
+	uint64_t	 (*fenced)(const struct ticket *, const struct ticket_issuer *, void *arg);
+	/* Is this epoch superseded, or is the route id there for other neighbours? A ticket shown again is neither. */
+	bool		 (*replayed)(const struct ticket *, const struct ticket_issuer *, void *arg);
+	/* Relay: may we for this tenant, in all its classes? Destination: may `far' reach anything here, in any of them? */
+	bool		 (*permitted)(const struct ticket *, const struct ticket_issuer *, void *arg);
+	/* Is there room for one more, and for what it may carry? */
+	bool		 (*room)(const struct ticket *, const struct ticket_issuer *, void *arg);
+};
+
+/*
+ * Opens and verifies one sealed ticket: TICKET_OK, with *t and *by filled, or why not; of several reasons the first in the
+ * order of fabric-lease(5): SEAL, FORM, ISSUER, SIGNATURE, HOP, EXPIRED, NOT_YET, LIFETIME, REVOKED, FENCED, REPLAYED, ROLE,
+ * CLASS, POLICY, LIMIT. Nothing is written to but *t and *by.
+ */
+enum ticket_error ticket_check(const struct ticket_ctx *, const uint8_t *sealed, size_t len, struct ticket *t,
+	    struct ticket_issuer *by);
 
 /* --- fences: RECORD_FENCE's content; serial is the fence's own number --- */
 enum fence_what { FENCE_ROUTE = 1, FENCE_PAIR, FENCE_NODE };
