@@ -1,7 +1,7 @@
 # What belongs to what: a library a process (all but its main.c), and the test programs.
 
 COMMON_OBJS = \
-	common/base/hex.o common/base/log.o common/wire/express.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
+	common/base/hex.o common/base/lex.o common/base/log.o common/wire/express.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
 	common/wire/frame_data.o common/wire/frame_name.o common/wire/record.o common/wire/record_name.o \
 	common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
 	common/crypto/seal.o common/fabric/credit.o common/fabric/cut.o common/fabric/e2e.o common/fabric/e2e_stream.o common/fabric/govern.o common/fabric/loss.o \
@@ -19,7 +19,7 @@ NOTLS = $(O)/common/crypto/notls.o
 
 FABRICD_OBJS = \
 	fabricd/answers.o fabricd/conf.o fabricd/confsend.o fabricd/confset.o fabricd/connect.o fabricd/control.o fabricd/dirs.o \
-	fabricd/dispatch.o fabricd/fabricd.o fabricd/keys.o fabricd/lex.o fabricd/logs.o fabricd/netwatch.o \
+	fabricd/dispatch.o fabricd/fabricd.o fabricd/keys.o fabricd/logs.o fabricd/netwatch.o \
 	fabricd/priv.o fabricd/reload.o fabricd/request.o fabricd/rtnl.o fabricd/services.o fabricd/setup.o fabricd/sockets.o \
 	fabricd/tun.o fabricd/wire.o fabricd/workers.o fabricd/parse.o
 

@@ -5,8 +5,8 @@
 #ifndef FABRICD_CONFSET_H
 #define FABRICD_CONFSET_H
 
+#include "base/lex.h"
 #include "fabricd/conf.h"
-#include "fabricd/lex.h"
 
 enum confset_single {		/* what may be said once in a configuration */
 	SET_NODE, SET_SESSION, SET_VPN, SET_LOG, SET_RUN, SET_LOGDIR, SET_STATE, SET_CHROOT, SET_LIBEXEC,

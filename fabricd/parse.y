@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lex.h"
 #include "fabricd/confset.h"
-#include "fabricd/lex.h"
 
 #define YYSTYPE struct lex_token
 #define TRY(x) do { if ((x) == -1) YYABORT; } while (0)

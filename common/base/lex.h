@@ -1,9 +1,9 @@
 /*
- * The lexer of fabricd.conf(5): words, quoted strings, numbers, macros, included files. It knows no
- * keyword; parse.y does. Everything it gives out lives until lex_free().
+ * The lexer of fabricd.conf(5) and policy.conf(5): words, quoted strings, numbers, macros, included files. It knows no
+ * keyword; the grammars do. Everything it gives out lives until lex_free().
  */
-#ifndef FABRICD_LEX_H
-#define FABRICD_LEX_H
+#ifndef BASE_LEX_H
+#define BASE_LEX_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "fabricd/lex.h"
+#include "base/lex.h"
 
 #include <sys/stat.h>
 
