@@ -363,12 +363,24 @@ confset_allow_tenant(struct confset *s, const struct lex_token *t)
 	return 0;
 }
 
+/* Workers answer these themselves. */
+static bool
+name_is_own(const char *name)
+{
+	static const char *const own[] = { "directory", "echo", "probe", "vpn" };
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (strcmp(name, own[i]) == 0)
+			return true;
+	return false;
+}
+
 int
 confset_service_end(struct confset *s, const struct lex_token *end)
 {
 	const struct pm_conf_service *svc = service_last(s);
 
-	if (strcmp(svc->name, "echo") == 0 || strcmp(svc->name, "vpn") == 0)
+	if (name_is_own(svc->name))
 		return confset_fail(s, end, "service \"%s\" is the fabric's own and leads nowhere else", svc->name);
 	if (svc->target.family == 0)
 		return confset_fail(s, end, "service \"%s\" has no target: tcp to ADDRESS port NUMBER", svc->name);

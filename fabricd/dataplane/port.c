@@ -122,7 +122,7 @@ on_message(struct wport *w, const struct procmsg *m)
 		/* Neither adapter can put itself in the other's place. */
 		return adapter_of(m->bind.service) != w->kind ? -1 : switch_bind(&w->port, m->bind.service);
 	case PM_UNBIND:
-		return routed ? -1 : switch_unbind(&w->port, m->bind.service);
+		return switch_unbind(&w->port, m->bind.service);
 	case PM_TARGET:
 		if (routed)
 			peer_target(w->dp, &m->target);
@@ -138,6 +138,16 @@ on_message(struct wport *w, const struct procmsg *m)
 	default:
 		return records_message(w, m);
 	}
+}
+
+/* No adapter speaks for routed, here or to another node, and routed uses no other's service. */
+static bool
+may_open(const struct wport *w, const struct frame_open_stream *o)
+{
+	bool directory = o->service.len == strlen(DIRECTORY_SERVICE) &&
+	    memcmp(o->service.p, DIRECTORY_SERVICE, o->service.len) == 0;
+
+	return directory == (w->kind == WORKER_ROUTED) && (!directory || o->route_id == 0);
 }
 
 static int
@@ -158,7 +168,7 @@ on_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 	}
 	if (f->type >= FT_PROC_FIRST && f->type <= FT_PROC_LAST)
 		return procmsg_decode(&m, f) == 0 ? on_message(w, &m) : -1;
-	if (w->kind == WORKER_ROUTED)
+	if (f->type == FT_OPEN_STREAM && !may_open(w, &f->open))
 		return -1;
 	return switch_control(&w->port, f) == REASON_NONE ? 0 : -1;
 }

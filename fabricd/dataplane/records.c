@@ -86,6 +86,10 @@ records_out(struct dataplane *dp, const struct pm_records *m)
 enum worker_kind
 adapter_of(const char *name)
 {
+	if (strcmp(name, DIRECTORY_SERVICE) == 0)
+		return WORKER_ROUTED;
+	if (strcmp(name, DIRECTORY_SERVICE) == 0)
+		return WORKER_ROUTED;
 	return strcmp(name, "vpn") == 0 ? WORKER_VPND : WORKER_SVCHOSTD;
 }
 

@@ -36,6 +36,9 @@ void	records_tell(struct conn *, bool all);
 /* routed's: this node's set, to one peer whose session is up. */
 void	records_out(struct dataplane *, const struct pm_records *);
 
+/* routed's own service: what it says to its neighbours' routed. It is there without a record, and over no route. */
+#define DIRECTORY_SERVICE "directory"
+
 /* The adapter that serves, or would use, the service of this name. */
 enum worker_kind adapter_of(const char *name);
 

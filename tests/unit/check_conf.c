@@ -253,6 +253,7 @@ static const struct {
 	{ BASE "service \"ssh\" {\n}\n", "c:4: service \"ssh\" has no target: tcp to ADDRESS port NUMBER" },
 	{ BASE "service \"echo\" { tcp to 127.0.0.1 port 7 }\n", "c:3: service \"echo\" is the fabric's own" },
 	{ BASE "service \"vpn\" { tcp to 127.0.0.1 port 7 }\n", "c:3: service \"vpn\" is the fabric's own" },
+	{ BASE "service \"directory\" { tcp to 127.0.0.1 port 7 }\n", "c:3: service \"directory\" is the fabric's own" },
 	{ BASE "service s { tcp to 127.0.0.1 }\n", "c:3: \"}\" is not expected here" },
 	{ BASE "service s { tcp to 127.0.0.1 port 0 }\n", "c:3: \"0\" is no port: 1 to 65535" },
 	{ BASE "service s { tcp to localhost port 7 }\n", "c:3: \"localhost\" is no IP address" },

@@ -234,6 +234,56 @@ START_TEST(who_may_say_what)
 }
 END_TEST
 
+/* routed to routed, on a stream of its service's. */
+START_TEST(directory_is_routeds)
+{
+	fake_bind(&b.routed, "directory");
+	fake_open(&a.routed, 2, b.id, "directory", CLASS_CONTROL);
+	ipc_flush(a.routed.ipc);
+	ck_assert(RUN_UNTIL(base, 3000, b.routed.opens == 1));
+	ck_assert_str_eq(b.routed.last_open_service, "directory");
+	ck_assert(b.routed.last_open_has_source);
+	ck_assert_mem_eq(b.routed.last_open_source, a.id, NODE_ID_LEN);
+	ck_assert(!a.routed.closed && !b.routed.closed);
+	ck_assert_uint_eq(a.routed.resets, 0);
+}
+END_TEST
+
+static const struct { enum worker_kind who; const char *service; uint64_t route_id; } not_opened[] = {
+	{ WORKER_VPND, "directory", 0 }, { WORKER_SVCHOSTD, "directory", 0 }, { WORKER_ROUTED, "echo", 0 },
+	{ WORKER_ROUTED, "directory", 7 },
+};
+
+START_TEST(who_may_open_what)
+{
+	struct fake_port *p = not_opened[_i].who == WORKER_VPND ? &a.vpnd : not_opened[_i].who == WORKER_ROUTED ?
+	    &a.routed : &a.svc;
+	struct frame f = { .type = FT_OPEN_STREAM, .open = { .stream_id = 2, .route_id = not_opened[_i].route_id,
+	    .class = CLASS_CONTROL, .dest = b.id, .service = { (const uint8_t *)not_opened[_i].service,
+	    strlen(not_opened[_i].service) } } };
+
+	fake_bind(&b.routed, "directory");
+	ck_assert_int_eq(ipc_send(p->ipc, &f), 0);
+	ipc_flush(p->ipc);
+	ck_assert(RUN_UNTIL(base, 3000, p->closed));
+	ck_assert_uint_eq(b.routed.opens + b.svc.opens, 0);
+}
+END_TEST
+
+static const struct { enum worker_kind who; const char *service; } not_bound[] = {
+	{ WORKER_VPND, "directory" }, { WORKER_SVCHOSTD, "directory" }, { WORKER_ROUTED, "echo" },
+};
+
+START_TEST(who_may_bind_what)
+{
+	struct fake_port *p = not_bound[_i].who == WORKER_VPND ? &a.vpnd : not_bound[_i].who == WORKER_ROUTED ?
+	    &a.routed : &a.svc;
+
+	fake_bind(p, not_bound[_i].service);
+	ck_assert(RUN_UNTIL(base, 3000, p->closed));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -254,6 +304,9 @@ main(void)
 	tcase_add_test(tc, each_adapter_hears_its_own);
 	tcase_add_test(tc, adapters_ask);
 	tcase_add_loop_test(tc, who_may_say_what, 0, sizeof(refused) / sizeof(refused[0]));
+	tcase_add_test(tc, directory_is_routeds);
+	tcase_add_loop_test(tc, who_may_open_what, 0, sizeof(not_opened) / sizeof(not_opened[0]));
+	tcase_add_loop_test(tc, who_may_bind_what, 0, sizeof(not_bound) / sizeof(not_bound[0]));
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
