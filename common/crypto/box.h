@@ -19,6 +19,10 @@
 int	box_seal(uint8_t *out, size_t size, const uint8_t to[NOISE_DH_LEN], const void *prologue, size_t prologue_len,
 	    const void *msg, size_t len);
 
+/* As box_seal() with this ephemeral key: for test vectors alone, since a second message under the same one tells of both. */
+int	box_seal_with(uint8_t *out, size_t size, const uint8_t to[NOISE_DH_LEN], const void *prologue, size_t prologue_len,
+	    const void *msg, size_t len, const struct noise_key *ephemeral);
+
 /* Opens what was sealed to `self'. The message's length, or a negative noise_error. */
 int	box_open(uint8_t *out, size_t size, const struct noise_key *self, const void *prologue, size_t prologue_len,
 	    const void *box, size_t len);

@@ -6,25 +6,18 @@
 
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/curve25519.h>
-#include <wolfssl/wolfcrypt/hmac.h>
 
 #include "crypto/crypto.h"
-
-_Static_assert(NOISE_HASH_LEN == HASH_LEN, "the handshake's hash is ours");
-_Static_assert(NOISE_HASH_LEN == AEAD_KEY_LEN, "a key is a whole hash: section 5.2 truncates longer ones");
+#include "crypto/symmetric.h"
 
 enum state { WRITE_1, READ_1, WRITE_2, READ_2, DONE, OVER };
 
 struct noise {
-	enum aead_cipher cipher;
 	enum noise_role	 role;
 	enum state	 state;
 	bool		 remote_known;
 	bool		 ephemeral_given;
-	/* SymmetricState and its CipherState, section 5.2; k is NULL while it is empty. */
-	uint8_t		 ck[NOISE_HASH_LEN], h[NOISE_HASH_LEN];
-	struct aead_key	*k;
-	uint64_t	 n;
+	struct symmetric sym;
 	/* HandshakeState, section 5.3. */
 	struct noise_key s, e;
 	uint8_t		 rs[NOISE_DH_LEN], re[NOISE_DH_LEN];
@@ -116,83 +109,22 @@ noise_dh(uint8_t out[NOISE_DH_LEN], const uint8_t secret[NOISE_DH_LEN], const ui
 	return crypto_memcmp(out, zeros, sizeof(zeros)) == 0 ? NOISE_E_DH : NOISE_OK;
 }
 
-/* MixHash(data), section 5.2. */
-static void
-mix_hash(struct noise *n, const void *data, size_t len)
-{
-	const struct crypto_piece pieces[2] = { { n->h, sizeof(n->h) }, { data, len } };
-
-	crypto_hash(n->h, pieces, 2);
-}
-
-/* HKDF(chaining_key, input, 2), section 4.3: RFC 5869 with the chaining key as salt and no info. */
-static int
-hkdf(uint8_t out[2 * NOISE_HASH_LEN], const uint8_t ck[NOISE_HASH_LEN], const uint8_t *input, size_t len)
-{
-	if (wc_HKDF(WC_SHA256, input, (word32)len, ck, NOISE_HASH_LEN, NULL, 0, out, 2 * NOISE_HASH_LEN) != 0)
-		return NOISE_E_LIBRARY;
-	return NOISE_OK;
-}
-
-/* MixKey(DH(...)), sections 5.2 and 5.3: every token of two letters. */
-static int
-mix_dh(struct noise *n, const struct noise_key *local, const uint8_t remote[NOISE_DH_LEN])
-{
-	uint8_t shared[NOISE_DH_LEN], keys[2 * NOISE_HASH_LEN];
-	int rv;
-
-	if ((rv = noise_dh(shared, local->secret, remote)) == NOISE_OK &&
-	    (rv = hkdf(keys, n->ck, shared, sizeof(shared))) == NOISE_OK) {
-		memcpy(n->ck, keys, sizeof(n->ck));
-		aead_key_free(n->k);
-		n->n = 0;
-		if ((n->k = aead_key_new(n->cipher, keys + NOISE_HASH_LEN)) == NULL)
-			rv = NOISE_E_LIBRARY;
-	}
-	crypto_wipe(shared, sizeof(shared));
-	crypto_wipe(keys, sizeof(keys));
-	return rv;
-}
-
-/* EncryptAndHash(plaintext), section 5.2. In IK there is a key wherever it is used. */
-static int
-seal_and_hash(struct noise *n, uint8_t *out, const uint8_t *in, size_t len)
-{
-	if (aead_seal(n->k, n->n++, n->h, sizeof(n->h), out, in, len) == -1)
-		return NOISE_E_LIBRARY;
-	mix_hash(n, out, len + AEAD_TAG_LEN);
-	return NOISE_OK;
-}
-
-/* DecryptAndHash(ciphertext), section 5.2; out does not overlap in, which is hashed after it. */
-static int
-open_and_hash(struct noise *n, uint8_t *out, const uint8_t *in, size_t len)
-{
-	if (aead_open(n->k, n->n++, n->h, sizeof(n->h), out, in, len) == -1)
-		return NOISE_E_TAMPERED;
-	mix_hash(n, in, len);
-	return NOISE_OK;
-}
-
 /* The end of it: what remains says no more than that it is over. */
 static void
 finish(struct noise *n)
 {
-	aead_key_free(n->k);
+	symmetric_wipe(&n->sym);
 	crypto_wipe(n, sizeof(*n));
 	n->state = OVER;
 }
 
-/* Section 5.2: a name of up to HASHLEN bytes is padded with zeros; section 5.3 for the rest. */
+/* Section 5.3: the name, the prologue, then the pre-message "<- s". */
 static void
-initialize(struct noise *n, const void *prologue, size_t len)
+initialize(struct noise *n, enum aead_cipher cipher, const void *prologue, size_t len)
 {
-	const char *name = protocol_names[n->cipher];
-
-	memcpy(n->h, name, strlen(name));
-	memcpy(n->ck, n->h, sizeof(n->ck));
-	mix_hash(n, prologue, len);
-	mix_hash(n, n->role == NOISE_INITIATOR ? n->rs : n->s.public, NOISE_DH_LEN);
+	symmetric_init(&n->sym, cipher, protocol_names[cipher]);
+	symmetric_mix_hash(&n->sym, prologue, len);
+	symmetric_mix_hash(&n->sym, n->role == NOISE_INITIATOR ? n->rs : n->s.public, NOISE_DH_LEN);
 }
 
 struct noise *
@@ -206,7 +138,6 @@ noise_new(enum aead_cipher cipher, enum noise_role role, const struct noise_key 
 		return NULL;
 	if ((n = calloc(1, sizeof(*n))) == NULL)
 		return NULL;
-	n->cipher = cipher;
 	n->role = role;
 	n->state = role == NOISE_INITIATOR ? WRITE_1 : READ_1;
 	n->s = *s;
@@ -218,7 +149,7 @@ noise_new(enum aead_cipher cipher, enum noise_role role, const struct noise_key 
 		memcpy(n->e.secret, ephemeral, sizeof(n->e.secret));
 		n->ephemeral_given = true;
 	}
-	initialize(n, prologue, prologue_len);
+	initialize(n, cipher, prologue, prologue_len);
 	return n;
 }
 
@@ -238,7 +169,7 @@ write_e(struct noise *n, uint8_t *out)
 	if ((n->ephemeral_given ? noise_key_from_secret(&n->e) : noise_key_generate(&n->e)) == -1)
 		return NOISE_E_LIBRARY;
 	memcpy(out, n->e.public, NOISE_DH_LEN);
-	mix_hash(n, out, NOISE_DH_LEN);
+	symmetric_mix_hash(&n->sym, out, NOISE_DH_LEN);
 	return NOISE_OK;
 }
 
@@ -247,7 +178,7 @@ static void
 read_e(struct noise *n, const uint8_t *in)
 {
 	memcpy(n->re, in, NOISE_DH_LEN);
-	mix_hash(n, in, NOISE_DH_LEN);
+	symmetric_mix_hash(&n->sym, in, NOISE_DH_LEN);
 }
 
 /* -> e, es, s, ss */
@@ -257,11 +188,11 @@ write_1(struct noise *n, uint8_t *out, const uint8_t *payload, size_t len)
 	int rv;
 
 	if ((rv = write_e(n, out)) != NOISE_OK ||
-	    (rv = mix_dh(n, &n->e, n->rs)) != NOISE_OK ||
-	    (rv = seal_and_hash(n, out + NOISE_DH_LEN, n->s.public, NOISE_DH_LEN)) != NOISE_OK ||
-	    (rv = mix_dh(n, &n->s, n->rs)) != NOISE_OK)
+	    (rv = symmetric_mix_dh(&n->sym, &n->e, n->rs)) != NOISE_OK ||
+	    (rv = symmetric_seal(&n->sym, out + NOISE_DH_LEN, n->s.public, NOISE_DH_LEN)) != NOISE_OK ||
+	    (rv = symmetric_mix_dh(&n->sym, &n->s, n->rs)) != NOISE_OK)
 		return rv;
-	return seal_and_hash(n, out + NOISE_1_OVERHEAD - AEAD_TAG_LEN, payload, len);
+	return symmetric_seal(&n->sym, out + NOISE_1_OVERHEAD - AEAD_TAG_LEN, payload, len);
 }
 
 static int
@@ -271,10 +202,10 @@ read_1(struct noise *n, uint8_t *payload, const uint8_t *in, size_t len)
 	int rv;
 
 	read_e(n, in);
-	if ((rv = mix_dh(n, &n->s, n->re)) != NOISE_OK ||
-	    (rv = open_and_hash(n, n->rs, sealed_s, NOISE_DH_LEN + AEAD_TAG_LEN)) != NOISE_OK ||
-	    (rv = mix_dh(n, &n->s, n->rs)) != NOISE_OK ||
-	    (rv = open_and_hash(n, payload, sealed_payload, len - (size_t)(sealed_payload - in))) != NOISE_OK)
+	if ((rv = symmetric_mix_dh(&n->sym, &n->s, n->re)) != NOISE_OK ||
+	    (rv = symmetric_open(&n->sym, n->rs, sealed_s, NOISE_DH_LEN + AEAD_TAG_LEN)) != NOISE_OK ||
+	    (rv = symmetric_mix_dh(&n->sym, &n->s, n->rs)) != NOISE_OK ||
+	    (rv = symmetric_open(&n->sym, payload, sealed_payload, len - (size_t)(sealed_payload - in))) != NOISE_OK)
 		return rv;
 	n->remote_known = true;
 	return NOISE_OK;
@@ -287,10 +218,10 @@ write_2(struct noise *n, uint8_t *out, const uint8_t *payload, size_t len)
 	int rv;
 
 	if ((rv = write_e(n, out)) != NOISE_OK ||
-	    (rv = mix_dh(n, &n->e, n->re)) != NOISE_OK ||
-	    (rv = mix_dh(n, &n->e, n->rs)) != NOISE_OK)
+	    (rv = symmetric_mix_dh(&n->sym, &n->e, n->re)) != NOISE_OK ||
+	    (rv = symmetric_mix_dh(&n->sym, &n->e, n->rs)) != NOISE_OK)
 		return rv;
-	return seal_and_hash(n, out + NOISE_DH_LEN, payload, len);
+	return symmetric_seal(&n->sym, out + NOISE_DH_LEN, payload, len);
 }
 
 static int
@@ -299,10 +230,10 @@ read_2(struct noise *n, uint8_t *payload, const uint8_t *in, size_t len)
 	int rv;
 
 	read_e(n, in);
-	if ((rv = mix_dh(n, &n->e, n->re)) != NOISE_OK ||
-	    (rv = mix_dh(n, &n->s, n->re)) != NOISE_OK)
+	if ((rv = symmetric_mix_dh(&n->sym, &n->e, n->re)) != NOISE_OK ||
+	    (rv = symmetric_mix_dh(&n->sym, &n->s, n->re)) != NOISE_OK)
 		return rv;
-	return open_and_hash(n, payload, in + NOISE_DH_LEN, len - NOISE_DH_LEN);
+	return symmetric_open(&n->sym, payload, in + NOISE_DH_LEN, len - NOISE_DH_LEN);
 }
 
 /* What a message of this state has beside its payload. */
@@ -370,11 +301,11 @@ noise_split(struct noise *n, uint8_t tx[AEAD_KEY_LEN], uint8_t rx[AEAD_KEY_LEN],
 
 	if (n->state != DONE)
 		return NOISE_E_STATE;
-	if ((rv = hkdf(keys, n->ck, NULL, 0)) == NOISE_OK) {
+	if ((rv = symmetric_split(&n->sym, keys)) == NOISE_OK) {
 		memcpy(tx, initiator ? keys : keys + NOISE_HASH_LEN, AEAD_KEY_LEN);
 		memcpy(rx, initiator ? keys + NOISE_HASH_LEN : keys, AEAD_KEY_LEN);
 		if (hash != NULL)
-			memcpy(hash, n->h, NOISE_HASH_LEN);
+			memcpy(hash, n->sym.h, NOISE_HASH_LEN);
 	}
 	crypto_wipe(keys, sizeof(keys));
 	finish(n);
