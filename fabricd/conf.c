@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "fabric/turn.h"
 #include "fabricd/paths.h"
 
 static const char *const dir_names[DIR_COUNT] = { "run", "log", "state", "chroot" };
@@ -44,6 +45,7 @@ conf_new(void)
 		strcpy(c->user[k].name, default_users[k]);
 	c->delegation_s = 4 * 3600;
 	c->session = default_session;
+	memcpy(c->session.weight, turn_usual, sizeof(c->session.weight));
 	strcpy(c->vpn.ifname, "fab0");
 	c->vpn.mtu = 1380;
 	c->log_level = LOG_LEVEL_INFO;
@@ -179,8 +181,11 @@ print_session(FILE *f, const struct pm_conf_session *s)
 {
 	fprintf(f, "session {\n\tkeepalive %u ms\n\tdead %u ms\n\tauth timeout %u ms\n\tauth failures %u\n",
 	    s->keepalive_ms, s->dead_ms, s->auth_timeout_ms, s->auth_fail_per_min);
-	fprintf(f, "\tmax %u\n\taccept %s\n\tretry above %u\n\tgso %s\n}\n", s->max_sessions,
+	fprintf(f, "\tmax %u\n\taccept %s\n\tretry above %u\n\tgso %s\n", s->max_sessions,
 	    s->peers_only ? "peers" : "members", s->retry_above, s->gso ? "yes" : "no");
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
+		fprintf(f, "\tweight %s %u\n", class_name(c), s->weight[c]);
+	fputs("}\n", f);
 }
 
 static void

@@ -10,6 +10,7 @@
 
 #include "base/hex.h"
 #include "crypto/identity.h"
+#include "fabric/turn.h"
 #include "wire/fields.h"
 
 int
@@ -499,6 +500,19 @@ confset_retry(struct confset *s, const struct lex_token *t)
 {
 	s->conf->session.retry_above = (uint32_t)t->number;
 	return range(s, t, 0, 65536);
+}
+
+int
+confset_weight(struct confset *s, const struct lex_token *class, const struct lex_token *t)
+{
+	int c = class_parse(class->text);
+
+	if (c == -1)
+		return confset_fail(s, class, "\"%s\" is no traffic class", class->text);
+	if (confset_in_block(s, 8 + (unsigned)c, class) == -1)
+		return -1;
+	s->conf->session.weight[c] = (uint8_t)t->number;
+	return range(s, t, 1, TURN_WEIGHT_MAX);
 }
 
 int

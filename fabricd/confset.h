@@ -67,6 +67,7 @@ int	confset_auth_timeout(struct confset *, const struct lex_token *ms);
 int	confset_auth_failures(struct confset *, const struct lex_token *);
 int	confset_max_sessions(struct confset *, const struct lex_token *);
 int	confset_retry(struct confset *, const struct lex_token *);
+int	confset_weight(struct confset *, const struct lex_token *class, const struct lex_token *);
 int	confset_session_end(struct confset *, const struct lex_token *);
 
 int	confset_peer(struct confset *, const struct lex_token *name);

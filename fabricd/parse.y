@@ -29,7 +29,7 @@ static int	macro(const struct lex_token *name, const struct lex_token *value);
 %token	INCLUDE NODE KEY CERTIFICATE AUTHORITY DELEGATION LISTEN ON PORT SESSION KEEPALIVE DEAD AUTH TIMEOUT
 %token	FAILURES MAX ACCEPT MEMBERS PEERS RETRY ABOVE GSO YES NO PEER ID ADDRESS PREFIX VPN INTERFACE NETWORK
 %token	MTU TUN SOCKET SERVICE METRICS LOG LEVEL DIRECTORY RUN STATE CHROOT USER GROUP LIBEXEC RESTART DELAY
-%token	TO SOCKS SHARED TCP CLASS ALLOW ROLE TENANT
+%token	TO SOCKS SHARED TCP CLASS ALLOW ROLE TENANT WEIGHT
 %token	STRING NUMBER INVALID
 
 %%
@@ -105,6 +105,7 @@ session_item : KEEPALIVE time		{ TRY(confset_in_block(&set, 0, &$1)); TRY(confse
 	| ACCEPT PEERS			{ TRY(confset_in_block(&set, 5, &$1)); set.conf->session.peers_only = true; }
 	| RETRY ABOVE NUMBER		{ TRY(confset_in_block(&set, 6, &$1)); TRY(confset_retry(&set, &$3)); }
 	| GSO yesno			{ TRY(confset_in_block(&set, 7, &$1)); set.conf->session.gso = $2.number; }
+	| WEIGHT STRING NUMBER		{ TRY(confset_weight(&set, &$2, &$3)); }
 	;
 
 peer	: PEER STRING			{ TRY(confset_peer(&set, &$2)); }
@@ -155,7 +156,8 @@ static const struct {
 	{ "restart", RESTART }, { "retry", RETRY }, { "role", ROLE }, { "run", RUN }, { "service", SERVICE },
 	{ "session", SESSION }, { "shared", SHARED }, { "socket", SOCKET }, { "socks", SOCKS },
 	{ "state", STATE }, { "tcp", TCP }, { "tenant", TENANT }, { "timeout", TIMEOUT }, { "to", TO },
-	{ "tun", TUN }, { "user", USER }, { "vpn", VPN }, { "yes", YES },
+	{ "tun", TUN }, { "user", USER }, { "vpn", VPN }, { "weight", WEIGHT },
+	{ "yes", YES },
 };
 
 static int

@@ -5,16 +5,12 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "fabric/turn.h"
+
 #define SLAB_PKTS	64u
 #define CLASS_QUANTUM	600		/* bytes a unit of weight */
 #define BUCKET_QUANTUM	1514		/* RFC 8290, section 5.2.1: about one packet */
 #define CONTROL_BURST	(64ll << 10)	/* bytes that control may go first; it earns what the others send */
-
-/* Control's weight counts only when it has no bytes left that go first: it then shares like any other. */
-static const int weights[CLASS_COUNT] = {
-	[CLASS_CONTROL] = 4, [CLASS_DNS] = 4, [CLASS_INTERACTIVE] = 8,
-	[CLASS_RELIABLE] = 4, [CLASS_BULK] = 2, [CLASS_DROPPABLE] = 1,
-};
 
 struct codel {
 	uint64_t first_above_ns;	/* 0: the wait is below the target */
@@ -45,6 +41,7 @@ struct sched {
 	struct sched_pool *pool;
 	size_t		  bytes, max_bytes;
 	int64_t		  control_tokens;
+	uint8_t		  weight[CLASS_COUNT];
 	struct class_queue class[CLASS_COUNT];
 };
 
@@ -142,9 +139,17 @@ sched_new(struct sched_pool *pool, size_t max_bytes)
 	for (size_t c = 0; c < CLASS_COUNT; c++) {
 		TAILQ_INIT(&s->class[c].fresh);
 		TAILQ_INIT(&s->class[c].old);
-		s->class[c].deficit = weights[c] * CLASS_QUANTUM;
+		s->weight[c] = turn_usual[c];
+		s->class[c].deficit = s->weight[c] * CLASS_QUANTUM;
 	}
 	return s;
+}
+
+void
+sched_weigh(struct sched *s, const uint8_t *weight)
+{
+	for (size_t c = 0; c < CLASS_COUNT; c++)
+		s->weight[c] = weight[c] == 0 ? turn_usual[c] : weight[c];
 }
 
 void
@@ -401,7 +406,7 @@ round_start(struct sched *s)
 {
 	for (size_t c = 0; c < CLASS_COUNT; c++) {
 		struct class_queue *q = &s->class[c];
-		int quantum = weights[c] * CLASS_QUANTUM;
+		int quantum = s->weight[c] * CLASS_QUANTUM;
 
 		q->deficit += quantum;
 		if (q->deficit > quantum)

@@ -62,6 +62,9 @@ void	sched_pkt_free(struct sched_pool *, struct sched_pkt *);
 struct sched *sched_new(struct sched_pool *, size_t max_bytes);
 void	sched_free(struct sched *);	/* with all that waits in it; NULL is fine */
 
+/* The classes' weights, from the next round on; 0: the usual one of turn.h, as all are at first. */
+void	sched_weigh(struct sched *, const uint8_t *weight);
+
 /*
  * A packet for `len` bytes of class `class`. To make room, packets of the least urgent class go first; NULL, counted as a
  * drop, when all that waits is more urgent than this or `len` is too long.

@@ -4,20 +4,27 @@
 
 #define CONTROL_BURST	(64ll << 10)	/* bytes that control may go first; it earns what the others send */
 
-static const uint16_t usual[CLASS_COUNT] = {
+/* Control's counts only when it has no bytes left that go first: it then shares like any other. */
+const uint8_t turn_usual[CLASS_COUNT] = {
 	[CLASS_CONTROL] = 4, [CLASS_DNS] = 4, [CLASS_INTERACTIVE] = 8,
 	[CLASS_RELIABLE] = 4, [CLASS_BULK] = 2, [CLASS_DROPPABLE] = 1,
 };
 
 void
-turn_init(struct turn *t, const uint16_t *weight)
+turn_init(struct turn *t, const uint8_t *weight)
 {
 	memset(t, 0, sizeof(*t));
-	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
 		TAILQ_INIT(&t->list[c]);
-		t->weight[c] = weight == NULL ? usual[c] : weight[c];
-	}
+	turn_weigh(t, weight);
 	t->control_tokens = CONTROL_BURST;
+}
+
+void
+turn_weigh(struct turn *t, const uint8_t *weight)
+{
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
+		t->weight[c] = weight == NULL || weight[c] == 0 ? turn_usual[c] : weight[c];
 }
 
 void

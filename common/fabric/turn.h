@@ -30,13 +30,19 @@ TAILQ_HEAD(turn_list, turn_entry);
 struct turn {
 	struct turn_list list[CLASS_COUNT];
 	int		 deficit[CLASS_COUNT];
-	uint16_t	 weight[CLASS_COUNT];
+	uint8_t		 weight[CLASS_COUNT];
 	int64_t		 control_tokens;
 	size_t		 n;		/* entries that wait */
 };
 
-/* weight: of each class, 1 to 1000, or NULL for the usual ones. */
-void	turn_init(struct turn *, const uint16_t *weight);
+#define TURN_WEIGHT_MAX		100
+extern const uint8_t turn_usual[CLASS_COUNT];	/* the weights of classes, unless they are configured */
+
+/* weight: of each class, to TURN_WEIGHT_MAX; 0, or NULL for all of them, is the usual one. */
+void	turn_init(struct turn *, const uint8_t *weight);
+
+/* Other weights, from the next round on. */
+void	turn_weigh(struct turn *, const uint8_t *weight);
 
 void	turn_entry_init(struct turn_entry *, unsigned class);
 

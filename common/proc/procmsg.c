@@ -109,7 +109,8 @@ static const struct desc descs[] = {
 	    U32_POS(1, conf_session.keepalive_ms), U32_POS(2, conf_session.dead_ms),
 	    U32_POS(3, conf_session.auth_timeout_ms), U32_POS(4, conf_session.max_sessions),
 	    U32(5, conf_session.retry_above), U32_POS(6, conf_session.auth_fail_per_min),
-	    BOOL(7, conf_session.peers_only), BOOL(8, conf_session.gso)), FD_NONE },
+	    BOOL(7, conf_session.peers_only), BOOL(8, conf_session.gso),
+	    BYTES(9, conf_session.weight)), FD_NONE },
 	TYPE(PM_CONF_SOCKET) = { "CONF_SOCKET", FIELDS(
 	    UINT(1, conf_socket.purpose, SOCKET_FABRIC_UDP, SOCKET_METRICS),
 	    ADDR(2, conf_socket.addr)), FD_MUST },

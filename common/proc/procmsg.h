@@ -139,6 +139,7 @@ struct pm_conf_session {
 	uint32_t auth_fail_per_min;	/* failed authentications an address prefix (/24, /56) may have a minute */
 	bool	 peers_only;		/* only configured peers may connect; else any member of the tenant */
 	bool	 gso;			/* UDP_SEGMENT and UDP_GRO */
+	uint8_t	 weight[CLASS_COUNT];	/* of a class among those that wait at a port; 0: the usual one */
 };
 
 struct pm_conf_socket { uint8_t purpose; struct pm_addr addr; };

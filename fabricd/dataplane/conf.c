@@ -107,6 +107,9 @@ dp_conf_check(struct dataplane *dp, char *err)
 		return item_bad(err, "session times: dead has to be above keepalive, and none is 0");
 	if (s->max_sessions == 0)
 		return item_bad(err, "max-sessions is 0");
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
+		if (s->weight[c] > TURN_WEIGHT_MAX)
+			return item_bad(err, "a class weighs too much");
 	return 0;
 }
 
@@ -140,6 +143,17 @@ self_set(struct dataplane *dp, const struct dp_conf *conf)
 	self->dead_ns = conf->session.dead_ms * NS_PER_MS;
 	for (size_t i = 0; i < WORKER_COUNT; i++)
 		memcpy(dp->workers[i].port.node_id, self->node_id, NODE_ID_LEN);
+}
+
+static void
+weights_set(struct dataplane *dp, const uint8_t *weight)
+{
+	struct conn *c;
+
+	switch_weigh(&dp->sw, weight);
+	TAILQ_FOREACH(c, &dp->conns, all)
+		if (c->sched != NULL)
+			sched_weigh(c->sched, weight);
 }
 
 /* Whom this node may no longer speak to: another identity, or peers that are configured no more. */
@@ -210,6 +224,7 @@ dp_conf_commit(struct dataplane *dp)
 	dp->next_conf = NULL;
 	dp->conf = conf;
 	self_set(dp, conf);
+	weights_set(dp, conf->session.weight);
 	if (other)
 		dp->self.delegation_len = 0;
 	sessions_review(dp, other);

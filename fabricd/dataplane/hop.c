@@ -141,6 +141,7 @@ hop_up(struct session *s, void *arg)
 		session_fail(s, REASON_INTERNAL);
 		return;
 	}
+	sched_weigh(c->sched, dp->sw.weight);
 	c->datagram_max = conn_datagram_max(c);
 	c->datagram_told = c->datagram_max;
 	c->mtu_ns = dp->now_ns;

@@ -38,8 +38,18 @@ port_attach(struct port *p, struct fswitch *sw, const struct port_ops *ops, enum
 	p->max_us = max_us;
 	p->rtt_ns = 0;
 	p->initial_credit = CREDIT_INITIAL;
-	turn_init(&p->turn, NULL);
+	turn_init(&p->turn, sw->weight);
 	LIST_INSERT_HEAD(&sw->ports, p, entry);
+}
+
+void
+switch_weigh(struct fswitch *sw, const uint8_t *weight)
+{
+	struct port *p;
+
+	memcpy(sw->weight, weight, sizeof(sw->weight));
+	LIST_FOREACH(p, &sw->ports, entry)
+		turn_weigh(&p->turn, sw->weight);
 }
 
 static size_t

@@ -100,6 +100,7 @@ struct fswitch {
 	struct credit_node credits;
 	const uint64_t *now_ns;
 	const uint8_t	*node_id;	/* this node's */
+	uint8_t		weight[CLASS_COUNT];	/* of the classes at each port; 0: the usual */
 };
 
 #define SWITCH_MEMORY	(512ull << 20)	/* bytes that reliable streams may set aside in all */
@@ -114,6 +115,9 @@ void	switch_init(struct fswitch *, struct port *(*session)(struct fswitch *, con
 /* `initiator`: this side gives the even ids. max_peer and max_us bound the streams that each side may have open. */
 void	port_attach(struct port *, struct fswitch *, const struct port_ops *, enum port_kind, bool initiator,
 	    size_t max_peer, size_t max_us);
+
+/* Other weights of the classes, at the ports that there are and at those to come. */
+void	switch_weigh(struct fswitch *, const uint8_t *weight);
 
 /* The port is gone: its streams are reset at their other ends, its services are free. */
 void	port_detach(struct port *);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/hex.h"
+#include "fabric/turn.h"
 #include "fabricd/conf.h"
 
 #define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -94,7 +95,7 @@ START_TEST(values)
 	struct conf *c = good("net = \"10.9.0.0/16\"\n"
 	    "node \"phone-a\" { key \"/k\" certificate \"/c\" authority \"/a\" delegation 90 m }\n"
 	    "listen on 10.0.1.1\nlisten on fd00::1 port 99\n"
-	    "session { keepalive 2 s dead 10 s accept peers gso no }\n"
+	    "session { keepalive 2 s dead 10 s accept peers gso no weight bulk 7 weight dns 100 }\n"
 	    "peer \"entry-1\" { id " ID_A " address 10.0.1.2 port 4601 prefix $net }\n"
 	    "vpn { interface fab7 address 10.77.0.1/24 network 10.77.0.0/16 mtu 1400 }\n"
 	    "service \"echo\"\nmetrics listen on 127.0.0.1 port 9464\nlog level warn\n"
@@ -117,6 +118,9 @@ START_TEST(values)
 	ck_assert_uint_eq(c->session.dead_ms, 10000);
 	ck_assert(c->session.peers_only);
 	ck_assert(!c->session.gso);
+	ck_assert_uint_eq(c->session.weight[CLASS_BULK], 7);
+	ck_assert_uint_eq(c->session.weight[CLASS_DNS], 100);
+	ck_assert_uint_eq(c->session.weight[CLASS_INTERACTIVE], 8);
 	ck_assert_uint_eq(c->npeers, 1);
 	ck_assert_str_eq(p->name, "entry-1");
 	hex_decode(id, sizeof(id), ID_A);
@@ -172,6 +176,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(c->session.dead_ms, 30000);
 	ck_assert(!c->session.peers_only);
 	ck_assert(c->session.gso);
+	ck_assert_mem_eq(c->session.weight, turn_usual, CLASS_COUNT);
 	ck_assert_uint_eq(c->delegation_s, 4 * 3600);
 	ck_assert(!c->vpn.configured);
 	ck_assert_int_eq(c->log_level, LOG_LEVEL_INFO);
@@ -227,6 +232,7 @@ static const struct {
 	{ BASE "session { keepalive 1 s\n keepalive 2 s }\n", "c:4: \"keepalive\" is given twice" },
 	{ BASE "session { auth failures 3 auth failures 4 }\n", "c:3: \"failures\" is given twice" },
 	{ BASE "session { accept peers accept members }\n", "c:3: \"accept\" is given twice" },
+	{ BASE "session { weight bulk 1 weight dns 1 weight bulk 2 }\n", "c:3: \"bulk\" is given twice" },
 	{ BASE "vpn {}\nvpn {}\n", "c:4: \"vpn\" is given twice" },
 	{ BASE "vpn { mtu 1300 mtu 1300 }\n", "c:3: \"mtu\" is given twice" },
 	{ BASE "service \"echo\"\nservice \"echo\"\n", "c:4: service \"echo\" is given twice" },
@@ -283,6 +289,9 @@ static const struct {
 	{ BASE "listen on 10.0.0.2 port http\n", "c:3: unknown word \"http\"" },
 	{ BASE "vpn { mtu 1279 }\n", "c:3: \"1279\" is not within 1280 and 9000" },
 	{ BASE "vpn { mtu 9001 }\n", "c:3: \"9001\" is not within 1280 and 9000" },
+	{ BASE "session { weight bulk 0 }\n", "c:3: \"0\" is not within 1 and 100" },
+	{ BASE "session { weight bulk 101 }\n", "c:3: \"101\" is not within 1 and 100" },
+	{ BASE "session { weight heavy 1 }\n", "c:3: \"heavy\" is no traffic class" },
 	{ BASE "session { max 0 }\n", "c:3: \"0\" is not within 1 and 65536" },
 	{ BASE "session { max 65537 }\n", "c:3: \"65537\" is not within 1 and 65536" },
 	{ BASE "session { auth failures 0 }\n", "c:3: \"0\" is not within 1 and" },

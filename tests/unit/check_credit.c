@@ -541,13 +541,20 @@ END_TEST
 
 /* --- whose turn --- */
 
+static const uint8_t other_weights[CLASS_COUNT] = { [CLASS_INTERACTIVE] = 1, [CLASS_BULK] = 20, [CLASS_DROPPABLE] = 100 };
+
+/* The usual weights; others from the beginning; others that come later, as by a reload. */
 START_TEST(classes_share_by_weight)
 {
 	struct turn t;
 	struct turn_entry e[CLASS_COUNT];
 	uint64_t sent[CLASS_COUNT] = { 0 };
 
-	turn_init(&t, NULL);
+	turn_init(&t, _i == 1 ? other_weights : NULL);
+	if (_i == 2)
+		turn_weigh(&t, other_weights);
+	ck_assert_uint_eq(t.weight[CLASS_RELIABLE], 4);
+	ck_assert_uint_eq(t.weight[CLASS_BULK], _i == 0 ? 2 : 20);
 	for (unsigned i = 0; i < CLASS_COUNT; i++) {
 		turn_entry_init(&e[i], i);
 		turn_add(&t, &e[i]);
@@ -617,7 +624,7 @@ main(void)
 	tcase_add_test(tc, nobody_answers_and_nobody_speaks);
 	tcase_add_test(tc, the_ceiling);
 	tcase_add_test(tc, a_quiet_stream_gives_back);
-	tcase_add_test(tc, classes_share_by_weight);
+	tcase_add_loop_test(tc, classes_share_by_weight, 0, 3);
 	tcase_add_test(tc, streams_of_a_class_share_alike);
 	suite_add_tcase(suite, tc);
 	sr = srunner_create(suite);

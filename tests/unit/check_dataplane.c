@@ -634,6 +634,52 @@ START_TEST(reload_keeps_sessions)
 }
 END_TEST
 
+/* How many of 300 packets that a session's scheduler gives out are bulk, while droppable ones wait as well. */
+static unsigned
+bulk_of_300(struct conn *c)
+{
+	unsigned bulk = 0;
+	struct sched_pkt *pkt;
+
+	for (unsigned i = 0; i < 800; i++) {
+		pkt = sched_alloc(c->sched, i % 2 ? CLASS_BULK : CLASS_DROPPABLE, 1000);
+		ck_assert_ptr_nonnull(pkt);
+		pkt->len = 1000;
+		sched_enqueue(c->sched, pkt, 1, a.dp->now_ns);
+	}
+	for (unsigned i = 0; (pkt = sched_dequeue(c->sched, a.dp->now_ns)) != NULL; i++) {
+		bulk += i < 300 && pkt->class == CLASS_BULK;
+		sched_pkt_free(&a.dp->pool, pkt);
+	}
+	return bulk;
+}
+
+/* Other weights of the classes hold at the ports that there are, and at those that come. */
+START_TEST(reload_changes_weights)
+{
+	struct conn *c;
+
+	start_both();
+	c = node_session(&a, &b);
+	ck_assert_uint_eq(c->port.turn.weight[CLASS_BULK], 2);
+	ck_assert_uint_ge(bulk_of_300(c), 190);		/* two of three */
+	a.session.weight[CLASS_BULK] = 1;
+	a.session.weight[CLASS_DROPPABLE] = 9;
+	node_configure(&a, false);
+	ck_assert_uint_eq(c->port.turn.weight[CLASS_BULK], 1);
+	ck_assert_uint_eq(c->port.turn.weight[CLASS_DROPPABLE], 9);
+	ck_assert_uint_eq(c->port.turn.weight[CLASS_DNS], 4);
+	ck_assert_uint_eq(a.dp->workers[WORKER_VPND].port.turn.weight[CLASS_DROPPABLE], 9);
+	ck_assert_uint_le(bulk_of_300(c), 40);		/* one of ten */
+	conn_end(c, REASON_TIMEOUT);
+	dp_flush(a.dp);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 2 && b.vpnd.up == 2));
+	c = node_session(&a, &b);
+	ck_assert_uint_eq(c->port.turn.weight[CLASS_BULK], 1);
+	ck_assert_uint_le(bulk_of_300(c), 40);
+}
+END_TEST
+
 /* A reload brings the sockets anew: sessions go on over the one of their address, and end where there is none. */
 START_TEST(reload_brings_sockets)
 {
@@ -709,7 +755,7 @@ suite(void)
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
 		express_and_datagrams, express_from_a_stranger, express_bare_of_another_length,
 		express_with_garbage,
-		slow_worker, overrun_is_told, without_segmentation, segments_refused_by_the_device, batches_and_packs, reload_keeps_sessions, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
+		slow_worker, overrun_is_told, without_segmentation, segments_refused_by_the_device, batches_and_packs, reload_keeps_sessions, reload_changes_weights, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
 	};
 	Suite *s = suite_create("dataplane");

@@ -105,9 +105,9 @@ START_TEST(interactive_does_not_wait)
 END_TEST
 
 /* All classes full all the time: bytes are shared by weight, nobody starves. */
-START_TEST(shares_by_weight)
+static void
+share(const uint8_t *weight, unsigned sum)
 {
-	static const unsigned weight[CLASS_COUNT] = { 0, 4, 8, 4, 2, 1 };
 	uint64_t bytes[CLASS_COUNT] = { 0 }, total = 0;
 	size_t len = 0;
 
@@ -123,11 +123,21 @@ START_TEST(shares_by_weight)
 		total += len;
 	}
 	for (unsigned k = CLASS_DNS; k < CLASS_COUNT; k++) {
-		uint64_t fair = total * weight[k] / 19;
+		uint64_t fair = total * weight[k] / sum;
 
 		ck_assert_msg(bytes[k] > fair * 9 / 10 && bytes[k] < fair * 11 / 10, "class %s: %lu of %lu",
 		    class_name(k), (unsigned long)bytes[k], (unsigned long)fair);
 	}
+}
+
+START_TEST(shares_by_weight)
+{
+	static const uint8_t usual[CLASS_COUNT] = { 0, 4, 8, 4, 2, 1 }, other[CLASS_COUNT] = { 0, 0, 2, 3, 8, 3 };
+	static const uint8_t meant[CLASS_COUNT] = { 0, 4, 2, 3, 8, 3 };
+
+	share(usual, 19);
+	sched_weigh(s, other);	/* 0 is the usual one */
+	share(meant, 20);
 }
 END_TEST
 
