@@ -46,6 +46,11 @@ local_status(uint64_t reason, bool opened)
 	case REASON_TIMEOUT:
 	case REASON_PEER_GONE:
 	case REASON_SHUTDOWN:
+	case REASON_MOVED:
+	case REASON_NO_ROUTE:
+	case REASON_ROUTE_EXPIRED:
+	case REASON_HOP_GONE:
+	case REASON_FENCED:
 		return CONNECT_UNREACHABLE;
 	case REASON_TARGET_DOWN:
 	case REASON_TARGET_TIMEOUT:
@@ -53,6 +58,10 @@ local_status(uint64_t reason, bool opened)
 	case REASON_LIMIT:
 	case REASON_NOT_ALLOWED:
 	case REASON_REFUSED:
+	case REASON_ROUTE_CLASS:
+	case REASON_ROUTE_LIMIT:
+	case REASON_ROUTE_RATE:
+	case REASON_REVOKED:
 		return CONNECT_REFUSED;
 	default:
 		return reason >= REASON_AUTH_RECORD && reason <= REASON_AUTH_RATE ? CONNECT_REFUSED : CONNECT_FAILED;
@@ -79,7 +88,16 @@ explain(uint64_t reason, bool opened)
 	case REASON_NOT_ALLOWED:
 		return "the node does not allow it to this one";
 	case REASON_LIMIT:
+	case REASON_ROUTE_LIMIT:
+	case REASON_ROUTE_RATE:
 		return "a limit of streams is reached";
+	case REASON_NO_ROUTE:
+	case REASON_ROUTE_EXPIRED:
+	case REASON_HOP_GONE:
+	case REASON_FENCED:
+		return "the route to the node was lost";
+	case REASON_ROUTE_CLASS:
+		return "no route to the node is for this class";
 	case REASON_CONNECTION_RESET:
 		return "the connection was reset";
 	case REASON_TAMPERED:

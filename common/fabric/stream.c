@@ -9,6 +9,7 @@
 #define NS_PER_MS	1000000ull
 #define AGAIN_FIRST_NS	(50 * NS_PER_MS)
 #define AGAIN_MAX_NS	(5000 * NS_PER_MS)
+#define MOVES_MAX	3u	/* legs that are looked for without a wait, while none is answered */
 #define RTT_MIN_NS	(2 * NS_PER_MS)	/* a process that is woken for batches is not quicker than this */
 #define WRITE_AHEAD	(2 * STREAM_WINDOW_INITIAL)	/* bytes beyond the window that wait here */
 #define FLAG_MUST_EXIST	0x01u
@@ -95,6 +96,22 @@ random_next(struct fabric_stream *s)
 	s->rand ^= s->rand >> 7;
 	s->rand ^= s->rand << 17;
 	return s->rand;
+}
+
+/* The dataplane has another way already: no wait, but for one that moves on and on and gets no answer anywhere. */
+static bool
+leg_moved(struct fabric_stream *s, uint64_t now_ns)
+{
+	if (s->moves >= MOVES_MAX)
+		return false;
+	leg_drop(s, false, REASON_NONE);
+	s->lost_ns = now_ns;
+	if (s->opener) {
+		s->moves++;
+		s->again_ns = UINT64_MAX;
+		streams_event_add(s, STREAM_EV_LEG);
+	}
+	return true;
 }
 
 /* The leg is silent or broken; `tell': the nodes on it are to forget it. */
@@ -290,6 +307,7 @@ leg_up(struct fabric_stream *s, uint64_t seq)
 		s->ack_due = true;	/* so that the other end knows the window, and the round trip time */
 	s->leg = LEG_UP;
 	s->backoff = 0;
+	s->moves = 0;
 	streams_event_add(s, STREAM_EV_UP);
 }
 
@@ -384,7 +402,8 @@ stream_frame(struct fabric_stream *s, const struct frame *f, uint64_t now_ns)
 		reset_taken(s, f);
 		break;
 	case SA_LEG:
-		leg_lost(s, false, now_ns);
+		if (f->reset.reason != REASON_MOVED || !leg_moved(s, now_ns))
+			leg_lost(s, false, now_ns);
 		break;
 	case SA_PROTOCOL:
 		good = false;

@@ -120,6 +120,7 @@ struct fabric_stream {
 	uint64_t	 active_ns, lost_ns, again_ns, linger_at_ns, stall_ns;
 	uint8_t		 stall;			/* 0, or who holds it up */
 	uint32_t	 backoff;
+	uint8_t		 moves;			/* legs in a row that were given up for another before they were answered */
 	uint64_t	 rand;
 
 	struct loss	 loss;			/* unreliable: of what comes */

@@ -76,9 +76,24 @@ stream_cell(bool reliable, unsigned state, unsigned happening)
 bool
 stream_reason_is_path(uint64_t reason, unsigned leg)
 {
-	if (reason == REASON_PEER_GONE || reason == REASON_SHUTDOWN)
+	switch (reason) {
+	case REASON_PEER_GONE:
+	case REASON_SHUTDOWN:
+	case REASON_MOVED:
+	case REASON_HOP_GONE:
 		return true;
-	return leg == LEG_RESUMING && (reason == REASON_UNREACHABLE || reason == REASON_LIMIT);
+	case REASON_UNREACHABLE:
+	case REASON_LIMIT:
+	case REASON_NO_ROUTE:
+	case REASON_ROUTE_EXPIRED:
+	case REASON_ROUTE_CLASS:
+	case REASON_ROUTE_LIMIT:
+	case REASON_ROUTE_RATE:
+	case REASON_FENCED:
+		return leg == LEG_RESUMING;
+	default:
+		return false;
+	}
 }
 
 unsigned

@@ -67,6 +67,16 @@
 	X(DP_END_NOT_ALLOWED, "fabric_sessions_ended_total", "by=\"us\",reason=\"not-allowed\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_CONNECTION_RESET, "fabric_sessions_ended_total", "by=\"us\",reason=\"connection-reset\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_NO_KEY, "fabric_sessions_ended_total", "by=\"us\",reason=\"no-key\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_MOVED, "fabric_sessions_ended_total", "by=\"us\",reason=\"moved\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_NO_ROUTE, "fabric_sessions_ended_total", "by=\"us\",reason=\"no-route\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_ROUTE_EXPIRED, "fabric_sessions_ended_total", "by=\"us\",reason=\"route-expired\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_ROUTE_CLASS, "fabric_sessions_ended_total", "by=\"us\",reason=\"route-class\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_ROUTE_LIMIT, "fabric_sessions_ended_total", "by=\"us\",reason=\"route-limit\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_ROUTE_RATE, "fabric_sessions_ended_total", "by=\"us\",reason=\"route-rate\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_HOP_GONE, "fabric_sessions_ended_total", "by=\"us\",reason=\"hop-gone\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_FENCED, "fabric_sessions_ended_total", "by=\"us\",reason=\"fenced\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_REVOKED, "fabric_sessions_ended_total", "by=\"us\",reason=\"revoked\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_BETTER, "fabric_sessions_ended_total", "by=\"us\",reason=\"better\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_NONE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"none\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_INTERNAL, "fabric_sessions_ended_total", "by=\"peer\",reason=\"internal\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_PROTOCOL, "fabric_sessions_ended_total", "by=\"peer\",reason=\"protocol\"", "Connections that ended, by whose word and reason") \
@@ -99,6 +109,16 @@
 	X(DP_END_PEER_NOT_ALLOWED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"not-allowed\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_CONNECTION_RESET, "fabric_sessions_ended_total", "by=\"peer\",reason=\"connection-reset\"", "Connections that ended, by whose word and reason") \
 	X(DP_END_PEER_NO_KEY, "fabric_sessions_ended_total", "by=\"peer\",reason=\"no-key\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_MOVED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"moved\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_NO_ROUTE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"no-route\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_ROUTE_EXPIRED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"route-expired\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_ROUTE_CLASS, "fabric_sessions_ended_total", "by=\"peer\",reason=\"route-class\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_ROUTE_LIMIT, "fabric_sessions_ended_total", "by=\"peer\",reason=\"route-limit\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_ROUTE_RATE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"route-rate\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_HOP_GONE, "fabric_sessions_ended_total", "by=\"peer\",reason=\"hop-gone\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_FENCED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"fenced\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_REVOKED, "fabric_sessions_ended_total", "by=\"peer\",reason=\"revoked\"", "Connections that ended, by whose word and reason") \
+	X(DP_END_PEER_BETTER, "fabric_sessions_ended_total", "by=\"peer\",reason=\"better\"", "Connections that ended, by whose word and reason") \
 	X(DP_MTU_LOST, "fabric_sessions_path_smaller_total", "", "Sessions begun anew because their path carried no large packets any more") \
 	X(DP_STREAMS, "fabric_streams", "", "Streams that are open") \
 	X(DP_STREAMS_OPENED, "fabric_streams_opened_total", "", "Streams opened through this node") \

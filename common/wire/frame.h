@@ -211,6 +211,12 @@ enum fabric_reason {
 	/* of a service whose target is a connection */
 	REASON_TARGET_DOWN, REASON_TARGET_TIMEOUT, REASON_NOT_ALLOWED, REASON_CONNECTION_RESET,
 	REASON_NO_KEY,		/* the receiver has not, or no longer, the key that this would need: a handshake anew helps */
+	/* of routes: the path's word, by whichever node on it */
+	REASON_MOVED,		/* this leg is given up for another: attach again at once */
+	REASON_NO_ROUTE, REASON_ROUTE_EXPIRED, REASON_ROUTE_CLASS, REASON_ROUTE_LIMIT, REASON_ROUTE_RATE,
+	REASON_HOP_GONE,	/* a relay has no session to the next hop, or no longer */
+	REASON_FENCED, REASON_REVOKED,
+	REASON_BETTER,		/* why streams were moved: another way is better */
 	REASON_COUNT
 };
 

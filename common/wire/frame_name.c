@@ -33,7 +33,10 @@ static const char *const reason_names[] = {
 	[REASON_TAMPERED] = "tampered",
 	[REASON_TARGET_DOWN] = "target-down", [REASON_TARGET_TIMEOUT] = "target-timeout",
 	[REASON_NOT_ALLOWED] = "not-allowed", [REASON_CONNECTION_RESET] = "connection-reset",
-	[REASON_NO_KEY] = "no-key",
+	[REASON_NO_KEY] = "no-key", [REASON_MOVED] = "moved", [REASON_NO_ROUTE] = "no-route",
+	[REASON_ROUTE_EXPIRED] = "route-expired", [REASON_ROUTE_CLASS] = "route-class",
+	[REASON_ROUTE_LIMIT] = "route-limit", [REASON_ROUTE_RATE] = "route-rate", [REASON_HOP_GONE] = "hop-gone",
+	[REASON_FENCED] = "fenced", [REASON_REVOKED] = "revoked", [REASON_BETTER] = "better",
 };
 _Static_assert(sizeof reason_names / sizeof reason_names[0] == REASON_COUNT, "a reason without a name");
 

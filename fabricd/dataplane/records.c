@@ -88,8 +88,6 @@ adapter_of(const char *name)
 {
 	if (strcmp(name, DIRECTORY_SERVICE) == 0)
 		return WORKER_ROUTED;
-	if (strcmp(name, DIRECTORY_SERVICE) == 0)
-		return WORKER_ROUTED;
 	return strcmp(name, "vpn") == 0 ? WORKER_VPND : WORKER_SVCHOSTD;
 }
 

@@ -370,7 +370,8 @@ START_TEST(every_reason_of_a_reset)
 {
 	for (uint64_t reason = 0; reason <= REASON_COUNT; reason++) {
 		struct frame f = { .type = FT_RESET_STREAM };
-		bool path = reason == REASON_PEER_GONE || reason == REASON_SHUTDOWN, unit;
+		bool path = reason == REASON_PEER_GONE || reason == REASON_SHUTDOWN || reason == REASON_MOVED ||
+		    reason == REASON_HOP_GONE, unit;
 
 		setup();
 		open_both();
@@ -388,9 +389,10 @@ END_TEST
 
 START_TEST(while_it_resumes_a_full_node_is_no_end)
 {
-	static const uint64_t reasons[] = { REASON_LIMIT, REASON_UNREACHABLE };
+	static const uint64_t reasons[] = { REASON_LIMIT, REASON_UNREACHABLE, REASON_NO_ROUTE, REASON_ROUTE_EXPIRED,
+	    REASON_ROUTE_CLASS, REASON_ROUTE_LIMIT, REASON_ROUTE_RATE, REASON_FENCED };
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
 		struct frame f = { .type = FT_RESET_STREAM };
 		bool unit;
 
@@ -408,6 +410,45 @@ START_TEST(while_it_resumes_a_full_node_is_no_end)
 		ck_assert_uint_eq(events_of(&a, s) & STREAM_EV_LEG, STREAM_EV_LEG);
 		teardown();
 	}
+}
+END_TEST
+
+static void
+moved(void)
+{
+	struct frame f = { .type = FT_RESET_STREAM, .reset = { .stream_id = s->id, .reason = REASON_MOVED } };
+	bool unit;
+
+	streams_input(&a, &f, now, &unit);
+	ck_assert_int_eq(s->state, STREAM_OPEN);
+	ck_assert_int_eq(s->leg, LEG_NONE);
+}
+
+/* No time passes before it wants another leg; but one that is moved on and on without an answer waits like any other. */
+START_TEST(a_move_wants_a_leg_at_once)
+{
+	setup();
+	open_both();
+	for (unsigned round = 0; round < 10; round++) {	/* each is answered: that is no spinning */
+		moved();
+		ck_assert_uint_eq(events_of(&a, s) & STREAM_EV_LEG, STREAM_EV_LEG);
+		resume();
+		pump();
+		ck_assert_int_eq(s->leg, LEG_UP);
+	}
+	for (unsigned n = 0; n < 3; n++) {
+		moved();
+		ck_assert_uint_eq(events_of(&a, s) & STREAM_EV_LEG, STREAM_EV_LEG);
+		next_id += 2;
+		ck_assert_int_eq(stream_attach(s, next_id, now), 0);
+	}
+	moved();
+	ck_assert_uint_eq(events_of(&a, s) & STREAM_EV_LEG, 0);
+	ck_assert_uint_gt(s->again_ns, now);
+	now = s->again_ns;
+	streams_tick(&a, now);
+	ck_assert_uint_eq(events_of(&a, s) & STREAM_EV_LEG, STREAM_EV_LEG);
+	teardown();
 }
 END_TEST
 
@@ -964,6 +1005,7 @@ main(void)
 	tcase_add_test(tc, other_frames_are_nobodys);
 	tcase_add_test(tc, every_reason_of_a_reset);
 	tcase_add_test(tc, while_it_resumes_a_full_node_is_no_end);
+	tcase_add_test(tc, a_move_wants_a_leg_at_once);
 	tcase_add_test(tc, the_table_is_whole);
 	tcase_add_test(tc, bytes_arrive_once_and_in_order);
 	tcase_add_test(tc, a_reader_that_does_not_read_stops_the_writer);
