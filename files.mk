@@ -10,7 +10,8 @@ COMMON_OBJS = \
 	common/fabric/session.o common/fabric/stream.o common/fabric/stream_out.o common/fabric/stream_table.o \
 	common/fabric/streamid.o common/fabric/streams.o common/fabric/turn.o common/proc/ipc.o common/proc/procmsg.o \
 	common/proc/row.o common/proc/sandbox.o common/proc/shmring.o common/proc/stats.o common/proc/worker.o \
-	common/crypto/box.o common/crypto/symmetric.o
+	common/crypto/box.o common/crypto/symmetric.o \
+	common/fabric/policy.o common/fabric/policy_build.o common/fabric/policy_text.o
 
 KEYFILE_OBJS = \
 	common/crypto/armour.o common/crypto/keyfile.o
@@ -65,14 +66,16 @@ UNIT = \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
 	tests/unit/check_switch tests/unit/check_tcp tests/unit/check_tlv tests/unit/check_top tests/unit/check_varint \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
-	tests/unit/check_box
+	tests/unit/check_box \
+	tests/unit/check_policy
 
 FUZZERS = \
 	tests/fuzz/fuzz_shmring \
 	tests/fuzz/fuzz_conf tests/fuzz/fuzz_cut tests/fuzz/fuzz_e2e tests/fuzz/fuzz_express tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_row tests/fuzz/fuzz_services tests/fuzz/fuzz_session tests/fuzz/fuzz_socks tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio \
-	tests/fuzz/fuzz_box
+	tests/fuzz/fuzz_box \
+	tests/fuzz/fuzz_policy
 
 NETTOOLS = \
 	tests/net/badworker tests/net/ctlabuse tests/net/impair tests/net/launch tests/net/probe tests/net/tungive \

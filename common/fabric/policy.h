@@ -1,7 +1,27 @@
 /*
  * The compiled policy: who may reach what, and who may relay for whom. policy.conf(5) is what people write; fabricctl
  * compiles it, the authority signs it (RECORD_POLICY: serial is its version, content the compiled form), and each routed
- * asks it. Last match wins, unless a rule is quick. Without any policy: POLICY_DEFAULT.
+ * asks it. The last rule that matches decides, unless one before it is quick. Where none does, and without any policy:
+ * the default. A pass rule holds between nodes of one tenant, unless it says that it goes across tenants.
+ *
+ * The compiled form, normative here; varints and text as in fabric-frame(5), "list" is a count (1 or more) and so many
+ * indices, ascending:
+ *
+ *	version 1
+ *	strings	count, then each as length and bytes: names, ascending, none twice and each of them used
+ *	ids	count, then each 32 bytes: ascending, none twice and each used
+ *	tables	count, then each: its name (string), count of entries (1 or more), each a who with neither <in> nor <not in>
+ *	rules	count, then each:
+ *		flags	0x01 pass, 0x02 quick, 0x04 relay, 0x08 across tenants, 0x10 services, 0x20 classes, 0x40 kbps
+ *		line	of policy.conf
+ *		who	the source; of a relay rule, the relay
+ *		who	the destination; of a relay rule, for whom it relays
+ *		services (0x10) list of strings; classes (0x20) bits; kbps (0x40): bandwidth
+ *	who	flags	0x01 roles, 0x02 tiers, 0x04 tenants, 0x08 names, 0x10 ids, 0x20 in, 0x40 not in; none: any node
+ *		roles (0x01) bits, of which the node has one; tiers (0x02) least, most; and lists of strings, ids, tables: the
+ *		node is one of tenants, names, ids, in one table of <in> and in none of <not in>. All that is there must hold.
+ *
+ * One policy has one form: what could be written in two ways is refused in the other (all classes, tiers 0 to 9).
  *
  * Sans-I/O: policy_load() makes an object out of bytes that nobody trusts, within bounds; asking allocates nothing.
  */
@@ -16,12 +36,13 @@
 
 #define POLICY_MAX	60000u	/* bytes of the compiled form */
 #define POLICY_RULES_MAX 4096u
+#define POLICY_TABLES_MAX 256u
 
 struct policy;
 
 /* Who is asked about: out of a membership. */
 struct policy_node {
-	const uint8_t	*node_id;
+	const uint8_t	*node_id;	/* NULL: not known, and no rule that names ids matches */
 	const char	*name, *tenant;
 	uint32_t	 roles;
 	uint8_t		 tier;
@@ -38,12 +59,26 @@ struct policy_verdict {
 struct policy *policy_load(const uint8_t *p, size_t len, int *error);
 void	policy_free(struct policy *);
 
-/* `p' may be NULL: the default, which passes all within a tenant, and relaying by members with the role relay or entry. */
+/*
+ * `p' may be NULL: the default, which passes all within a tenant, and there relaying by members with the role relay or
+ * entry. Within a tenant the fabric's own services, see policy_is_own(), pass whatever the rules say: else a policy could
+ * cut nodes off from the next one.
+ */
 struct policy_verdict policy_reach(const struct policy *p, const struct policy_node *src, const struct policy_node *dest,
 	    const char *service, unsigned class);
 
-/* May `relay' carry this class for `src'? */
+bool	policy_is_own(const char *service);
+
+/* May `relay' carry this class for `src'? Never without the role relay or entry. */
 struct policy_verdict policy_relay(const struct policy *p, const struct policy_node *relay, const struct policy_node *src,
 	    unsigned class);
+
+size_t	policy_rules(const struct policy *);
+
+/*
+ * The rule of that number (from 1; 0: the default's own words) as policy.conf(5) has it, on one line, for people who ask
+ * why. As snprintf(3): always ends with NUL when size > 0, and the whole length is returned. `p' may be NULL.
+ */
+size_t	policy_rule_text(char *buf, size_t size, const struct policy *p, uint32_t rule);
 
 #endif

@@ -1,0 +1,474 @@
+#include "fabric/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fabric/policy_int.h"
+#include "wire/fields.h"
+
+/* --- loading ----------------------------------------------------------------------------------------- */
+
+struct loader {
+	struct field_reader r;
+	struct policy	*p;
+	uint8_t		*used, *used_ids;	/* by index: nothing lies in it that no rule speaks of */
+	uint32_t	 entries_size;
+	bool		 memory;		/* is short */
+};
+
+static void
+refuse(struct loader *l, int err)
+{
+	if (l->r.err == 0)
+		l->r.err = err;
+}
+
+static void *
+array(struct loader *l, size_t n, size_t size)
+{
+	void *a = calloc(n + 1, size);
+
+	if (a == NULL) {
+		l->memory = true;
+		refuse(l, FRAME_E_VALUE);
+	}
+	return a;
+}
+
+/* A count of things that take at least `least` bytes each: what is allocated for them is bounded by what is there. */
+static uint32_t
+count(struct loader *l, size_t max, size_t least)
+{
+	size_t left = (size_t)(l->r.end - l->r.p) / least;
+	uint32_t n = (uint32_t)field_uint(&l->r, 0, max);
+
+	if (n > left)
+		refuse(l, FRAME_E_SHORT);
+	return l->r.err == 0 ? n : 0;
+}
+
+static void
+load_strings(struct loader *l)
+{
+	struct policy *p = l->p;
+	uint32_t n = count(l, POLICY_MAX, 2);
+	struct frame_bytes s;
+	char *out;
+
+	p->strings = array(l, n, sizeof(*p->strings));
+	out = p->chars = array(l, (size_t)(l->r.end - l->r.p) + n, 1);
+	l->used = array(l, n, 1);
+	for (; l->r.err == 0 && p->nstrings < n; p->nstrings++) {
+		s = field_bytes(&l->r, 1, RECORD_NAME_MAX);
+		if (l->r.err != 0)
+			return;
+		if (!text_name(s.p, s.len, RECORD_NAME_MAX, true))
+			refuse(l, FRAME_E_TEXT);
+		memcpy(out, s.p, s.len);
+		p->strings[p->nstrings] = out;
+		if (p->nstrings > 0 && strcmp(p->strings[p->nstrings - 1], out) >= 0)
+			refuse(l, FRAME_E_TLV_ORDER);
+		out += s.len + 1;
+	}
+}
+
+static void
+load_ids(struct loader *l)
+{
+	struct policy *p = l->p;
+	uint32_t n = count(l, POLICY_MAX, NODE_ID_LEN);
+	const uint8_t *id = field_raw(&l->r, (size_t)n * NODE_ID_LEN);
+
+	p->ids = array(l, n, NODE_ID_LEN);
+	l->used_ids = array(l, n, 1);
+	if (l->r.err != 0)
+		return;
+	p->nids = n;
+	memcpy(p->ids, id, (size_t)n * NODE_ID_LEN);
+	for (uint32_t i = 1; i < n; i++)
+		if (memcmp(id + (size_t)(i - 1) * NODE_ID_LEN, id + (size_t)i * NODE_ID_LEN, NODE_ID_LEN) >= 0)
+			refuse(l, FRAME_E_TLV_ORDER);
+}
+
+/* Indices below `of`, ascending; `used` (may be NULL) gets a mark for each. */
+static struct span
+load_list(struct loader *l, uint32_t of, uint8_t *used)
+{
+	struct policy *p = l->p;
+	struct span s = { p->npool, 0 };
+	uint32_t n = (uint32_t)field_uint(&l->r, 1, of), v;
+
+	for (; l->r.err == 0 && s.n < n; s.n++) {
+		v = (uint32_t)field_uint(&l->r, 0, of - 1);
+		if (l->r.err != 0)
+			break;
+		if (s.n > 0 && v <= p->pool[p->npool - 1])
+			refuse(l, FRAME_E_TLV_ORDER);
+		if (used != NULL)
+			used[v] = 1;
+		p->pool[p->npool++] = (uint16_t)v;	/* each takes a byte of the input, and so many places it has */
+	}
+	return s;
+}
+
+static void
+load_who(struct loader *l, struct who *w, bool in_table)
+{
+	struct policy *p = l->p;
+	const uint32_t of[LIST_COUNT] = { p->nstrings, p->nstrings, p->nids, p->ntables, p->ntables };
+	uint8_t *const used[LIST_COUNT] = { l->used, l->used, l->used_ids, NULL, NULL };
+	unsigned flags = (unsigned)field_uint(&l->r, 0, WHO_FLAGS);
+
+	/* A table has no tables in it, and none that holds everybody. */
+	if (in_table && (flags == 0 || flags >= WHO_LISTS << LIST_IN))
+		refuse(l, FRAME_E_VALUE);
+	w->tier_max = POLICY_TIER_MAX;
+	if (flags & WHO_ROLES)
+		w->roles = (uint32_t)field_uint(&l->r, 1, ROLES_ALL);
+	if (flags & WHO_TIERS) {
+		w->tier_min = (uint8_t)field_uint(&l->r, 0, POLICY_TIER_MAX);
+		w->tier_max = (uint8_t)field_uint(&l->r, w->tier_min, POLICY_TIER_MAX);
+		if (w->tier_min == 0 && w->tier_max == POLICY_TIER_MAX)
+			refuse(l, FRAME_E_VALUE);
+	}
+	for (unsigned i = 0; i < LIST_COUNT; i++)
+		if (flags & WHO_LISTS << i)
+			w->list[i] = load_list(l, of[i], used[i]);
+}
+
+static struct who *
+entry_new(struct loader *l)
+{
+	struct policy *p = l->p;
+	uint32_t size = l->entries_size == 0 ? 16 : 2 * l->entries_size;
+	struct who *w = p->entries;
+
+	if (p->nentries == l->entries_size) {
+		if ((w = reallocarray(p->entries, size, sizeof(*w))) == NULL) {
+			l->memory = true;
+			refuse(l, FRAME_E_VALUE);
+			return NULL;
+		}
+		p->entries = w;
+		l->entries_size = size;
+	}
+	w = &p->entries[p->nentries++];
+	memset(w, 0, sizeof(*w));
+	return w;
+}
+
+static void
+load_table(struct loader *l, struct table *t, const struct table *before)
+{
+	struct policy *p = l->p;
+	uint32_t n;
+
+	t->name = (uint16_t)field_uint(&l->r, 0, p->nstrings == 0 ? 0 : p->nstrings - 1);
+	t->first = p->nentries;
+	n = count(l, POLICY_MAX, 2);
+	if (n == 0 || p->nstrings == 0)
+		refuse(l, FRAME_E_VALUE);
+	else if (before != NULL && before->name >= t->name)
+		refuse(l, FRAME_E_TLV_ORDER);
+	else
+		l->used[t->name] = 1;
+	for (struct who *w; l->r.err == 0 && t->n < n && (w = entry_new(l)) != NULL; t->n++)
+		load_who(l, w, true);
+}
+
+static void
+load_tables(struct loader *l)
+{
+	struct policy *p = l->p;
+	uint32_t n = count(l, POLICY_TABLES_MAX, 4);
+
+	p->tables = array(l, n, sizeof(*p->tables));
+	for (; l->r.err == 0 && p->ntables < n; p->ntables++)
+		load_table(l, &p->tables[p->ntables], p->ntables == 0 ? NULL : &p->tables[p->ntables - 1]);
+}
+
+/* What goes together in a rule. */
+static bool
+flags_good(unsigned f)
+{
+	if (f & RULE_ACROSS && !(f & RULE_PASS))
+		return false;		/* a block rule holds there anyway */
+	if (f & RULE_RELAY)
+		return !(f & RULE_SERVICES) && (!(f & RULE_KBPS) || f & RULE_PASS);
+	return !(f & RULE_KBPS);
+}
+
+static void
+load_rule(struct loader *l, struct rule *r)
+{
+	struct policy *p = l->p;
+
+	r->flags = (uint8_t)field_uint(&l->r, 0, RULE_FLAGS);
+	if (!flags_good(r->flags))
+		refuse(l, FRAME_E_VALUE);
+	r->line = (uint32_t)field_uint(&l->r, 0, UINT32_MAX);
+	load_who(l, &r->from, false);
+	load_who(l, &r->to, false);
+	r->classes = CLASSES_ALL;
+	if (r->flags & RULE_SERVICES)
+		r->services = load_list(l, p->nstrings, l->used);
+	for (uint32_t i = 0; l->r.err == 0 && i < r->services.n; i++)
+		if (strchr(p->strings[p->pool[r->services.off + i]], '.') != NULL)
+			refuse(l, FRAME_E_TEXT);
+	if (r->flags & RULE_CLASSES)
+		r->classes = (uint8_t)field_uint(&l->r, 1, CLASSES_ALL - 1);
+	if (r->flags & RULE_KBPS)
+		r->kbps = (uint32_t)field_uint(&l->r, 1, UINT32_MAX);
+}
+
+static void
+load_rules(struct loader *l)
+{
+	struct policy *p = l->p;
+	uint32_t n = count(l, POLICY_RULES_MAX, 4);
+
+	p->rules = array(l, n, sizeof(*p->rules));
+	for (; l->r.err == 0 && p->nrules < n; p->nrules++)
+		load_rule(l, &p->rules[p->nrules]);
+}
+
+static void
+load(struct loader *l)
+{
+	struct policy *p = l->p;
+
+	field_uint(&l->r, POLICY_VERSION, POLICY_VERSION);
+	load_strings(l);
+	if (l->r.err == 0)
+		load_ids(l);
+	if (l->r.err == 0)
+		load_tables(l);
+	if (l->r.err == 0)
+		load_rules(l);
+	refuse(l, field_end(&l->r));
+	if (l->r.err == 0 && (memchr(l->used, 0, p->nstrings) != NULL || memchr(l->used_ids, 0, p->nids) != NULL))
+		refuse(l, FRAME_E_VALUE);
+}
+
+struct policy *
+policy_load(const uint8_t *bytes, size_t len, int *error)
+{
+	struct loader l = { .p = calloc(1, sizeof(*l.p)) };
+
+	*error = 0;
+	if (len > POLICY_MAX) {
+		*error = FRAME_E_TOO_LONG;
+		free(l.p);
+		return NULL;
+	}
+	if (l.p == NULL || (l.p->pool = calloc(len + 1, sizeof(*l.p->pool))) == NULL) {
+		free(l.p);
+		return NULL;
+	}
+	field_read_init(&l.r, bytes, len);
+	load(&l);
+	free(l.used);
+	free(l.used_ids);
+	if (l.r.err == 0)
+		return l.p;
+	*error = l.memory ? 0 : l.r.err;
+	policy_free(l.p);
+	return NULL;
+}
+
+void
+policy_free(struct policy *p)
+{
+	if (p == NULL)
+		return;
+	free(p->strings);
+	free(p->chars);
+	free(p->ids);
+	free(p->tables);
+	free(p->entries);
+	free(p->rules);
+	free(p->pool);
+	free(p);
+}
+
+size_t
+policy_rules(const struct policy *p)
+{
+	return p == NULL ? 0 : p->nrules;
+}
+
+/* --- asking ------------------------------------------------------------------------------------------ */
+
+/* A node, in the policy's own numbers: -1 where the policy does not know the word. */
+struct asked {
+	const struct policy	*p;
+	const struct policy_node *node;
+	int		 tenant, name, id;
+	uint64_t	 known[POLICY_TABLES_MAX / 64], in[POLICY_TABLES_MAX / 64];	/* tables it was looked for, and is in */
+};
+
+static int
+string_find(const struct policy *p, const char *s)
+{
+	size_t lo = 0, hi = p->nstrings, mid;
+	int c;
+
+	while (s != NULL && lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if ((c = strcmp(s, p->strings[mid])) == 0)
+			return (int)mid;
+		if (c < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return -1;
+}
+
+static int
+id_find(const struct policy *p, const uint8_t *id)
+{
+	size_t lo = 0, hi = p->nids, mid;
+	int c;
+
+	while (id != NULL && lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if ((c = memcmp(id, p->ids + mid * NODE_ID_LEN, NODE_ID_LEN)) == 0)
+			return (int)mid;
+		if (c < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return -1;
+}
+
+static struct asked
+asked_init(const struct policy *p, const struct policy_node *n)
+{
+	return (struct asked){ .p = p, .node = n, .tenant = string_find(p, n->tenant), .name = string_find(p, n->name),
+	    .id = id_find(p, n->node_id) };
+}
+
+/* Whether the list allows it: an empty one allows all. */
+static bool
+listed(const struct policy *p, const struct span *s, int v)
+{
+	size_t lo = s->off, hi = (size_t)s->off + s->n, mid;
+
+	if (s->n == 0)
+		return true;
+	while (v >= 0 && lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (p->pool[mid] == v)
+			return true;
+		if (v < p->pool[mid])
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return false;
+}
+
+/* All of a who but its tables. */
+static bool
+is(const struct asked *a, const struct who *w)
+{
+	return (w->roles == 0 || (w->roles & a->node->roles) != 0) && a->node->tier >= w->tier_min &&
+	    a->node->tier <= w->tier_max && listed(a->p, &w->list[LIST_TENANTS], a->tenant) &&
+	    listed(a->p, &w->list[LIST_NAMES], a->name) && listed(a->p, &w->list[LIST_IDS], a->id);
+}
+
+static bool
+in_table(struct asked *a, unsigned t)
+{
+	const struct table *table = &a->p->tables[t];
+	uint64_t bit = 1ull << t % 64;
+
+	if (a->known[t / 64] & bit)
+		return (a->in[t / 64] & bit) != 0;
+	a->known[t / 64] |= bit;
+	for (uint32_t i = 0; i < table->n; i++)
+		if (is(a, &a->p->entries[table->first + i])) {
+			a->in[t / 64] |= bit;
+			return true;
+		}
+	return false;
+}
+
+static bool
+in_one(struct asked *a, const struct span *s)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (in_table(a, a->p->pool[s->off + i]))
+			return true;
+	return false;
+}
+
+static bool
+match(struct asked *a, const struct who *w)
+{
+	return is(a, w) && (w->list[LIST_IN].n == 0 || in_one(a, &w->list[LIST_IN])) && !in_one(a, &w->list[LIST_NOT_IN]);
+}
+
+static bool
+same_tenant(const struct policy_node *a, const struct policy_node *b)
+{
+	return a->tenant != NULL && b->tenant != NULL && strcmp(a->tenant, b->tenant) == 0;
+}
+
+/* The rules for relaying, or those for reaching; `from` and `to` as a rule has them. */
+static struct policy_verdict
+ask(const struct policy *p, unsigned relay, const struct policy_node *from, const struct policy_node *to,
+    const char *service, unsigned class)
+{
+	bool same = same_tenant(from, to);
+	struct policy_verdict v = { .pass = same };
+	struct asked a, b;
+	int svc;
+
+	if (p == NULL)
+		return v;
+	a = asked_init(p, from);
+	b = asked_init(p, to);
+	svc = string_find(p, service);
+	for (uint32_t i = 0; i < p->nrules; i++) {
+		const struct rule *r = &p->rules[i];
+
+		if ((r->flags & RULE_RELAY) != relay || !(r->classes & 1u << class))
+			continue;
+		if (r->flags & RULE_PASS && !(r->flags & RULE_ACROSS) && !same)
+			continue;
+		if (!listed(p, &r->services, svc) || !match(&a, &r->from) || !match(&b, &r->to))
+			continue;
+		v = (struct policy_verdict){ (r->flags & RULE_PASS) != 0, i + 1, r->line, r->kbps };
+		if (r->flags & RULE_QUICK)
+			break;
+	}
+	return v;
+}
+
+bool
+policy_is_own(const char *service)
+{
+	return strcmp(service, "directory") == 0 || strcmp(service, "probe") == 0;
+}
+
+struct policy_verdict
+policy_reach(const struct policy *p, const struct policy_node *src, const struct policy_node *dest, const char *service,
+    unsigned class)
+{
+	if (class >= CLASS_COUNT || service == NULL)
+		return (struct policy_verdict){ .pass = false };
+	if (policy_is_own(service))
+		p = NULL;
+	return ask(p, 0, src, dest, service, class);
+}
+
+struct policy_verdict
+policy_relay(const struct policy *p, const struct policy_node *relay, const struct policy_node *src, unsigned class)
+{
+	if (class >= CLASS_COUNT || !(relay->roles & (1u << ROLE_RELAY | 1u << ROLE_ENTRY)))
+		return (struct policy_verdict){ .pass = false };
+	return ask(p, RULE_RELAY, relay, src, NULL, class);
+}
