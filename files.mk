@@ -38,7 +38,8 @@ DATAPLANE_OBJS = \
 	fabricd/dataplane/udp.o fabricd/dataplane/write.o
 
 ROUTED_OBJS = \
-	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o
+	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
+	routed/fences.o routed/history.o routed/install.o routed/routemsg.o routed/ways.o
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \
