@@ -1,6 +1,7 @@
 # What belongs to what: a library a process (all but its main.c), and the test programs.
 
 COMMON_OBJS = \
+	common/fabric/facts.o \
 	common/base/hex.o common/base/lex.o common/base/log.o common/wire/express.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
 	common/wire/frame_data.o common/wire/frame_name.o common/wire/record.o common/wire/record_name.o \
 	common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
@@ -54,6 +55,7 @@ TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o
 
 UNIT = \
+	tests/unit/check_facts \
 	tests/unit/check_ipc_port tests/unit/check_shmring \
 	tests/unit/check_aead tests/unit/check_checksum tests/unit/check_classify tests/unit/check_coalesce \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \
@@ -71,6 +73,7 @@ UNIT = \
 	tests/unit/check_policy
 
 FUZZERS = \
+	tests/fuzz/fuzz_facts \
 	tests/fuzz/fuzz_shmring \
 	tests/fuzz/fuzz_conf tests/fuzz/fuzz_cut tests/fuzz/fuzz_e2e tests/fuzz/fuzz_express tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
