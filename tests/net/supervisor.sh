@@ -350,9 +350,39 @@ kill -9 "$(field telemd pid)"
 wait "$HELD"
 t 'a delegation for another than the dataplane' misbehaves vpnd delegate 'it sent DELEGATE while running'
 t 'a delegation for a key that is none' misbehaves dataplane delegate 'it sent DELEGATE while running'
+# --- what the node key signs: routed's two keys
+
+NODE_KEY=$("$FABRICCTL" record "$W/na/node.cert" --json | grep -oE '"subject":"[0-9a-f]*"' | cut -d'"' -f4)
+says() { echo "$2" >"$LE/$1.mode.new" && mv "$LE/$1.mode.new" "$LE/$1.mode"; }
+certified() { # PURPOSE NAME SUBJECT: the last delegation for it is by the node, for this key
+	local json
+	json=$("$FABRICCTL" record "$LE/delegation.$1" --json) &&
+		grep -q "\"issuer\":\"$NODE_KEY\"" <<<"$json" && grep -q "\"subject\":\"$3" <<<"$json" &&
+		grep -q "\"purpose\":\"$2\"" <<<"$json" && grep -q '"kind":"delegation"' <<<"$json"
+}
+serial() { "$FABRICCTL" record "$LE/delegation.$1" --json | grep -oE '"serial":[0-9]*' | cut -d: -f2; }
+newer() { [ "$(serial 3)" -gt "$1" ] && [ "$(serial 4)" -gt "$2" ]; }
+for w in dataplane vpnd svchostd telemd; do
+	t "a routing key of $w" misbehaves "$w" delegate-route 'it sent DELEGATE while running'
+	t "a ticket key of $w" misbehaves "$w" delegate-ticket 'it sent DELEGATE while running'
+done
+t 'a session key of routed' misbehaves routed delegate-flood 'it sent DELEGATE while running'
+t 'nothing was certified for them' eval '! ls "$LE"/delegation.[34] 2>&-'
+says routed delegate-route
+t "routed's own routing key" wait_for 3 certified 3 route d75a98
+says routed delegate-ticket
+t 'and its ticket key' wait_for 3 certified 4 ticket e2e2e2
+R=$(serial 3) T=$(serial 4)
+ctl na reload
+t 'a reload renews both' eval 'wait_for 3 newer "$R" "$T" && certified 3 route d75a98 && certified 4 ticket e2e2e2'
+kill -9 "$(field routed pid)"
+wait_for 5 all_run
+R=$(serial 3) T=$(serial 4)
+ctl na reload
+t 'one that died has no key any more' eval 'sleep 0.3; [ "$(serial 3) $(serial 4)" = "$R $T" ]'
 # --- what the node key signs: two adapters' keys, and what they serve
 
-says_e2e() { echo delegate-e2e >"$LE/$1.mode.new" && mv "$LE/$1.mode.new" "$LE/$1.mode"; }
+says_e2e() { says "$1" delegate-e2e; }
 records() { # the names in the set that routed was told, all of them verified
 	local f
 	for f in "$LE"/record.*; do
@@ -365,7 +395,6 @@ records() { # the names in the set that routed was told, all of them verified
 	done | tr '\n' ' '
 }
 records_are() { [ "$(records)" = "$1" ]; }
-NODE_KEY=$("$FABRICCTL" record "$W/na/node.cert" --json | grep -oE '"subject":"[0-9a-f]*"' | cut -d'"' -f4)
 t 'an end-to-end key of the dataplane' misbehaves dataplane delegate-e2e 'it sent DELEGATE while running'
 t 'of routed' misbehaves routed delegate-e2e 'it sent DELEGATE while running'
 t 'of telemd' misbehaves telemd delegate-e2e 'it sent DELEGATE while running'
