@@ -40,7 +40,7 @@ DATAPLANE_OBJS = \
 
 ROUTED_OBJS = \
 	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
-	routed/fences.o routed/history.o routed/install.o routed/routemsg.o routed/ways.o
+	routed/fences.o routed/history.o routed/install.o routed/routemsg.o routed/routes.o routed/ways.o
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \
@@ -70,7 +70,8 @@ UNIT = \
 	tests/unit/check_switch tests/unit/check_tcp tests/unit/check_tlv tests/unit/check_top tests/unit/check_varint \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
 	tests/unit/check_box \
-	tests/unit/check_policy
+	tests/unit/check_policy \
+	tests/unit/check_ways
 
 FUZZERS = \
 	tests/fuzz/fuzz_facts \

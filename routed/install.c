@@ -545,9 +545,8 @@ on_install(struct install *in, const uint8_t *from, const uint8_t *body, size_t 
 	return 0;
 }
 
-/* What may be otherwise in a moment: a route that was there is not given up for it. */
-static bool
-passing(unsigned e)
+bool
+install_passing(unsigned e)
 {
 	return e == INSTALL_E_NO_NEXT || e == INSTALL_E_TIMEOUT || e == INSTALL_E_UNKNOWN || e == INSTALL_E_RATE;
 }
@@ -575,7 +574,7 @@ on_installed(struct install *in, const uint8_t *from, const uint8_t *body, size_
 	if (m.error == INSTALL_OK)
 		m.error = INSTALL_E_TIMEOUT;	/* neither good nor bad: nobody says that */
 	report(in, e, m.error, m.left);
-	if (e->state == ROUTE_UP && passing(m.error))
+	if (e->state == ROUTE_UP && install_passing(m.error))
 		return 0;
 	if (e->told)
 		tell_del(in, m.route_id, REASON_UNREACHABLE);

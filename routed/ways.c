@@ -249,11 +249,15 @@ serves(const struct way *y, enum way_group g)
 	return (y->classes & group_classes[g]) != 0;
 }
 
-/* What answers, then what may; what is silent comes last. */
+/* What answers, then what is to be left, then what may answer; what is silent comes last. */
 static unsigned
 standing(const struct way *y)
 {
-	return y->state == WAY_UP ? 0 : y->state == WAY_NEW ? 1 : 2;
+	if (y->state == WAY_SILENT)
+		return 3;
+	if (y->state == WAY_NEW)
+		return 2;
+	return y->retired;
 }
 
 /* Nothing is between the nodes of a session: when it is as good it is wanted back, and a route has to be better by a margin. */
@@ -504,6 +508,19 @@ ways_del(struct ways *w, const uint8_t *node_id, uint64_t route_id, uint64_t now
 	free(node);
 	w->n--;
 	memmove(&w->nodes[i], &w->nodes[i + 1], (w->n - i) * sizeof(struct ways_node *));
+}
+
+void
+ways_retire(struct ways *w, const uint8_t *node_id, uint64_t route_id, uint64_t now_ns)
+{
+	bool found;
+	size_t i = place(w, node_id, &found);
+	struct way *y = found ? find(w->nodes[i], route_id) : NULL;
+
+	if (y == NULL)
+		return;
+	y->retired = true;
+	reconsider(w, w->nodes[i], now_ns);
 }
 
 void

@@ -47,6 +47,7 @@ struct way {
 	uint8_t	 classes;		/* 1 << enum traffic_class */
 	uint8_t	 state;			/* enum way_state */
 	bool	 measured;
+	bool	 retired;		/* it is to be left */
 	uint32_t rtt_us, jitter_us, low_us;	/* low: about the least of the last minutes */
 	uint16_t loss;
 	uint32_t probes, kbps, peak_kbps, streams;
@@ -77,6 +78,10 @@ void	ways_free(struct ways *);
 /* A way is there, or has other classes. The session is one of two nodes and all classes. -1: no room. */
 int	ways_add(struct ways *, const uint8_t *node_id, uint64_t route_id, uint8_t nodes, uint8_t classes, uint64_t now_ns);
 void	ways_del(struct ways *, const uint8_t *node_id, uint64_t route_id, uint64_t now_ns);
+
+/* It is to be left as soon as another answers. */
+void	ways_retire(struct ways *, const uint8_t *node_id, uint64_t route_id, uint64_t now_ns);
+
 void	ways_stat(struct ways *, const struct pm_route_stat *, uint64_t now_ns);
 
 /* The dataplane has moved streams by itself: what it left is not gone back to at once. */
