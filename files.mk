@@ -39,6 +39,7 @@ DATAPLANE_OBJS = \
 	fabricd/dataplane/udp.o fabricd/dataplane/write.o
 
 ROUTED_OBJS = \
+	routed/dirmsg.o routed/mesh.o \
 	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
 	routed/fences.o routed/history.o routed/install.o routed/routemsg.o routed/routes.o routed/ways.o
 
@@ -55,7 +56,7 @@ TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o
 
 UNIT = \
-	tests/unit/check_facts \
+	tests/unit/check_dirmsg tests/unit/check_facts tests/unit/check_mesh \
 	tests/unit/check_ipc_port tests/unit/check_shmring \
 	tests/unit/check_aead tests/unit/check_checksum tests/unit/check_classify tests/unit/check_coalesce \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \
@@ -74,6 +75,7 @@ UNIT = \
 	tests/unit/check_ways
 
 FUZZERS = \
+	tests/fuzz/fuzz_dirmsg \
 	tests/fuzz/fuzz_facts \
 	tests/fuzz/fuzz_shmring \
 	tests/fuzz/fuzz_conf tests/fuzz/fuzz_cut tests/fuzz/fuzz_e2e tests/fuzz/fuzz_express tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
