@@ -28,7 +28,8 @@ FABRICD_OBJS = \
 
 FABRICCTL_OBJS = \
 	fabricctl/authority.o fabricctl/client.o fabricctl/connect.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \
-	fabricctl/record.o fabricctl/rows.o fabricctl/table.o fabricctl/top.o
+	fabricctl/record.o fabricctl/rows.o fabricctl/table.o fabricctl/top.o \
+	fabricctl/policy_conf.o fabricctl/policy_parse.o fabricctl/policy_set.o
 
 DATAPLANE_OBJS = \
 	fabricd/dataplane/accept.o fabricd/dataplane/cid.o fabricd/dataplane/conf.o fabricd/dataplane/conn.o \
@@ -72,7 +73,8 @@ UNIT = \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
 	tests/unit/check_box \
 	tests/unit/check_policy \
-	tests/unit/check_ways
+	tests/unit/check_ways \
+	tests/unit/check_policy tests/unit/check_policy_conf
 
 FUZZERS = \
 	tests/fuzz/fuzz_dirmsg \
@@ -82,7 +84,7 @@ FUZZERS = \
 	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_row tests/fuzz/fuzz_services tests/fuzz/fuzz_session tests/fuzz/fuzz_socks tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio \
 	tests/fuzz/fuzz_box \
-	tests/fuzz/fuzz_policy
+	tests/fuzz/fuzz_policy tests/fuzz/fuzz_policyconf
 
 NETTOOLS = \
 	tests/net/badworker tests/net/ctlabuse tests/net/impair tests/net/launch tests/net/probe tests/net/tungive \
