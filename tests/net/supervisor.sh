@@ -280,13 +280,24 @@ cp "$W/good.conf" "$CONF"
 sed "s#@sbindir@#$ROOT/$FABRIC_O/fabricd#" "$ROOT/etc/rc.d/fabricd" >"$W/rc"
 rc() { fabricd_conf=$CONF fabricd_run=$W/na/run in_ na sh "$W/rc" "$@"; }
 t 'rc.d: start' rc start
-wait_for 5 all_run
+t 'and when it is back, all workers run' eval 'all_run && ctl na show peers'
 t 'rc.d: check' rc check
 t 'it has left the terminal' eval 'p=$(cat "$W/na/run/fabricd.pid") && [ "$(ps -o tty=,sid= $p | tr -d " ")" = "?$p" ] && [ "$(readlink /proc/$p/cwd)" = / ]'
 sed -i 's/mtu 1380/mtu 1390/' "$CONF"
 t 'rc.d: reload' eval 'rc reload && wait_for 3 mtu_is "mtu 1390"'
 t 'fabricctl stop waits for the end' eval 'ctl na stop && ! in_ na ip link show fab0 && [ -z "$(ls -A "$W/na/run")" ]'
 t 'rc.d: check after the end fails' eval '! rc check'
+as_daemon() { in_ na "$FABRICD" -f "$CONF" -S "$W/na/run"; }
+no_run_long() { # stopped from outside before its workers run
+	sed "s,^libexec .*,libexec \"$W/slow\"," "$W/good.conf" >"$CONF"
+	mkdir -p "$W/slow"
+	for w in $WORKERS; do printf '#!/bin/sh\nexec sleep 5\n' >"$W/slow/$w"; chmod 755 "$W/slow/$w"; done
+	{ wait_for 5 test -s "$W/na/run/fabricd.pid" && sleep 0.2 && kill "$(cat "$W/na/run/fabricd.pid")"; } &
+	as_daemon
+}
+t 'who starts one that ends before it is started is told' fails_with 1 'it ended while it started' no_run_long
+wait_for 5 test ! -e "$W/na/run/fabricd.pid"
+cp "$W/good.conf" "$CONF"
 t 'rc.d: a configuration that is wrong is not started' eval 'echo frob >>"$CONF"; ! rc start && ! rc check'
 cp "$W/good.conf" "$CONF"
 
