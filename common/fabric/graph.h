@@ -68,8 +68,18 @@ struct graph_query {
 /*
  * The best route and alternates that share neither a relay nor a failure domain with it, nor with each other, as far as
  * there are such; then such as share least. Each is permitted by the policy: all its relays may carry the class for the
- * source. Returns how many.
+ * source. Returns how many: at most q->routes, for which `out' has room.
  */
-size_t	graph_routes(struct graph *, const struct graph_query *, struct graph_route out[GRAPH_ROUTES_MAX]);
+size_t	graph_routes(struct graph *, const struct graph_query *, struct graph_route *out);
+
+/*
+ * What one given path is worth to this query: 0 with *r filled, or -1: a node or a link of it is not there, it has too many
+ * hops, or a relay of it may not carry the class for the source.
+ */
+int	graph_rate(struct graph *, const struct graph_query *, const uint8_t (*nodes)[NODE_ID_LEN], unsigned n,
+	    struct graph_route *r);
+
+/* Bytes that the graph takes, allocator's overhead apart. */
+size_t	graph_bytes(const struct graph *);
 
 #endif

@@ -32,14 +32,19 @@ for set in record record-refused; do
 	done
 done
 
-mkdir -p "$out/facts"
-vectors tests/unit/vectors/facts.txt | while read -r name port hex; do
-	write "$out/facts/$name" "${hex:-}"
-done
-
 # fuzz_services: each record as the set of the second node, and of the first.
 mkdir -p "$out/services"
 vectors tests/unit/vectors/record.txt | while read -r name port hex; do
 	write "$out/services/$name" "0000$(printf '%04x' $((${#hex} / 2)))$hex"
 	write "$out/services/$name-first" "$(printf '%04x' $((${#hex} / 2)))$hex"
+done
+
+# fuzz_ticket: contents of tickets and fences.
+mkdir -p "$out/ticket"
+vectors tests/unit/vectors/ticket.txt | while read -r name port hex; do
+	write "$out/ticket/ticket-$name" "00$hex"
+	write "$out/ticket/fence-$name" "01$hex"
+done
+vectors tests/unit/vectors/record.txt | while read -r name port hex; do
+	write "$out/ticket/sealed-$name" "02$hex"
 done

@@ -1,0 +1,90 @@
+/* Inside of the graph: graph.c keeps it, path.c searches it, score.c is the formula. */
+#ifndef FABRIC_GRAPH_IN_H
+#define FABRIC_GRAPH_IN_H
+
+#include "fabric/graph.h"
+
+#define NOBODY		UINT32_MAX	/* no index */
+#define LINKS_MAX	(LEASE_HOPS_MAX - 1)	/* links of a route */
+
+/* What one end says of a link, or both together. */
+struct measure {
+	uint32_t rtt_us, jitter_us, kbps;
+	uint16_t loss;
+};
+
+/* Half of a link: what this end says of it, and where the other half is. */
+struct half {
+	uint32_t to;			/* index of the other end */
+	uint32_t back;			/* place of the other half among that one's */
+	struct measure m;
+	bool	 said;			/* by this end; a link is there while one end says so */
+	bool	 relays;		/* the other end may be a relay, by its role and facts */
+};
+
+struct graph_node {
+	uint8_t	 id[NODE_ID_LEN];
+	char	*text;			/* name and tenant, each with its NUL; NULL: only others tell of it */
+	struct half *half;
+	uint32_t nhalves, halves_size;
+	uint32_t next;			/* in its bucket, or in the list of free ones */
+	uint32_t roles;
+	uint32_t relay_kbps, cost;
+	uint32_t failed;		/* thousandths of a failure, at failed_ns */
+	uint64_t failed_ns;
+	uint64_t domain;		/* hash of the failure domain's name; 0: the node itself */
+	uint32_t region;		/* hash; 0: not said */
+	uint16_t queue, load;
+	uint8_t	 tier, net, battery, relay_classes;
+	bool	 used, relay, metered, on_battery, charging;
+	uint32_t slot;			/* in the query that is `query' */
+	uint64_t query;
+};
+
+struct scratch;
+
+struct graph {
+	struct graph_node *node;
+	uint32_t	 nnodes, size;	/* places used or free; allocated */
+	uint32_t	 free;		/* list of free places */
+	uint32_t	*bucket;
+	uint32_t	 nbuckets;	/* a power of two */
+	size_t		 members;
+	uint64_t	 queries;
+	struct scratch	*scratch;	/* path.c's, kept from query to query */
+};
+
+struct graph_node *graph_node_find(const struct graph *, const uint8_t *node_id);
+
+/* Whether it may be a relay at all, whatever the class and the policy. */
+bool	graph_node_relays(const struct graph_node *);
+
+/* Both halves of a link together: the worse number counts. */
+struct measure	graph_link(const struct graph *, const struct half *);
+
+void	path_scratch_free(struct scratch *);
+size_t	path_scratch_bytes(const struct scratch *);
+
+/* --- score.c --- */
+
+struct score {
+	uint32_t part[SCORE_PARTS];
+};
+
+/* Whose ends the route has; what a relay is compared with. */
+struct score_ends {
+	unsigned	 class;
+	const struct score_weights *weights;
+	const char	*tenant;		/* the source's */
+	uint32_t	 source_region, dest_region;
+	uint64_t	 now_ns;
+};
+
+/* Adds a link's, or a relay's, shares to *s; returns their sum, at least 1. */
+uint32_t score_link(struct score *s, const struct score_ends *, const struct measure *);
+uint32_t score_relay(struct score *s, const struct score_ends *, const struct graph_node *);
+
+/* Thousandths of a failure that count at now_ns. */
+uint32_t score_failures(const struct graph_node *, uint64_t now_ns);
+
+#endif
