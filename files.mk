@@ -48,7 +48,8 @@ VPND_OBJS = \
 SVCHOSTD_OBJS = \
 	svchostd/certify.o svchostd/delay.o svchostd/echo.o svchostd/hub.o svchostd/listen.o svchostd/local.o \
 	svchostd/names.o svchostd/nodes.o \
-	svchostd/pinger.o svchostd/pump.o svchostd/show.o svchostd/socks.o svchostd/svchostd.o svchostd/tcp.o
+	svchostd/pinger.o svchostd/pump.o svchostd/show.o svchostd/socks.o svchostd/svchostd.o svchostd/tcp.o \
+	svchostd/unit.o
 
 TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o

@@ -8,22 +8,26 @@
 #include "base/ratelimit.h"
 #include "proc/ipc.h"
 #include "proc/stats.h"
+#include "svchostd/unit.h"
 
 #define BUCKETS 256	/* a power of two */
+#define UNIT_MAX (1u << 16)	/* bytes that come back; the largest packet there is */
 
-/* A node that has streams here. */
+/* A node that has streams here, or had: who opens, closes and opens again has not more than the others. */
 struct source {
 	LIST_ENTRY(source) entry;
 	uint8_t		 node_id[NODE_ID_LEN];
 	unsigned	 streams;
-	struct ratelimit rate;
+	uint64_t	 used_ns;	/* when it opened last */
+	struct ratelimit rate, opens;
 };
 
 struct stream {
 	LIST_ENTRY(stream) bucket;
 	TAILQ_ENTRY(stream) by_use;	/* the longest idle first */
 	uint64_t	 id;
-	uint64_t	 seq;		/* of the next packet that goes back */
+	uint64_t	 seq;		/* of the next packet that goes back; message 2 was the first */
+	struct unit_seal seal;
 	uint64_t	 used_ns;
 	struct source	*source;
 };
@@ -35,17 +39,39 @@ struct echo {
 	struct stream_bucket streams[BUCKETS];
 	struct source_bucket sources[BUCKETS];
 	TAILQ_HEAD(, stream) by_use;
-	size_t	nstreams;
+	size_t	nstreams, nsources;
+	const struct e2e_self *self;
+	uint8_t	unit[UNIT_MAX];		/* the one at hand, out of the dataplane's reach */
 };
 
 struct echo *
-echo_new(void)
+echo_new(const struct e2e_self *self)
 {
 	struct echo *e = calloc(1, sizeof(*e));
 
-	if (e != NULL)
-		TAILQ_INIT(&e->by_use);
+	if (e == NULL)
+		return NULL;
+	TAILQ_INIT(&e->by_use);
+	e->self = self;
 	return e;
+}
+
+/* Those that have no stream, and opened none since `used_ns'. */
+static void
+sources_forget(struct echo *e, uint64_t used_ns)
+{
+	struct source *src, *next;
+
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (src = LIST_FIRST(&e->sources[i]); src != NULL; src = next) {
+			next = LIST_NEXT(src, entry);
+			if (src->streams > 0 || src->used_ns > used_ns)
+				continue;
+			LIST_REMOVE(src, entry);
+			free(src);
+			e->nsources--;
+		}
+	}
 }
 
 void
@@ -54,6 +80,7 @@ echo_free(struct echo *e)
 	if (e == NULL)
 		return;
 	echo_end_all(e, NULL, REASON_NONE);
+	sources_forget(e, UINT64_MAX);
 	free(e);
 }
 
@@ -96,22 +123,14 @@ source_get(struct echo *e, const uint8_t *node_id)
 	LIST_FOREACH(src, source_bucket(e, node_id), entry)
 		if (memcmp(src->node_id, node_id, NODE_ID_LEN) == 0)
 			return src;
-	src = calloc(1, sizeof(*src));
-	if (src == NULL)
+	if (e->nsources >= ECHO_SOURCES_MAX || (src = calloc(1, sizeof(*src))) == NULL)
 		return NULL;
 	memcpy(src->node_id, node_id, NODE_ID_LEN);
 	ratelimit_init(&src->rate, NS_PER_SEC / ECHO_RATE, ECHO_BURST);
+	ratelimit_init(&src->opens, NS_PER_SEC / ECHO_OPEN_RATE, ECHO_OPEN_BURST);
 	LIST_INSERT_HEAD(source_bucket(e, node_id), src, entry);
+	e->nsources++;
 	return src;
-}
-
-static void
-source_put(struct source *src)
-{
-	if (src->streams > 0)
-		return;
-	LIST_REMOVE(src, entry);
-	free(src);
 }
 
 static void
@@ -120,7 +139,7 @@ stream_free(struct echo *e, struct stream *s)
 	LIST_REMOVE(s, bucket);
 	TAILQ_REMOVE(&e->by_use, s, by_use);
 	s->source->streams--;
-	source_put(s->source);
+	unit_seal_free(&s->seal);
 	free(s);
 	e->nstreams--;
 	STAT_SET(SVCHOSTD_ECHO_STREAMS, e->nstreams);
@@ -136,25 +155,31 @@ send_reset(struct ipc *ipc, uint64_t stream_id, uint64_t reason)
 }
 
 static uint64_t
-refusal(const struct echo *e, const struct source *src, const struct frame_open_stream *o)
+refusal(const struct echo *e, struct source *src, const struct frame_open_stream *o, uint64_t now_ns)
 {
-	if ((o->flags & OPEN_UNRELIABLE) == 0 || o->noise.len > 0)
+	if ((o->flags & OPEN_UNRELIABLE) == 0)
 		return REASON_UNSUPPORTED;
-	if (src == NULL)
-		return REASON_INTERNAL;
-	if (e->nstreams >= ECHO_STREAMS_MAX || src->streams >= ECHO_STREAMS_PER_NODE)
+	if (o->noise.len == 0)
+		return REASON_NO_KEY;
+	if (src == NULL || e->nstreams >= ECHO_STREAMS_MAX || src->streams >= ECHO_STREAMS_PER_NODE ||
+	    !ratelimit_take(&src->opens, now_ns))
 		return REASON_LIMIT;
 	return REASON_NONE;
 }
 
 static int
-stream_add(struct echo *e, struct source *src, uint64_t id, uint64_t now_ns)
+stream_add(struct echo *e, struct source *src, uint64_t id, const struct e2e_keys *keys, uint64_t now_ns)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return -1;
+	if (unit_seal_init(&s->seal, keys, now_ns) == -1) {
+		free(s);
+		return -1;
+	}
 	s->id = id;
+	s->seq = 1;
 	s->used_ns = now_ns;
 	s->source = src;
 	src->streams++;
@@ -166,41 +191,106 @@ stream_add(struct echo *e, struct source *src, uint64_t id, uint64_t now_ns)
 	return 0;
 }
 
+static bool
+unit_send(struct ipc *ipc, uint64_t id, uint64_t seq, const uint8_t *unit, size_t len)
+{
+	struct frame f = { .type = FT_DATA_U, .data = { .stream_id = id, .seq = seq & UINT32_MAX,
+	    .flags = DATA_UNRELIABLE, .payload = unit, .payload_len = len } };
+	size_t room = FRAME_HEADER_MAX + FRAME_DATA_OVERHEAD + len, n;
+	uint8_t *p = ipc_reserve(ipc, room);
+
+	n = p == NULL ? 0 : frame_encode(p, room, &f, FRAME_PORT_PROC);
+	if (p != NULL)
+		ipc_commit(ipc, n);
+	if (n == 0)
+		STAT_INC(SVCHOSTD_IPC_DROPPED);
+	return n > 0;
+}
+
+/* The handshake, whose answer is the first unit of the stream. When that is lost the opener begins anew. */
+static uint64_t
+shake(struct echo *e, struct ipc *ipc, struct source *src, const struct frame_open_stream *o, uint64_t now_ns)
+{
+	uint8_t message[E2E_MESSAGE_MAX];
+	struct e2e_hello hello;
+	struct e2e_keys keys;
+	struct e2e *e2e;
+	size_t len;
+	int reason = e2e_accept(&e2e, e->self, ECHO_SERVICE, o->flags, o->source, o->noise.p, o->noise.len, clock_wall(),
+	    &hello);
+
+	if (reason != REASON_NONE)
+		return (uint64_t)reason;
+	if (hello.app_len > 0)
+		reason = REASON_PROTOCOL;
+	else if (e2e_answer(e2e, e->self, message, &len, &keys) == -1)
+		reason = REASON_INTERNAL;
+	e2e_free(e2e);
+	if (reason != REASON_NONE)
+		return (uint64_t)reason;
+	if (stream_add(e, src, o->stream_id, &keys, now_ns) == -1)
+		reason = REASON_INTERNAL;
+	else
+		unit_send(ipc, o->stream_id, 0, message, len);
+	e2e_keys_wipe(&keys);
+	return (uint64_t)reason;
+}
+
 void
 echo_open(struct echo *e, struct ipc *ipc, const struct frame_open_stream *o, uint64_t now_ns)
 {
 	struct source *src = source_get(e, o->source);
-	uint64_t reason = refusal(e, src, o);
+	uint64_t reason = refusal(e, src, o, now_ns);
 
-	if (reason == REASON_NONE && stream_add(e, src, o->stream_id, now_ns) == -1)
-		reason = REASON_INTERNAL;
+	if (src != NULL)
+		src->used_ns = now_ns;
+	if (reason == REASON_NONE)
+		reason = shake(e, ipc, src, o, now_ns);
 	if (reason == REASON_NONE)
 		return;
-	if (src != NULL)
-		source_put(src);
 	STAT_INC(SVCHOSTD_ECHO_REFUSED);
 	send_reset(ipc, o->stream_id, reason);
 }
 
-/* The payload is copied once, from the message that came into the one that goes. */
+/* Sealed anew, under the number of this direction. */
 static void
-answer(struct stream *s, struct ipc *ipc, const struct frame_data *d)
+answer(struct echo *e, struct stream *s, struct ipc *ipc, size_t len, uint64_t now_ns)
 {
-	struct frame f = { .type = FT_DATA_U, .data = { .stream_id = s->id, .seq = s->seq & UINT32_MAX,
-	    .flags = DATA_UNRELIABLE, .payload = d->payload, .payload_len = d->payload_len } };
-	size_t room = FRAME_HEADER_MAX + FRAME_DATA_OVERHEAD + d->payload_len;
-	uint8_t *p = ipc_reserve(ipc, room);
-	size_t len = p == NULL ? 0 : frame_encode(p, room, &f, FRAME_PORT_PROC);
+	uint64_t number;
+	size_t n = unit_seal(&s->seal, e->unit, len, now_ns, &number);
 
-	if (p != NULL)
-		ipc_commit(ipc, len);
-	if (len == 0) {
-		STAT_INC(SVCHOSTD_IPC_DROPPED);
+	/* A number is used once, whatever became of its packet. */
+	if (n > 0)
+		s->seq = number + 2;
+	if (n == 0 || !unit_send(ipc, s->id, number + 1, e->unit, n))
 		return;
-	}
-	s->seq++;
 	STAT_INC(SVCHOSTD_ECHO_PACKETS);
-	STAT_ADD(SVCHOSTD_ECHO_BYTES, d->payload_len);
+	STAT_ADD(SVCHOSTD_ECHO_BYTES, len);
+}
+
+/* False: so much has not opened that the stream is of no more use. */
+static bool
+unit_came(struct echo *e, struct stream *s, struct ipc *ipc, const struct frame_data *d, uint64_t now_ns)
+{
+	int error = SEAL_E_LONG;
+	size_t len;
+
+	if (d->payload_len <= sizeof(e->unit)) {
+		memcpy(e->unit, d->payload, d->payload_len);
+		error = unit_open(&s->seal, e->unit, d->payload_len, (uint32_t)d->seq, now_ns, &len);
+	}
+	switch (error) {
+	case SEAL_OK:
+		answer(e, s, ipc, len, now_ns);
+		return true;
+	case SEAL_E_REPLAYED:
+	case SEAL_E_OLD:
+		STAT_INC(SVCHOSTD_ECHO_REPLAYED);
+		return true;
+	default:
+		STAT_INC(SVCHOSTD_ECHO_TAMPERED);
+		return !unit_failed(&s->seal);
+	}
 }
 
 bool
@@ -217,8 +307,10 @@ echo_data(struct echo *e, struct ipc *ipc, const struct frame_data *d, uint64_t 
 		STAT_INC(SVCHOSTD_ECHO_FRAGMENTS);
 	else if (!ratelimit_take(&s->source->rate, now_ns))
 		STAT_INC(SVCHOSTD_ECHO_LIMITED);
-	else
-		answer(s, ipc, d);
+	else if (!unit_came(e, s, ipc, d, now_ns)) {
+		send_reset(ipc, s->id, REASON_TAMPERED);
+		stream_free(e, s);
+	}
 	return true;
 }
 
@@ -253,6 +345,8 @@ echo_expire(struct echo *e, struct ipc *ipc, uint64_t now_ns)
 		stream_free(e, s);
 		STAT_INC(SVCHOSTD_ECHO_IDLE);
 	}
+	if (now_ns > ECHO_IDLE_S * NS_PER_SEC)
+		sources_forget(e, now_ns - ECHO_IDLE_S * NS_PER_SEC);
 }
 
 void

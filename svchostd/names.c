@@ -112,6 +112,17 @@ names_del(struct names *ns, const struct pm_service_del *m)
 	ns->n--;
 }
 
+bool
+names_find(const struct names *ns, const uint8_t *node_id, const char *service, uint64_t wall_s, struct e2e_service *out)
+{
+	const struct name *n = find(ns, node_id, service);
+
+	if (n == NULL || n->service.not_after <= wall_s)
+		return false;
+	*out = n->service;
+	return true;
+}
+
 /* --- what a person means --- */
 
 struct search {

@@ -21,6 +21,9 @@ void	names_del(struct names *, const struct pm_service_del *);
 void	names_clear(struct names *);	/* the channel is new: all is told again */
 size_t	names_count(const struct names *);
 
+/* Who serves this at this node, by a record that has not expired. False: nobody is known to. */
+bool	names_find(const struct names *, const uint8_t *node_id, const char *service, uint64_t wall_s, struct e2e_service *);
+
 /*
  * What a person means by SERVICE[@NODE]: without a node, of those that serve it, may (role service-host) and have a session,
  * the one with the shortest round trip, or else the first by node id; NODE is named as nodes_resolve() takes it. `self' is

@@ -11,9 +11,11 @@
 #include "proc/ipc.h"
 #include "proc/stats.h"
 #include "svchostd/echo.h"
+#include "svchostd/unit.h"
 
 #define INTERVAL_NS	(PING_INTERVAL_MS * NS_PER_MS)
 #define TIMEOUT_NS	(PING_TIMEOUT_MS * NS_PER_MS)
+#define AGAIN_NS	(50 * NS_PER_MS)	/* between two looks for what a handshake needs */
 #define WAITING_MAX	8	/* pings sent and neither answered nor given up */
 _Static_assert(WAITING_MAX > PING_TIMEOUT_MS / PING_INTERVAL_MS + 1, "each sequence number has a slot while it waits");
 
@@ -25,7 +27,12 @@ struct waiting {
 struct ping {
 	struct pinger	*pinger;
 	bool		 used;
-	uint64_t	 request, stream_id, cookie;
+	uint64_t	 request, stream_id, cookie;	/* stream_id 0: there is none now */
+	struct e2e	*shake;		/* message 2 is waited for */
+	struct unit_seal seal;
+	bool		 sealed;	/* the handshake is over, and pings go */
+	uint64_t	 begun_ns, again_ns;	/* when the handshake is tried anew */
+	uint64_t	 reason;	/* why it has not come to that yet */
 	uint8_t		 node_id[NODE_ID_LEN];
 	char		 name[2 * NODE_ID_LEN + 1];	/* or the id itself */
 	struct event	*timer;
@@ -37,18 +44,23 @@ struct ping {
 
 struct pinger {
 	struct worker	*worker;
+	const struct e2e_self *self;
+	const struct names *names;
 	struct ipc	*ipc;
 	struct stream_ids *ids;
 	struct ping	 pings[PINGS_MAX];
 };
 
 struct pinger *
-pinger_new(struct worker *w)
+pinger_new(struct worker *w, const struct e2e_self *self, const struct names *names)
 {
 	struct pinger *pg = calloc(1, sizeof(*pg));
 
-	if (pg != NULL)
-		pg->worker = w;
+	if (pg == NULL)
+		return NULL;
+	pg->worker = w;
+	pg->self = self;
+	pg->names = names;
 	return pg;
 }
 
@@ -93,6 +105,8 @@ finish(struct ping *p, unsigned status, const char *text)
 		row_sums(p);
 	worker_done(p->pinger->worker, p->request, status, text);
 	event_free(p->timer);
+	e2e_free(p->shake);
+	unit_seal_free(&p->seal);
 	memset(p, 0, sizeof(*p));
 }
 
@@ -114,15 +128,28 @@ send_frame(struct pinger *pg, const struct frame *f)
 		STAT_INC(SVCHOSTD_IPC_DROPPED);
 }
 
-static int
+/* REASON_NONE: message 1 has gone. */
+static uint64_t
 open_stream(struct ping *p)
 {
 	struct pinger *pg = p->pinger;
+	uint8_t message[E2E_MESSAGE_MAX];
+	struct e2e_service service;
 	struct frame f = { .type = FT_OPEN_STREAM, .open = { .class = CLASS_INTERACTIVE, .flags = OPEN_UNRELIABLE,
 	    .service = { (const uint8_t *)ECHO_SERVICE, strlen(ECHO_SERVICE) }, .dest = p->node_id } };
 
-	f.open.stream_id = p->stream_id = stream_id_alloc(pg->ids);
-	return p->stream_id == 0 ? -1 : ipc_send(pg->ipc, &f);
+	if (!names_find(pg->names, p->node_id, ECHO_SERVICE, clock_wall(), &service))
+		return REASON_NO_SERVICE;
+	p->shake = e2e_open(pg->self, &service, OPEN_UNRELIABLE, NULL, 0, message, &f.open.noise.len, clock_wall());
+	if (p->shake == NULL)
+		return REASON_NO_KEY;	/* this process is not certified yet */
+	f.open.noise.p = message;
+	f.open.stream_id = stream_id_alloc(pg->ids);
+	if (f.open.stream_id == 0 || ipc_send(pg->ipc, &f) == -1)
+		return REASON_LIMIT;
+	ipc_flush(pg->ipc);
+	p->stream_id = f.open.stream_id;
+	return REASON_NONE;
 }
 
 static void
@@ -131,8 +158,11 @@ close_stream(struct ping *p)
 	struct frame f = { .type = FT_CLOSE_STREAM,
 	    .close = { .stream_id = p->stream_id, .final_seq = p->sent, .reason = REASON_NONE } };
 
+	if (p->stream_id == 0)
+		return;
 	send_frame(p->pinger, &f);
 	ipc_flush(p->pinger->ipc);
+	p->stream_id = 0;
 }
 
 static void
@@ -155,22 +185,45 @@ payload_make(uint8_t b[PING_PAYLOAD_LEN], const struct ping *p, uint64_t seq, ui
 static void
 send_ping(struct ping *p, uint64_t now_ns)
 {
-	uint64_t seq = ++p->sent;
+	uint64_t seq = ++p->sent, number;
 	struct waiting *w = &p->waiting[seq % WAITING_MAX];
-	uint8_t payload[PING_PAYLOAD_LEN];
-	struct frame f = { .type = FT_DATA_U, .data = { .stream_id = p->stream_id, .seq = seq - 1,
-	    .flags = DATA_UNRELIABLE, .payload = payload, .payload_len = sizeof(payload) } };
+	uint8_t unit[PING_PAYLOAD_LEN + UNIT_OVERHEAD];
+	struct frame f = { .type = FT_DATA_U, .data = { .stream_id = p->stream_id, .flags = DATA_UNRELIABLE,
+	    .payload = unit } };
 
-	payload_make(payload, p, seq, now_ns);
+	payload_make(unit + UNIT_HEAD, p, seq, now_ns);
 	w->seq = seq;
 	w->sent_ns = now_ns;
 	p->next_ns = now_ns + INTERVAL_NS;
+	STAT_INC(SVCHOSTD_PINGS_SENT);
+	if ((f.data.payload_len = unit_seal(&p->seal, unit, PING_PAYLOAD_LEN, now_ns, &number)) == 0)
+		return;
+	f.data.seq = number & UINT32_MAX;
 	send_frame(p->pinger, &f);
 	ipc_flush(p->pinger->ipc);
-	STAT_INC(SVCHOSTD_PINGS_SENT);
 }
 
 /* --- the course of one request --- */
+
+/* A handshake, or another when the last one was not answered or could not be. False: it was tried for long enough. */
+static bool
+shake(struct ping *p, uint64_t now_ns)
+{
+	uint64_t most = p->reason == REASON_NO_SERVICE ? PING_NAME_MS : PING_SHAKE_MS;
+
+	close_stream(p);
+	e2e_free(p->shake);
+	p->shake = NULL;
+	if (p->begun_ns + most * NS_PER_MS <= now_ns) {
+		fail(p, reason_name(p->reason));
+		return false;
+	}
+	p->reason = open_stream(p);
+	p->again_ns = now_ns + (p->reason == REASON_NONE ? TIMEOUT_NS : AGAIN_NS);
+	if (p->reason == REASON_NONE)
+		p->reason = REASON_TIMEOUT;	/* unless an answer comes */
+	return true;
+}
 
 static void
 give_up_old(struct ping *p, uint64_t now_ns)
@@ -189,7 +242,7 @@ give_up_old(struct ping *p, uint64_t now_ns)
 static uint64_t
 next_deadline(const struct ping *p)
 {
-	uint64_t next = p->sent < p->count ? p->next_ns : UINT64_MAX;
+	uint64_t next = !p->sealed ? p->again_ns : p->sent < p->count ? p->next_ns : UINT64_MAX;
 
 	for (size_t i = 0; i < WAITING_MAX; i++)
 		if (p->waiting[i].seq != 0 && p->waiting[i].sent_ns + TIMEOUT_NS < next)
@@ -221,7 +274,9 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	uint64_t now = clock_ns();
 
 	give_up_old(p, now);
-	if (p->sent < p->count && now >= p->next_ns)
+	if (!p->sealed && now >= p->again_ns && !shake(p, now))
+		return;
+	if (p->sealed && p->sent < p->count && now >= p->next_ns)
 		send_ping(p, now);
 	go_on(p, now);
 }
@@ -252,7 +307,7 @@ ping_init(struct ping *p, struct pinger *pg, const struct pm_request *req, const
 }
 
 void
-pinger_start(struct pinger *pg, const struct pm_request *req, const uint8_t *node_id, const char *name)
+pinger_start(struct pinger *pg, const struct pm_request *req, const uint8_t *node_id, const char *name, bool up)
 {
 	struct ping *p = slot(pg);
 	uint64_t now = clock_ns();
@@ -265,19 +320,20 @@ pinger_start(struct pinger *pg, const struct pm_request *req, const uint8_t *nod
 		worker_done(pg->worker, req->id, 1, "too many pings at a time");
 		return;
 	}
-	if (open_stream(p) == -1) {
-		fail(p, "no stream to be had");
+	if (!up) {
+		fail(p, reason_name(REASON_UNREACHABLE));
 		return;
 	}
-	send_ping(p, now);
-	go_on(p, now);
+	p->begun_ns = now;
+	if (shake(p, now))
+		go_on(p, now);
 }
 
 static struct ping *
 by_stream(struct pinger *pg, uint64_t stream_id)
 {
 	for (size_t i = 0; i < PINGS_MAX; i++)
-		if (pg->pings[i].used && pg->pings[i].stream_id == stream_id)
+		if (pg->pings[i].used && stream_id != 0 && pg->pings[i].stream_id == stream_id)
 			return &pg->pings[i];
 	return NULL;
 }
@@ -299,20 +355,53 @@ answered(struct ping *p, struct waiting *w, uint64_t now_ns)
 
 /* The far node may send anything: only the very bytes that one ping had, and only once. */
 static struct waiting *
-match(struct ping *p, const struct frame_data *d)
+match(struct ping *p, const struct frame_data *d, uint64_t now_ns)
 {
-	uint8_t expected[PING_PAYLOAD_LEN];
+	uint8_t expected[PING_PAYLOAD_LEN], unit[PING_PAYLOAD_LEN + UNIT_OVERHEAD];
+	size_t len;
 
-	if (d->flags != DATA_UNRELIABLE || d->payload_len != PING_PAYLOAD_LEN)
+	if (d->flags != DATA_UNRELIABLE || d->payload_len != sizeof(unit))
+		return NULL;
+	memcpy(unit, d->payload, sizeof(unit));
+	/* Message 2 had the first number of the DATA from there. */
+	if (unit_open(&p->seal, unit, sizeof(unit), (uint32_t)d->seq - 1, now_ns, &len) != SEAL_OK)
 		return NULL;
 	for (size_t i = 0; i < WAITING_MAX; i++) {
 		struct waiting *w = &p->waiting[i];
 
 		payload_make(expected, p, w->seq, w->sent_ns);
-		if (w->seq != 0 && memcmp(expected, d->payload, PING_PAYLOAD_LEN) == 0)
+		if (w->seq != 0 && memcmp(expected, unit + UNIT_HEAD, PING_PAYLOAD_LEN) == 0)
 			return w;
 	}
 	return NULL;
+}
+
+/* Message 2: now it is known that the node itself is there, and pings begin. */
+static void
+shaken(struct ping *p, const struct frame_data *d, uint64_t now_ns)
+{
+	uint8_t message[E2E_MESSAGE_MAX];
+	struct peer_identity peer;
+	struct e2e_keys keys;
+	uint64_t reason;
+
+	if (d->flags != DATA_UNRELIABLE || d->payload_len > sizeof(message)) {
+		STAT_INC(SVCHOSTD_PINGS_STRAY);
+		return;
+	}
+	memcpy(message, d->payload, d->payload_len);
+	reason = (uint64_t)e2e_finish(p->shake, p->pinger->self, message, d->payload_len, clock_wall(), &keys, &peer);
+	if (reason == REASON_NONE && unit_seal_init(&p->seal, &keys, now_ns) == -1)
+		reason = REASON_INTERNAL;
+	e2e_keys_wipe(&keys);
+	if (reason != REASON_NONE) {
+		close_stream(p);
+		fail(p, reason_name(reason));
+		return;
+	}
+	p->sealed = true;
+	send_ping(p, now_ns);
+	go_on(p, now_ns);
 }
 
 bool
@@ -324,7 +413,11 @@ pinger_data(struct pinger *pg, const struct frame_data *d)
 
 	if (p == NULL)
 		return false;
-	w = match(p, d);
+	if (!p->sealed) {
+		shaken(p, d, now);
+		return true;
+	}
+	w = match(p, d, now);
 	if (w == NULL) {
 		STAT_INC(SVCHOSTD_PINGS_STRAY);
 		return true;
@@ -341,6 +434,14 @@ pinger_end(struct pinger *pg, uint64_t stream_id, uint64_t reason)
 
 	if (p == NULL)
 		return false;
+	p->stream_id = 0;
+	/* Its adapter is another by now, or is not certified yet: its next record, with its next key, is on the way. */
+	if (!p->sealed && (reason == REASON_AUTH_PROOF || reason == REASON_NO_KEY)) {
+		p->reason = reason;
+		p->again_ns = clock_ns() + AGAIN_NS;
+		go_on(p, clock_ns());
+		return true;
+	}
 	fail(p, reason == REASON_NONE ? "closed by the other side" : reason_name(reason));
 	return true;
 }

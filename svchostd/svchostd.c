@@ -430,7 +430,7 @@ request_ping(struct svchostd *s, const struct pm_request *req)
 	}
 	n = nodes_find(&s->nodes, id);
 	pinger_start(s->pinger, req, id, n == NULL ? req->argument :
-	    n->conf_name[0] != '\0' ? n->conf_name : n->proven_name);
+	    n->conf_name[0] != '\0' ? n->conf_name : n->proven_name, n != NULL && n->proven_name[0] != '\0');
 }
 
 static void
@@ -555,8 +555,9 @@ svchostd_start(struct worker *w)
 	struct local_env env = { .worker = w, .nodes = &s->nodes, .self = s->certify.self.node_id };
 
 	s->worker = w;
-	if ((s->echo = echo_new()) == NULL || (s->pinger = pinger_new(w)) == NULL || (s->tcp = tcp_new(w)) == NULL ||
-	    (s->names = names_new()) == NULL || (s->hub = hub_new(w->base, &conf, &s->certify.self, &ops, s->tcp)) == NULL)
+	if ((s->echo = echo_new(&s->certify.self)) == NULL || (s->names = names_new()) == NULL ||
+	    (s->pinger = pinger_new(w, &s->certify.self, s->names)) == NULL || (s->tcp = tcp_new(w)) == NULL ||
+	    (s->hub = hub_new(w->base, &conf, &s->certify.self, &ops, s->tcp)) == NULL)
 		fatal("start");
 	env.hub = s->hub;
 	env.names = s->names;

@@ -9,6 +9,8 @@
 	X(SVCHOSTD_ECHO_BYTES, "fabric_svchostd_echo_bytes_total", "", "Bytes sent back") \
 	X(SVCHOSTD_ECHO_LIMITED, "fabric_svchostd_echo_dropped_total", "reason=\"rate\"", "Packets not sent back") \
 	X(SVCHOSTD_ECHO_FRAGMENTS, "fabric_svchostd_echo_dropped_total", "reason=\"fragment\"", "Packets not sent back") \
+	X(SVCHOSTD_ECHO_TAMPERED, "fabric_svchostd_echo_dropped_total", "reason=\"tampered\"", "Packets not sent back") \
+	X(SVCHOSTD_ECHO_REPLAYED, "fabric_svchostd_echo_dropped_total", "reason=\"replayed\"", "Packets not sent back") \
 	X(SVCHOSTD_NO_STREAM, "fabric_svchostd_stray_packets_total", "", "Packets on streams that are not or no longer open") \
 	X(SVCHOSTD_OPENS_REFUSED, "fabric_svchostd_opens_refused_total", "", "Streams for services that are not here") \
 	X(SVCHOSTD_IPC_DROPPED, "fabric_svchostd_ipc_dropped_total", "", "Frames that the channel to the dataplane did not take") \
