@@ -5,13 +5,15 @@
  *	link NETNS-A NETNS-B DELAY-MS RATE-KBIT BUFFER-KB LOSS-PERMYRIAD
  *
  * The delay is one way's. Any IP packet passes, so that all that is compared goes over the same link. Writes one line
- * when both TUNs are there; whoever started it gives them addresses.
+ * when both TUNs are there; whoever started it gives them addresses. A line on stdin with the last four words anew
+ * changes the link for the packets that come from then on.
  */
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -74,11 +76,28 @@ give(struct leg *l, uint64_t now)
 	}
 }
 
+/* A line on stdin: the link as it is from now on. False when no more will come. */
+static bool
+path_read(void)
+{
+	char line[128], *word[4], *save = NULL;
+	ssize_t n = read(STDIN_FILENO, line, sizeof(line) - 1);
+
+	if (n <= 0)
+		return false;
+	line[n] = '\0';
+	for (unsigned i = 0; i < 4; i++)
+		if ((word[i] = strtok_r(i == 0 ? line : NULL, " \n", &save)) == NULL)
+			errx(1, "a line of four words is wanted");
+	path = path_parse(word);
+	return true;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct leg there, back;
-	struct pollfd pfd[2];
+	struct pollfd pfd[3];
 
 	if (argc != 7)
 		errx(1, "usage: link netns-a netns-b delay-ms rate-kbit buffer-kb loss-permyriad");
@@ -94,6 +113,7 @@ main(int argc, char **argv)
 	fflush(stdout);
 	pfd[0] = (struct pollfd){ .fd = there.from, .events = POLLIN };
 	pfd[1] = (struct pollfd){ .fd = back.from, .events = POLLIN };
+	pfd[2] = (struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN };
 	for (;;) {
 		uint64_t now = clock_ns();
 		struct timespec ts;
@@ -101,8 +121,10 @@ main(int argc, char **argv)
 		give(&there, now);
 		give(&back, now);
 		ts = way_timespec(way_wait(&back.way, now, way_wait(&there.way, now, NS_PER_SEC)));
-		if (ppoll(pfd, 2, &ts, NULL) == -1)
+		if (ppoll(pfd, 3, &ts, NULL) == -1)
 			err(1, "poll");
+		if (pfd[2].revents != 0 && !path_read())
+			pfd[2].fd = -1;
 		take(&there);
 		take(&back);
 	}
