@@ -524,10 +524,13 @@ hub_end_all(struct hub *h, uint64_t reason)
 void
 hub_tick(struct hub *h)
 {
+	uint64_t now_ns = clock_ns();
 	struct pump *p;
 
-	TAILQ_FOREACH(p, &h->pumps, entry)
+	TAILQ_FOREACH(p, &h->pumps, entry) {
 		pump_account(p);
+		pump_rest(p, now_ns);
+	}
 }
 
 struct pump *

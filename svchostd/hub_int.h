@@ -118,6 +118,9 @@ void	pump_gone(void *pump);
 void	pump_end(struct pump *, uint64_t reason, bool tell, uint64_t now_ns);
 void	pump_answered(struct pump *, int fd, uint64_t now_ns);
 void	pump_account(struct pump *);			/* adds what is new to its class's counters */
+/* Gives back what a stream does not need on which no byte has moved for PUMP_REST_NS. */
+void	pump_rest(struct pump *, uint64_t now_ns);
+#define PUMP_REST_NS	(10 * NS_PER_SEC)
 void	pump_free(struct pump *);			/* with its stream's end still there: only when all is freed */
 uint64_t pump_fail_reason(const struct fabric_stream *);
 

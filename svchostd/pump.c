@@ -679,6 +679,13 @@ pump_account(struct pump *p)
 	share_add(p, SHARE_STALL_US, far_us + hop_us);
 }
 
+void
+pump_rest(struct pump *p, uint64_t now_ns)
+{
+	if (p->seal != NULL && p->s != NULL && now_ns - p->s->active_ns >= PUMP_REST_NS)
+		e2e_stream_rest(p->seal);
+}
+
 const char *
 pump_state_name(unsigned state)
 {

@@ -15,10 +15,8 @@
 
 struct aead_key {
 	enum aead_cipher cipher;
-	union {
-		Aes	aes;
-		uint8_t	chacha[AEAD_KEY_LEN];
-	};
+	uint8_t		 key[AEAD_KEY_LEN];
+	Aes		*aes;	/* AES-GCM: expanded; NULL: not now */
 };
 
 static const char *const names[AEAD_COUNT] = { [AEAD_AESGCM] = "AESGCM", [AEAD_CHACHAPOLY] = "ChaChaPoly" };
@@ -67,6 +65,35 @@ aes_set(Aes *aes, const uint8_t key[AEAD_KEY_LEN])
 	return -1;
 }
 
+int
+aead_key_ready(struct aead_key *k)
+{
+	Aes *aes;
+
+	if (k->cipher != AEAD_AESGCM || k->aes != NULL)
+		return 0;
+	if ((aes = calloc(1, sizeof(*aes))) == NULL)
+		return -1;
+	if (aes_set(aes, k->key) == -1) {
+		crypto_wipe(aes, sizeof(*aes));
+		free(aes);
+		return -1;
+	}
+	k->aes = aes;
+	return 0;
+}
+
+void
+aead_key_trim(struct aead_key *k)
+{
+	if (k->aes == NULL)
+		return;
+	wc_AesFree(k->aes);
+	crypto_wipe(k->aes, sizeof(*k->aes));	/* the library wipes less than all of it */
+	free(k->aes);
+	k->aes = NULL;
+}
+
 struct aead_key *
 aead_key_new(enum aead_cipher cipher, const uint8_t key[AEAD_KEY_LEN])
 {
@@ -75,14 +102,11 @@ aead_key_new(enum aead_cipher cipher, const uint8_t key[AEAD_KEY_LEN])
 	if ((unsigned)cipher >= AEAD_COUNT || (k = calloc(1, sizeof(*k))) == NULL)
 		return NULL;
 	k->cipher = cipher;
-	if (cipher == AEAD_CHACHAPOLY) {
-		memcpy(k->chacha, key, sizeof(k->chacha));
-	} else if (aes_set(&k->aes, key) == -1) {
-		crypto_wipe(k, sizeof(*k));
-		free(k);
-		return NULL;
-	}
-	return k;
+	memcpy(k->key, key, sizeof(k->key));
+	if (aead_key_ready(k) == 0)
+		return k;
+	aead_key_free(k);
+	return NULL;
 }
 
 void
@@ -90,9 +114,8 @@ aead_key_free(struct aead_key *k)
 {
 	if (k == NULL)
 		return;
-	if (k->cipher == AEAD_AESGCM)
-		wc_AesFree(&k->aes);
-	crypto_wipe(k, sizeof(*k));	/* the library wipes less than all of it */
+	aead_key_trim(k);
+	crypto_wipe(k, sizeof(*k));
 	free(k);
 }
 
@@ -112,16 +135,16 @@ aead_seal(struct aead_key *k, uint64_t nonce, const void *ad, size_t ad_len, uin
 	uint8_t iv[NONCE_LEN];
 	int err;
 
-	if (len > AEAD_LEN_MAX || ad_len > AEAD_LEN_MAX)
+	if (len > AEAD_LEN_MAX || ad_len > AEAD_LEN_MAX || aead_key_ready(k) == -1)
 		return -1;
 	if (len == 0)
 		in = out;		/* the library wants a place, if only to leave it alone */
 	nonce_put(iv, k->cipher, nonce);
 	if (k->cipher == AEAD_AESGCM)
-		err = wc_AesGcmEncrypt(&k->aes, out, in, (word32)len, iv, sizeof(iv), out + len, AEAD_TAG_LEN,
+		err = wc_AesGcmEncrypt(k->aes, out, in, (word32)len, iv, sizeof(iv), out + len, AEAD_TAG_LEN,
 		    ad, (word32)ad_len);
 	else
-		err = wc_ChaCha20Poly1305_Encrypt(k->chacha, iv, ad, (word32)ad_len, in, (word32)len, out, out + len);
+		err = wc_ChaCha20Poly1305_Encrypt(k->key, iv, ad, (word32)ad_len, in, (word32)len, out, out + len);
 	return err == 0 ? 0 : -1;
 }
 
@@ -133,17 +156,18 @@ aead_open(struct aead_key *k, uint64_t nonce, const void *ad, size_t ad_len, uin
 	size_t text;
 	int err;
 
-	if (len < AEAD_TAG_LEN || len - AEAD_TAG_LEN > AEAD_LEN_MAX || ad_len > AEAD_LEN_MAX)
+	if (len < AEAD_TAG_LEN || len - AEAD_TAG_LEN > AEAD_LEN_MAX || ad_len > AEAD_LEN_MAX ||
+	    aead_key_ready(k) == -1)
 		return -1;
 	text = len - AEAD_TAG_LEN;
 	if (text == 0)
 		out = &nothing;		/* as above */
 	nonce_put(iv, k->cipher, nonce);
 	if (k->cipher == AEAD_AESGCM)
-		err = wc_AesGcmDecrypt(&k->aes, out, in, (word32)text, iv, sizeof(iv), in + text, AEAD_TAG_LEN,
+		err = wc_AesGcmDecrypt(k->aes, out, in, (word32)text, iv, sizeof(iv), in + text, AEAD_TAG_LEN,
 		    ad, (word32)ad_len);
 	else
-		err = wc_ChaCha20Poly1305_Decrypt(k->chacha, iv, ad, (word32)ad_len, in, (word32)text, in + text, out);
+		err = wc_ChaCha20Poly1305_Decrypt(k->key, iv, ad, (word32)ad_len, in, (word32)text, in + text, out);
 	if (err == 0)
 		return 0;
 	crypto_wipe(out, text);		/* AES with its instructions has written it all the same */

@@ -16,7 +16,7 @@
 
 enum aead_cipher { AEAD_AESGCM, AEAD_CHACHAPOLY, AEAD_COUNT };
 
-struct aead_key;	/* a key and what is expanded from it: about 900 bytes */
+struct aead_key;	/* a key and, while it is in use, what is expanded from it: about 900 bytes */
 
 /* The cipher that is faster here: AES-GCM when the CPU has AES and wolfCrypt uses it, else ChaCha20-Poly1305. */
 enum aead_cipher aead_preferred(void);
@@ -27,6 +27,10 @@ const char *aead_name(enum aead_cipher);
 /* NULL when memory is short or the library fails. The caller's copy of the key is the caller's to wipe. */
 struct aead_key *aead_key_new(enum aead_cipher, const uint8_t key[AEAD_KEY_LEN]);
 void	aead_key_free(struct aead_key *);	/* wipes it; NULL is fine */
+
+/* Gives back what is expanded; the next use expands it again. aead_key_ready() does so now: -1 when memory is short. */
+void	aead_key_trim(struct aead_key *);
+int	aead_key_ready(struct aead_key *);
 
 /*
  * ENCRYPT(k, n, ad, plaintext), section 4.2: writes len + AEAD_TAG_LEN bytes to `out`, which is `in` or does not

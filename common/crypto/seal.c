@@ -139,6 +139,12 @@ seal_tx_rekey(struct seal_tx *tx)
 	tx->rekey = true;
 }
 
+void
+seal_tx_trim(struct seal_tx *tx)
+{
+	aead_key_trim(tx->key);
+}
+
 uint64_t
 seal_tx_next(const struct seal_tx *tx)
 {
@@ -271,6 +277,16 @@ seal_rx_free(struct seal_rx *rx)
 	free(rx);
 }
 
+void
+seal_rx_trim(struct seal_rx *rx)
+{
+	struct aead_key *keys[] = { rx->last, rx->key, rx->next };
+
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (keys[i] != NULL)
+			aead_key_trim(keys[i]);
+}
+
 uint64_t
 seal_rx_next(const struct seal_rx *rx)
 {
@@ -365,6 +381,8 @@ open_one(struct seal_rx *rx, struct seal_pkt *pkt, uint64_t now_ns)
 	error = rx->ordered ? order_check(rx, pkt->number) : window_check(rx, pkt->number);
 	if (error != SEAL_OK || (error = key_for(rx, pkt, &key)) != SEAL_OK)
 		return error;
+	if (aead_key_ready(key) == -1)
+		return SEAL_E_LIBRARY;
 	if (aead_open(key, pkt->number, pkt->ad, pkt->ad_len, pkt->data, pkt->data, pkt->len) == -1) {
 		failed(rx);
 		return SEAL_E_TAMPERED;

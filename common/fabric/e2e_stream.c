@@ -98,6 +98,16 @@ e2e_stream_trim(struct e2e_stream *s)
 	s->peer = NULL;
 }
 
+void
+e2e_stream_rest(struct e2e_stream *s)
+{
+	e2e_stream_trim(s);
+	if (s->tx != NULL)
+		seal_tx_trim(s->tx);
+	if (s->rx != NULL)
+		seal_rx_trim(s->rx);
+}
+
 bool
 e2e_stream_ready(const struct e2e_stream *s)
 {

@@ -6,7 +6,7 @@
  * The acceptor's direction begins with message 2; both then are records, of which the last is empty: the end. Whoever
  * cuts, changes, adds, repeats or moves anything ends the stream with REASON_TAMPERED.
  *
- * Memory: about 2.5 KiB, and while a record has come in part up to 32 KiB, which e2e_stream_trim() gives back.
+ * Memory: about 2.7 KiB, of which e2e_stream_rest() gives 1.7 back, and while a record has come in part up to 32 KiB, which e2e_stream_trim() gives back.
  */
 #ifndef FABRIC_E2E_STREAM_H
 #define FABRIC_E2E_STREAM_H
@@ -75,7 +75,10 @@ int	e2e_stream_reason(const struct e2e_stream *);	/* why it failed; REASON_NONE 
 /* Opener, at E2E_STREAM_READY and until e2e_stream_trim(): who answered; else NULL. */
 const struct peer_identity *e2e_stream_peer(const struct e2e_stream *);
 
-/* Gives back what an idle stream does not need. */
+/* Gives back what is not needed between two records. */
 void	e2e_stream_trim(struct e2e_stream *);
+
+/* And what a stream does not need on which nothing has moved for a while, and that costs something to have again. */
+void	e2e_stream_rest(struct e2e_stream *);
 
 #endif
