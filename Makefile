@@ -243,7 +243,8 @@ help:
 	@echo 'make fuzz       long fuzz run; SECONDS_EACH=600'
 	@echo 'make deps       install the Debian packages and build wolfSSL and ngtcp2 into the cache'
 	@echo 'make install    honours DESTDIR, prefix; creates the users when run as root without DESTDIR'
-	@echo 'make uninstall, make clean, make distclean'
+	@echo 'make uninstall  leaves what is the operator'"'"'s: keys, configuration, logs, users'
+	@echo 'make clean      removes the builds; make distclean what configure made as well'
 	@echo 'make SAN=1, make FUZZ=1: the sanitizer builds'
 
 FORCE:

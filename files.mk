@@ -1,6 +1,7 @@
 # What belongs to what: a library a process (all but its main.c), and the test programs.
 
 COMMON_OBJS = \
+	common/fabric/facts.o \
 	common/base/hex.o common/base/lex.o common/base/log.o common/wire/express.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
 	common/wire/frame_data.o common/wire/frame_name.o common/wire/record.o common/wire/record_name.o \
 	common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
@@ -28,7 +29,8 @@ FABRICD_OBJS = \
 
 FABRICCTL_OBJS = \
 	fabricctl/authority.o fabricctl/client.o fabricctl/connect.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \
-	fabricctl/record.o fabricctl/rows.o fabricctl/table.o fabricctl/top.o
+	fabricctl/record.o fabricctl/rows.o fabricctl/table.o fabricctl/top.o \
+	fabricctl/policy_conf.o fabricctl/policy_parse.o fabricctl/policy_set.o
 
 DATAPLANE_OBJS = \
 	fabricd/dataplane/accept.o fabricd/dataplane/cid.o fabricd/dataplane/conf.o fabricd/dataplane/conn.o \
@@ -39,7 +41,9 @@ DATAPLANE_OBJS = \
 	fabricd/dataplane/udp.o fabricd/dataplane/write.o
 
 ROUTED_OBJS = \
-	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o
+	routed/dirmsg.o routed/mesh.o \
+	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
+	routed/fences.o routed/history.o routed/install.o routed/routemsg.o routed/routes.o routed/ways.o
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \
@@ -55,6 +59,7 @@ TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o
 
 UNIT = \
+	tests/unit/check_dirmsg tests/unit/check_facts tests/unit/check_mesh \
 	tests/unit/check_ipc_port tests/unit/check_shmring \
 	tests/unit/check_aead tests/unit/check_checksum tests/unit/check_classify tests/unit/check_coalesce \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \
@@ -70,15 +75,19 @@ UNIT = \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
 	tests/unit/check_box \
 	tests/unit/check_policy \
+	tests/unit/check_ways \
+	tests/unit/check_policy tests/unit/check_policy_conf \
 	tests/unit/check_graph tests/unit/check_ticket
 
 FUZZERS = \
+	tests/fuzz/fuzz_dirmsg \
+	tests/fuzz/fuzz_facts \
 	tests/fuzz/fuzz_shmring \
 	tests/fuzz/fuzz_conf tests/fuzz/fuzz_cut tests/fuzz/fuzz_e2e tests/fuzz/fuzz_express tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \
 	tests/fuzz/fuzz_noise tests/fuzz/fuzz_packet tests/fuzz/fuzz_procmsg tests/fuzz/fuzz_record \
 	tests/fuzz/fuzz_row tests/fuzz/fuzz_services tests/fuzz/fuzz_session tests/fuzz/fuzz_socks tests/fuzz/fuzz_stream tests/fuzz/fuzz_virtio \
 	tests/fuzz/fuzz_box \
-	tests/fuzz/fuzz_policy \
+	tests/fuzz/fuzz_policy tests/fuzz/fuzz_policyconf \
 	tests/fuzz/fuzz_ticket
 
 NETTOOLS = \

@@ -68,14 +68,6 @@ prefix_text(char out[PREFIX_LEN], const struct record_prefix *p)
 	return out;
 }
 
-static const char *
-purpose_name(unsigned purpose)
-{
-	static const char *const names[PURPOSE_COUNT] = { [PURPOSE_SESSION] = "session", [PURPOSE_E2E] = "e2e" };
-
-	return purpose > 0 && purpose < PURPOSE_COUNT ? names[purpose] : "unknown";
-}
-
 /* The names of the roles, each between quotes `q`; a bit without a name as "role-N". */
 static void
 print_roles(uint32_t roles, const char *q)
@@ -125,7 +117,7 @@ print_text(const struct record *r, const struct verdict *v)
 	if (r->kind == RECORD_MEMBERSHIP)
 		print_membership(r);
 	if (r->kind == RECORD_DELEGATION)
-		printf("purpose     %s\n", purpose_name(r->purpose));
+		printf("purpose     %s\n", record_purpose_name(r->purpose));
 	if (r->kind == RECORD_SERVICE)
 		printf("class       %s\n", class_name(r->class));
 	printf("serial      %" PRIu64 "\n", r->serial);
@@ -168,7 +160,7 @@ print_json(const struct record *r, const struct verdict *v)
 	if (r->kind == RECORD_MEMBERSHIP)
 		json_membership(r);
 	if (r->kind == RECORD_DELEGATION)
-		printf("\"purpose\":\"%s\",", purpose_name(r->purpose));
+		printf("\"purpose\":\"%s\",", record_purpose_name(r->purpose));
 	if (r->kind == RECORD_SERVICE)
 		printf("\"class\":\"%s\",", class_name(r->class));
 	printf("\"serial\":%" PRIu64 ",\"not_before\":\"%s\",", r->serial, date_text(date, r->not_before));

@@ -76,6 +76,7 @@ on_verdict(struct child *c, const struct procmsg *m)
 		services_send(c->fabricd);
 	log_info("worker=%s pid=%d generation=%u runs", worker_name(c->kind), (int)c->pid, c->generation);
 	reload_worker_ready(c->fabricd);
+	fabricd_running(c->fabricd);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "fabricd/fabricd.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "fabricd/reload.h"
 
@@ -46,6 +47,20 @@ fabricd_stop(struct fabricd *d)
 	d->stop_timer = evtimer_new(d->base, on_stop_timer, d);
 	if (d->stop_timer == NULL || event_add(d->stop_timer, &limit) == -1)
 		workers_kill(d);
+}
+
+void
+fabricd_running(struct fabricd *d)
+{
+	if (d->started_fd == -1)
+		return;
+	for (unsigned k = 0; k < WORKER_COUNT; k++)
+		if (d->child[k].state != CHILD_RUNNING)
+			return;
+	if (write(d->started_fd, "", 1) != 1)
+		log_debug("nobody waits for the start any more");
+	close(d->started_fd);
+	d->started_fd = -1;
 }
 
 void

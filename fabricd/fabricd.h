@@ -22,6 +22,7 @@ struct fabricd {
 	bool		 root;		/* false: -U, one user, no chroot, no interfaces */
 	bool		 to_stderr;	/* -e: no log files */
 	bool		 stopping;
+	int		 started_fd;	/* told once that all workers run; -1: nobody waits for that */
 	struct setup	*setup;		/* what runs */
 	uint64_t	 version;	/* of the configuration that runs: counts from 1 */
 	enum log_level	 log_level;
@@ -39,6 +40,8 @@ struct conf *fabricd_read_conf(const struct fabricd *, char err[CONF_ERR_MAX]);
 
 /* Drains the workers, then ends the event loop. */
 void	fabricd_stop(struct fabricd *);
+/* A worker has its configuration: with the last of them the node is started. */
+void	fabricd_running(struct fabricd *);
 /* A worker has ended: the last of them ends a stop. */
 void	fabricd_reaped(struct fabricd *);
 

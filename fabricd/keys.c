@@ -118,14 +118,15 @@ keys_serial(void)
 }
 
 static void
-delegate(struct child *c)
+delegate(struct child *c, uint8_t purpose)
 {
 	const struct setup *s = c->fabricd->setup;
 	const struct keys *k = s->keys;
+	struct child_key *key = &c->keys[purpose];
 	uint64_t now = clock_wall(), end = now + s->conf->delegation_s;
 	uint8_t raw[FRAME_RECORD_MAX];
-	struct record r = { .kind = RECORD_DELEGATION, .subject = c->delegate.key, .serial = keys_serial(),
-	    .not_before = now, .purpose = c->delegate.purpose };
+	struct record r = { .kind = RECORD_DELEGATION, .subject = key->want, .serial = keys_serial(), .not_before = now,
+	    .purpose = purpose };
 	struct procmsg m = { .type = PM_DELEGATION };
 	size_t len;
 
@@ -138,15 +139,15 @@ delegate(struct child *c)
 		log_warnx("a delegation cannot be signed");
 		return;
 	}
-	m.delegation.purpose = c->delegate.purpose;
+	m.delegation.purpose = purpose;
 	m.delegation.membership = k->membership.raw;
 	m.delegation.delegation = (struct frame_bytes){ raw, len };
 	m.delegation.renew_at = now + (r.not_after - now) * 2 / 3;
 	child_send(c, &m, -1);
-	c->certified = c->delegate;
-	c->delegation_from = r.not_before;
-	c->delegation_end = r.not_after;
-	log_debug("worker=%s delegation serial=%llu", worker_name(c->kind), (unsigned long long)r.serial);
+	memcpy(key->certified, key->want, sizeof(key->certified));
+	key->from = r.not_before;
+	key->end = r.not_after;
+	log_debug("worker=%s delegation serial=%llu purpose=%u", worker_name(c->kind), (unsigned long long)r.serial, purpose);
 }
 
 /* The one table of who may ask for what. */
@@ -158,6 +159,9 @@ may_delegate(enum worker_kind kind, unsigned purpose)
 		return kind == WORKER_DATAPLANE;
 	case PURPOSE_E2E:
 		return kind == WORKER_VPND || kind == WORKER_SVCHOSTD;
+	case PURPOSE_ROUTE:
+	case PURPOSE_TICKET:
+		return kind == WORKER_ROUTED;
 	default:
 		return false;
 	}
@@ -167,39 +171,52 @@ may_delegate(enum worker_kind kind, unsigned purpose)
 static bool
 key_fits(const struct pm_delegate *want)
 {
-	return want->purpose == PURPOSE_E2E || sign_public_check(want->key) == 0;
+	return want->purpose == PURPOSE_E2E || want->purpose == PURPOSE_TICKET || sign_public_check(want->key) == 0;
 }
 
-/* NULL: the timer asks again for what is due. */
 int
 keys_delegate(struct child *c, const struct pm_delegate *want)
 {
-	static const struct timeval later = { 1, 0 };
-
-	if (want != NULL) {
-		if (!may_delegate(c->kind, want->purpose) || !key_fits(want))
-			return -1;
-		c->delegate = *want;
-		c->delegate_due = true;
-	}
-	/* Too often is not refused, for then there would be no session; it waits, and the last one counts. */
-	if (!ratelimit_take(&c->delegate_rate, clock_ns())) {
-		event_add(c->delegate_timer, &later);
-		return 0;
-	}
-	c->delegate_due = false;
-	c->delegated = true;
-	delegate(c);
-	services_update(c->fabricd);
+	if (!may_delegate(c->kind, want->purpose) || !key_fits(want))
+		return -1;
+	memcpy(c->keys[want->purpose].want, want->key, sizeof(want->key));
+	c->keys[want->purpose].asked = c->keys[want->purpose].due = true;
+	keys_delegate_due(c);
 	return 0;
+}
+
+/* Too often is not refused, for then there would be no session; it waits, and the last one of its purpose counts. */
+void
+keys_delegate_due(struct child *c)
+{
+	static const struct timeval later = { 1, 0 };
+	bool any = false;
+
+	for (uint8_t purpose = 1; purpose < PURPOSE_COUNT; purpose++) {
+		if (!c->keys[purpose].due)
+			continue;
+		if (!ratelimit_take(&c->delegate_rate, clock_ns())) {
+			event_add(c->delegate_timer, &later);
+			break;
+		}
+		c->keys[purpose].due = false;
+		delegate(c, purpose);
+		any = true;
+	}
+	if (any)
+		services_update(c->fabricd);
 }
 
 void
 keys_renew(struct fabricd *d)
 {
-	for (unsigned k = 0; k < WORKER_COUNT; k++)
-		if (d->child[k].delegated && child_is_up(&d->child[k]))
-			delegate(&d->child[k]);
+	for (unsigned k = 0; k < WORKER_COUNT; k++) {
+		struct child *c = &d->child[k];
+
+		for (uint8_t purpose = 1; purpose < PURPOSE_COUNT; purpose++)
+			if (child_is_up(c) && c->keys[purpose].asked && !c->keys[purpose].due)
+				delegate(c, purpose);
+	}
 	services_update(d);
 }
 
@@ -207,7 +224,6 @@ void
 keys_forget(struct child *c)
 {
 	event_del(c->delegate_timer);
-	c->delegated = c->delegate_due = false;
-	c->delegation_end = 0;
+	memset(c->keys, 0, sizeof(c->keys));
 	services_update(c->fabricd);
 }

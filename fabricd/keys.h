@@ -26,6 +26,9 @@ uint64_t keys_serial(void);
 /* A worker asks to certify its key. 0, or -1: it may not ask for that. The answer may come a little later. */
 int	keys_delegate(struct child *, const struct pm_delegate *);
 
+/* Certifies what had to wait, as far as the rate allows it now; the child's timer asks again for the rest. */
+void	keys_delegate_due(struct child *);
+
 /* After a reload: what was delegated is delegated again, under the new membership. */
 void	keys_renew(struct fabricd *);
 

@@ -4,6 +4,7 @@
 #include <bsd/unistd.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,19 +109,46 @@ absolute_path(struct fabricd *d)
 	d->conf_path = path;
 }
 
-/* Errors until here go to the terminal; the parent leaves when the daemon is on its own. */
-static void
-daemonise(void)
-{
-	int null;
+#define STARTED_WITHIN_MS	15000
 
+/* What the shell waits for: when it goes on, the node answers. */
+static void __attribute__((noreturn))
+wait_for_start(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c;
+
+	switch (poll(&p, 1, STARTED_WITHIN_MS)) {
+	case -1:
+		fatal("poll");
+	case 0:
+		log_warnx("it is started, but not all of its workers run yet: see \"fabricctl health\"");
+		break;
+	default:
+		if (read(fd, &c, 1) != 1)
+			fatalx("it ended while it started: see its log");
+	}
+	_exit(0);
+}
+
+/* Errors until here go to the terminal; the parent leaves when the daemon is on its own and its workers run. */
+static void
+daemonise(struct fabricd *d)
+{
+	int null, fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		fatal("pipe");
 	switch (fork()) {
 	case -1:
 		fatal("fork");
 	case 0:
+		close(fds[0]);
+		d->started_fd = fds[1];
 		break;
 	default:
-		_exit(0);
+		close(fds[1]);
+		wait_for_start(fds[0]);
 	}
 	if (setsid() == -1 || (null = open("/dev/null", O_RDWR)) == -1)
 		fatal("daemon");
@@ -253,7 +281,7 @@ int
 main(int argc, char **argv)
 {
 	struct options o = { .foreground = false };
-	struct fabricd d = { .conf_path = PATH_CONF, .root = true };
+	struct fabricd d = { .conf_path = PATH_CONF, .root = true, .started_fd = -1 };
 
 	sanitise_fds();
 	log_init("fabricd", STDERR_FILENO, LOG_LEVEL_INFO);
@@ -269,7 +297,7 @@ main(int argc, char **argv)
 	absolute_path(&d);
 	prepare(&d);
 	if (!o.foreground)
-		daemonise();
+		daemonise(&d);
 	dirs_write_pid();
 	if (chdir("/") == -1)
 		fatal("chdir");

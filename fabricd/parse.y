@@ -112,7 +112,7 @@ peer	: PEER STRING			{ TRY(confset_peer(&set, &$2)); }
 	  '{' peer_items '}'		{ TRY(confset_peer_end(&set, &$6)); }
 	;
 peer_items : /* empty */ | peer_items '\n' | peer_items peer_item ;
-peer_item : ID STRING			{ TRY(confset_in_block(&set, 0, &$1)); TRY(confset_peer_id(&set, &$2)); }
+peer_item : ID value			{ TRY(confset_in_block(&set, 0, &$1)); TRY(confset_peer_id(&set, &$2)); }
 	| ADDRESS STRING port		{ TRY(confset_peer_addr(&set, &$2, &$3)); }
 	| PREFIX STRING			{ TRY(confset_peer_prefix(&set, &$2)); }
 	;

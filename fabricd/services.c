@@ -69,16 +69,17 @@ static void
 add(struct services *s, const struct services *old, const struct child *c, const char *name, unsigned class)
 {
 	struct signed_service *is = &s->is[s->nsigned];
+	const struct child_key *key = &c->keys[PURPOSE_E2E];
 	const struct signed_service *was;
 
-	if (c->delegation_end == 0 || c->certified.purpose != PURPOSE_E2E)
+	if (key->end == 0)
 		return;
 	memset(is, 0, sizeof(*is));
 	strcpy(is->name, name);
 	is->class = (uint8_t)class;
-	memcpy(is->key, c->certified.key, sizeof(is->key));
-	is->from = c->delegation_from;
-	is->end = c->delegation_end;
+	memcpy(is->key, key->certified, sizeof(is->key));
+	is->from = key->from;
+	is->end = key->end;
 	is->off = s->len;
 	if ((was = find(old, is)) != NULL) {
 		is->len = was->len;

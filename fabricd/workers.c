@@ -40,7 +40,7 @@ const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 	[WORKER_ROUTED] = {
 		.executable = "routed", .chroot = CHROOT_STATE,
 		.channels = BIT(WORKER_DATAPLANE),
-		.says = ADAPTER_SAYS(0), .config = CONFIG_PEERS | CONFIG_ADDRS | CONFIG_PREFIXES | CONFIG_SESSION,
+		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_PEERS | CONFIG_ADDRS | CONFIG_PREFIXES | CONFIG_SESSION,
 	},
 	[WORKER_VPND] = {
 		.executable = "vpnd", .chroot = CHROOT_EMPTY, .ring = true,
@@ -114,12 +114,9 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 static void
 on_delegate_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct child *c = arg;
-
 	(void)fd;
 	(void)what;
-	if (c->delegate_due)
-		keys_delegate(c, NULL);
+	keys_delegate_due(arg);
 }
 
 void

@@ -57,6 +57,14 @@ extern const struct worker_kind_desc worker_table[WORKER_COUNT];
 
 #define CHILD_EXIT_MAX	80
 
+/* A key that a worker has certified for one purpose. */
+struct child_key {
+	bool		 asked, due;		/* it has asked; `want' waits to be certified */
+	uint8_t		 want[RECORD_KEY_LEN];	/* the last that it asked for */
+	uint8_t		 certified[RECORD_KEY_LEN];
+	uint64_t	 from, end;		/* validity of the certified one; the end is 0 when there is none */
+};
+
 struct child {
 	struct fabricd	*fabricd;
 	enum worker_kind kind;
@@ -76,12 +84,8 @@ struct child {
 	struct ratelimit rewire_rate;	/* new channels to the dataplane */
 	bool		 verdict_due;	/* it has a whole configuration and owes OK or BAD */
 
-	/* what it had certified */
-	bool		 delegated, delegate_due;
-	struct pm_delegate delegate;
-	struct pm_delegate certified;	/* the last that was; `delegate' may have to wait */
-	uint64_t	 delegation_from, delegation_end;	/* its validity; the end is 0 when there is none */
-	struct ratelimit delegate_rate;
+	struct child_key keys[PURPOSE_COUNT];	/* what it had certified, by purpose */
+	struct ratelimit delegate_rate;		/* all purposes together */
 	struct event	*delegate_timer;
 
 	struct ratelimit connect_rate;	/* svchostd: connections to targets */

@@ -19,10 +19,9 @@
 #define MESH_SERVICE	"directory"
 #define MESH_BODY_MAX	(68u * 1024)	/* bytes of one message's body: the largest record, and who it is for */
 #define MESH_QUEUE_MAX	(256u * 1024)	/* bytes that wait to be sent to one peer */
-#define MESH_RATE	500u		/* messages a second that one peer may send, in the long run */
-#define MESH_BURST	4000u
-#define MESH_BYTES_RATE	(2u << 20)	/* the same of bytes: what is more waits in its stream */
-#define MESH_BYTES_BURST (8u << 20)
+#define MESH_RATE	2000u		/* messages a second that one peer may send, in the long run, */
+#define MESH_BYTES_RATE	(2u << 20)	/* and bytes; of either so many seconds' worth at once: what is more waits in its stream */
+#define MESH_BURST_S	4u
 #define MESH_PEERS_MAX	4096u		/* as the sessions that the dataplane can have */
 
 struct mesh;

@@ -523,6 +523,7 @@ tick(evutil_socket_t fd, short what, void *arg)
 	certify_tick(&s->certify, s->worker);
 	tcp_tick(s->tcp, clock_ns());
 	hub_tick(s->hub);
+	STAT_SET(SVCHOSTD_HEAP, stats_heap());
 	if (s->dataplane == NULL)
 		return;
 	echo_expire(s->echo, s->dataplane, clock_ns());

@@ -427,7 +427,7 @@ row_sealed(struct row_writer *w, const struct vpn_keys *k)
 {
 	row_str(w, "sealed", k->have ? aead_name(k->out.cipher) : "no");
 	if (k->have)
-		row_uint(w, "sealed_since", k->out_wall);
+		row_uint(w, "sealed_since_s", k->out_wall);
 }
 
 static void

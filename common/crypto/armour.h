@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARMOUR_TEXT_MAX	8192	/* a text longer than this is refused; a record of 4096 bytes needs 5700 */
+#define ARMOUR_TEXT_MAX	90112	/* a text longer than this is refused; a record of 65536 bytes, a policy, needs 88900 */
 #define ARMOUR_LABEL_MAX 31
 
 /* Writes the text of `len` bytes (not 0) to `text`; no NUL. Returns its length, or 0 when it does not fit. */

@@ -1,5 +1,6 @@
 #include "fabric/credit.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define NS_PER_MS	1000000ull
@@ -107,14 +108,34 @@ min64(uint64_t a, uint64_t b)
 }
 
 static void
-way_init(struct credit_way *w, uint64_t limit, uint64_t now_ns)
+way_init(struct credit_way *w, uint64_t limit)
 {
-	ring_init(&w->buf);
 	w->reserved = BASE;
 	w->granted = CREDIT_INITIAL;
 	w->limit = limit;
 	w->rtt_us = RTT_MIN_NS / 1000;
-	window_init(&w->window, CREDIT_INITIAL, now_ns);
+}
+
+static struct credit_flow *
+flow_new(uint64_t now_ns)
+{
+	struct credit_flow *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	ring_init(&f->buf);
+	window_init(&f->window, CREDIT_INITIAL, now_ns);
+	return f;
+}
+
+static void
+flow_free(struct credit_way *w, struct budget *b)
+{
+	if (w->flow == NULL)
+		return;
+	ring_free(&w->flow->buf, b);
+	free(w->flow);
+	w->flow = NULL;
 }
 
 uint64_t
@@ -130,8 +151,8 @@ credit_init(struct credit *c, struct credit_node *node, unsigned class, struct t
 	c->node = node;
 	c->turn[0] = side0;
 	c->turn[1] = side1;
-	way_init(&c->way[0], initial[1], now_ns);
-	way_init(&c->way[1], initial[0], now_ns);
+	way_init(&c->way[0], initial[1]);
+	way_init(&c->way[1], initial[0]);
 	turn_entry_init(&c->out[0], class);
 	turn_entry_init(&c->out[1], class);
 	c->out[1].tag = 1;
@@ -143,7 +164,7 @@ static void
 buffers_drop(struct credit *c)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		ring_free(&c->way[i].buf, c->node->budget);
+		flow_free(&c->way[i], c->node->budget);
 		budget_give(c->node->budget, c->way[i].reserved);
 		c->way[i].reserved = 0;
 	}
@@ -164,13 +185,13 @@ credit_free(struct credit *c)
 static uint64_t
 sendable(const struct credit_way *w)
 {
-	return w->limit > w->forwarded ? min64(w->buf.len, w->limit - w->forwarded) : 0;
+	return w->limit > w->forwarded ? min64(credit_waiting(w), w->limit - w->forwarded) : 0;
 }
 
 static bool
 close_ready(const struct credit_way *w)
 {
-	return w->final_known && !w->close_sent && w->buf.len == 0 && (!w->begun || w->next_seq == w->final);
+	return w->final_known && !w->close_sent && credit_waiting(w) == 0 && (!w->begun || w->next_seq == w->final);
 }
 
 bool
@@ -200,15 +221,19 @@ turns_update(struct credit *c)
 static void
 stall_account(struct credit_class *n, struct credit_way *w, uint64_t now_ns)
 {
-	bool stalls = w->buf.len > 0 && w->limit <= w->forwarded;
+	struct credit_flow *f = w->flow;
+	bool stalls;
 
-	if (stalls == (w->stall_ns != 0))
+	if (f == NULL)
+		return;
+	stalls = f->buf.len > 0 && w->limit <= w->forwarded;
+	if (stalls == (f->stall_ns != 0))
 		return;
 	if (!stalls) {
-		w->stalled_ns += now_ns - w->stall_ns;
-		n->stalled_ns += now_ns - w->stall_ns;
+		w->stalled_ns += now_ns - f->stall_ns;
+		n->stalled_ns += now_ns - f->stall_ns;
 	}
-	w->stall_ns = stalls ? max64(now_ns, 1) : 0;
+	f->stall_ns = stalls ? max64(now_ns, 1) : 0;
 }
 
 static struct credit_class *
@@ -294,13 +319,14 @@ on_data(struct credit *c, struct credit_way *w, const struct frame_data *d, uint
 		return false;
 	if (w->final_known && d->seq + d->payload_len > w->final)
 		return false;
-	if (ring_put(&w->buf, c->node->budget, d->payload, d->payload_len) == -1) {
+	if ((w->flow == NULL && (w->flow = flow_new(now_ns)) == NULL) ||
+	    ring_put(&w->flow->buf, c->node->budget, d->payload, d->payload_len) == -1) {
 		credit_fail(c, REASON_INTERNAL);
 		return true;
 	}
-	if (w->sample_ns == 0) {
-		w->sample_ns = max64(now_ns, 1);
-		w->sample_left = w->buf.len - 1;
+	if (w->flow->sample_ns == 0) {
+		w->flow->sample_ns = max64(now_ns, 1);
+		w->flow->sample_left = w->flow->buf.len - 1;
 	}
 	w->begun = true;
 	w->next_seq = d->seq + d->payload_len;
@@ -419,7 +445,7 @@ credit_put(struct credit_way *w, uint64_t id, uint8_t *buf, size_t size)
 	struct frame f = { .type = FT_STREAM_CREDIT };
 
 	w->credit_due = false;
-	w->granted = max64(w->granted, w->forwarded + w->window.size);
+	w->granted = max64(w->granted, w->forwarded + credit_window(w));
 	f.credit.stream_id = id;
 	f.credit.limit = w->granted;
 	return frame_encode(buf, size, &f, FRAME_PORT_STREAM);
@@ -429,7 +455,7 @@ credit_put(struct credit_way *w, uint64_t id, uint8_t *buf, size_t size)
 static void
 way_fit(struct credit_way *w, struct budget *b)
 {
-	uint64_t need = max64(RING_COST(max64(w->window.size, w->granted - w->forwarded)), BASE);
+	uint64_t need = max64(RING_COST(max64(credit_window(w), w->granted - w->forwarded)), BASE);
 
 	if (need >= w->reserved)
 		return;
@@ -441,19 +467,20 @@ way_fit(struct credit_way *w, struct budget *b)
 static void
 window_move(struct credit *c, struct credit_way *w, uint64_t n, uint64_t now_ns)
 {
+	struct window *win = &w->flow->window;
 	struct budget *b = c->node->budget;
 	uint32_t next, need;
 
-	if (window_drain(&w->window, n, w->rtt_us * 1000ull, now_ns)) {
-		next = window_next(&w->window, c->node->conf.window_max, budget_free(b));
+	if (window_drain(win, n, w->rtt_us * 1000ull, now_ns)) {
+		next = window_next(win, c->node->conf.window_max, budget_free(b));
 		need = RING_COST(next);
-		if (next > w->window.size && (need <= w->reserved || budget_take(b, need - w->reserved))) {
+		if (next > win->size && (need <= w->reserved || budget_take(b, need - w->reserved))) {
 			w->reserved = need > w->reserved ? need : w->reserved;
-			w->window.size = next;
+			win->size = next;
 		}
 	}
 	way_fit(w, b);
-	if (!w->final_known && w->forwarded + w->window.size >= w->granted + w->window.size / 4)
+	if (!w->final_known && w->forwarded + win->size >= w->granted + win->size / 4)
 		w->credit_due = true;
 }
 
@@ -461,14 +488,14 @@ window_move(struct credit *c, struct credit_way *w, uint64_t n, uint64_t now_ns)
 static void
 delay_account(struct credit_class *n, struct credit_way *w, uint64_t now_ns)
 {
-	uint64_t us = (now_ns - w->sample_ns) / 1000;
+	uint64_t us = (now_ns - w->flow->sample_ns) / 1000;
 	unsigned i = us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(us);
 
 	n->delays[i < CREDIT_DELAYS ? i : CREDIT_DELAYS - 1]++;
 	us = min64(us, UINT32_MAX / 8);
 	w->delay_us = w->delay_us == 0 ? (uint32_t)us : (uint32_t)((w->delay_us * 7ull + us) / 8);
 	w->delay_max_us = us > w->delay_max_us ? (uint32_t)us : w->delay_max_us;
-	w->sample_ns = 0;
+	w->flow->sample_ns = 0;
 }
 
 static void
@@ -478,24 +505,24 @@ sent_account(struct credit *c, struct credit_way *w, uint64_t n, uint64_t now_ns
 
 	k->bytes += n;
 	k->frames++;
-	if (w->sample_ns == 0)
+	if (w->flow->sample_ns == 0)
 		return;
-	if (w->sample_left < n)
+	if (w->flow->sample_left < n)
 		delay_account(k, w, now_ns);
 	else
-		w->sample_left -= (uint32_t)n;
+		w->flow->sample_left -= (uint32_t)n;
 }
 
 static size_t
 data_put(struct credit *c, struct credit_way *w, uint64_t id, uint8_t *buf, size_t size, uint64_t now_ns)
 {
-	struct frame_data d = { .stream_id = id, .seq = w->next_seq - w->buf.len };
+	struct frame_data d = { .stream_id = id, .seq = w->next_seq - w->flow->buf.len };
 	uint64_t n = min64(min64(sendable(w), CREDIT_DATA_MAX), size - CREDIT_FRAME_MIN / 2);
 	size_t hdr;
 
 	d.payload_len = n;
 	hdr = frame_encode_data_header(buf, size, &d);
-	if (hdr == 0 || ring_get(&w->buf, c->node->budget, buf + hdr, n) != n)
+	if (hdr == 0 || ring_get(&w->flow->buf, c->node->budget, buf + hdr, n) != n)
 		return 0;
 	w->forwarded += n;
 	c->moved_ns = now_ns;
@@ -581,15 +608,24 @@ credit_deadline(const struct credit *c)
 	return c->answered ? at : min64(at, c->opened_ns + c->node->conf.open_ns);
 }
 
+/* Nothing has moved for a while: what a quiet way does not need is given back. */
+static void
+way_quiet(struct credit_way *w, struct budget *b, uint64_t now_ns)
+{
+	if (credit_waiting(w) == 0)
+		flow_free(w, b);
+	else
+		window_init(&w->flow->window, CREDIT_INITIAL, now_ns);
+	w->credit_due = w->forwarded + CREDIT_INITIAL > w->granted;
+	way_fit(w, b);
+}
+
 void
 credit_tick(struct credit *c, uint64_t now_ns)
 {
 	if (c->state < CREDIT_ENDING && now_ns - c->moved_ns >= QUIET_NS) {
-		for (unsigned i = 0; i < 2; i++) {
-			window_init(&c->way[i].window, CREDIT_INITIAL, now_ns);
-			c->way[i].credit_due = c->way[i].forwarded + CREDIT_INITIAL > c->way[i].granted;
-			way_fit(&c->way[i], c->node->budget);
-		}
+		for (unsigned i = 0; i < 2; i++)
+			way_quiet(&c->way[i], c->node->budget, now_ns);
 	}
 	turns_update(c);
 	if (credit_deadline(c) > now_ns)

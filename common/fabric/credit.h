@@ -66,22 +66,27 @@ uint64_t credit_delay(const struct credit_class *, unsigned per_mille);
 void	credit_delays_age(struct credit_node *);
 
 
+/* What only a way has that carries bytes: it is there from the first on, until the way has been quiet for a while. */
+struct credit_flow {
+	struct ring	 buf;
+	struct window	 window;
+	uint64_t	 stall_ns;		/* since when it waits for credit; 0: it does not */
+	uint64_t	 sample_ns;		/* when the byte came whose stay is being measured; 0: none is */
+	uint32_t	 sample_left;		/* bytes that leave before it */
+};
+
 /* What comes in at one side and leaves at the other. */
 struct credit_way {
-	struct ring	 buf;
+	struct credit_flow *flow;		/* NULL: nothing waits, and the window is CREDIT_INITIAL */
 	uint32_t	 reserved;		/* bytes of the budget */
 	uint32_t	 rtt_us;		/* to its sender */
 	uint64_t	 next_seq;		/* of the byte that comes next; known when `begun' */
 	uint64_t	 received, granted;	/* bytes on this leg; what its sender may send */
 	uint64_t	 forwarded, limit;	/* the same at the other side */
-	struct window	 window;
 	uint64_t	 final, close_reason;
 	uint64_t	 ack_seq, ack_edge;	/* the last ACK that came in here, to leave at the other side */
 	bool		 begun, final_known, close_sent, close_acked, ack_due, credit_due;
-	uint64_t	 stall_ns;		/* since when it waits for credit; 0: it does not */
-	uint64_t	 stalled_ns;		/* in all */
-	uint64_t	 sample_ns;		/* when the byte came whose stay is being measured; 0: none is */
-	uint32_t	 sample_left;		/* bytes that leave before it */
+	uint64_t	 stalled_ns;		/* in all, but for a stall of now */
 	uint32_t	 delay_us, delay_max_us; /* how long bytes stay: about, and at most so far */
 };
 
@@ -96,6 +101,25 @@ struct credit {
 	uint64_t	 reset_reason;
 	uint64_t	 opened_ns, heard_ns, moved_ns;
 };
+
+/* Bytes that wait in it, what its sender's window is, and since when it waits for credit (0: it does not). */
+static inline uint32_t
+credit_waiting(const struct credit_way *w)
+{
+	return w->flow != NULL ? w->flow->buf.len : 0;
+}
+
+static inline uint32_t
+credit_window(const struct credit_way *w)
+{
+	return w->flow != NULL ? w->flow->window.size : CREDIT_INITIAL;
+}
+
+static inline uint64_t
+credit_stalled_since(const struct credit_way *w)
+{
+	return w->flow != NULL ? w->flow->stall_ns : 0;
+}
 
 /* Whose place in a port's turn it is; e->tag is the side. Other owners at the port take tags from CREDIT_TAGS on. */
 #define CREDIT_TAGS 2u

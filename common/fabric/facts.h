@@ -55,8 +55,9 @@ struct facts {
 	char	 domain[FACTS_DOMAIN_MAX + 1];	/* what fails together; "": the node itself */
 	char	 region[FACTS_DOMAIN_MAX + 1];	/* locality; "": not said */
 	uint64_t policy_version, directory_version, routes_version;
+	uint64_t services;		/* sum of its service records, routed/known.h; so no other node can leave one out. 0: none */
 	uint64_t sent_at;		/* seconds since 1970, by the node's clock: for skew */
-	uint8_t	 nlinks;
+	uint8_t	 nlinks;		/* in the order of their node ids, none twice; the last member: what is kept may end there */
 	struct fact_link links[FACTS_LINKS_MAX];
 };
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -38,6 +39,14 @@ static const struct {
 	[WORKER_VPND] = LIST(vpnd_list), [WORKER_SVCHOSTD] = LIST(svchostd_list),
 	[WORKER_TELEMD] = LIST(telemd_list),
 };
+
+uint64_t
+stats_heap(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
 
 /* Each kind has half of the slots, so that neither takes the other's. */
 struct stats_share *

@@ -64,6 +64,9 @@ extern struct stats_page *stats;
 #define STAT_INC(sym) STAT_ADD(sym, 1)
 #define STAT_SET(sym, n) (stats->counter[STAT_##sym] = (n))
 
+/* Bytes of memory that this process uses now; what it could give back is not in it. Once a second is often enough. */
+uint64_t stats_heap(void);
+
 struct stats_desc {
 	const char *name, *labels, *help;
 };

@@ -32,4 +32,11 @@
 	X(ROUTED_SERVICES_E_MEMORY, "fabric_services_sets_total", "result=\"memory\"", "Sets of service records that peers sent, by what became of them") \
 	X(ROUTED_SERVICE_VERIFIED, "fabric_services_verified_total", "", "Signatures of service records that were checked") \
 	X(ROUTED_SERVICE_EXPIRED, "fabric_services_expired_total", "", "Service records that had expired, or were not valid yet") \
-	X(ROUTED_SERVICES_EVICTED, "fabric_services_evicted_total", "", "Services forgotten to make room for others")
+	X(ROUTED_SERVICES_EVICTED, "fabric_services_evicted_total", "", "Services forgotten to make room for others") \
+	X(ROUTED_MESH_UP, "fabric_routed_mesh_streams", "", "Neighbours with whose routed this one talks") \
+	X(ROUTED_MESH_FAILED, "fabric_routed_mesh_failed_total", "", "Streams to neighbours' routed that failed or could not begin") \
+	X(ROUTED_MESH_REFUSED, "fabric_routed_mesh_refused_total", "", "Streams of neighbours' routed that were refused") \
+	X(ROUTED_MESH_RUBBISH, "fabric_routed_mesh_malformed_total", "", "Streams broken off since the neighbour sent what it must not") \
+	X(ROUTED_MESH_FULL, "fabric_routed_mesh_full_total", "", "Messages for which a neighbour's queue had no room") \
+	X(ROUTED_MESH_IN, "fabric_routed_mesh_messages_total", "direction=\"in\"", "Messages between this routed and its neighbours") \
+	X(ROUTED_MESH_OUT, "fabric_routed_mesh_messages_total", "direction=\"out\"", "Messages between this routed and its neighbours")

@@ -66,7 +66,8 @@ struct record {
 	bool		 params_skipped;/* an unknown field from 0x40 on was skipped */
 	const uint8_t	*issuer;	/* public key that signed: RECORD_KEY_LEN */
 	const uint8_t	*subject;	/* public key it is about: RECORD_KEY_LEN; in a request the issuer's own. X25519 in a
-					   service and in a delegation for PURPOSE_E2E, else Ed25519 */
+					   service and in a delegation for PURPOSE_E2E or PURPOSE_TICKET, else
+					   Ed25519 */
 	uint64_t	 serial;	/* grows with each that an issuer gives a subject */
 	uint64_t	 not_before;	/* seconds since 1970 */
 	uint64_t	 not_after;	/* at most RECORD_TIME_MAX */
@@ -116,6 +117,7 @@ size_t	record_encode(uint8_t *buf, size_t size, const struct record *r);
 
 const char *record_strerror(int err);
 const char *record_kind_name(unsigned kind);
+const char *record_purpose_name(unsigned purpose);
 const char *role_name(unsigned role);		/* "mobile-edge", ... */
 int	role_parse(const char *name);		/* enum node_role or -1 */
 

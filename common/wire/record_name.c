@@ -19,6 +19,11 @@ static const char *const kind_names[] = {
 };
 _Static_assert(sizeof kind_names / sizeof kind_names[0] == RECORD_KIND_COUNT, "a kind without a name");
 
+static const char *const purpose_names[] = {
+	[PURPOSE_SESSION] = "session", [PURPOSE_E2E] = "e2e", [PURPOSE_ROUTE] = "route", [PURPOSE_TICKET] = "ticket",
+};
+_Static_assert(sizeof purpose_names / sizeof purpose_names[0] == PURPOSE_COUNT, "a purpose without a name");
+
 static const char *const role_names[] = {
 	[ROLE_MOBILE_EDGE] = "mobile-edge", [ROLE_ENTRY] = "entry", [ROLE_RELAY] = "relay", [ROLE_EXIT] = "exit",
 	[ROLE_SERVICE_HOST] = "service-host", [ROLE_CONTROL_PLANE] = "control-plane",
@@ -39,6 +44,12 @@ const char *
 record_kind_name(unsigned kind)
 {
 	return kind > 0 && kind < RECORD_KIND_COUNT ? kind_names[kind] : "unknown";
+}
+
+const char *
+record_purpose_name(unsigned purpose)
+{
+	return purpose > 0 && purpose < PURPOSE_COUNT ? purpose_names[purpose] : "unknown";
 }
 
 const char *

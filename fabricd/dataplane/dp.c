@@ -98,6 +98,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	sessions_watch(dp);
 	switch_tick(&dp->sw);
 	pressure_second(dp);
+	STAT_SET(DATAPLANE_HEAP, stats_heap());
 	wports_stats(dp);
 	show_counters(dp);
 	second_arm(dp);

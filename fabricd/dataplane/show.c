@@ -86,10 +86,10 @@ worker_of(const struct stream *st)
 static void
 way_row(struct row_writer *row, const struct credit_way *w, bool out, uint64_t now_ns)
 {
-	uint64_t stalled = w->stalled_ns + (w->stall_ns != 0 ? now_ns - w->stall_ns : 0);
+	uint64_t since = credit_stalled_since(w), stalled = w->stalled_ns + (since != 0 ? now_ns - since : 0);
 
-	row_uint(row, out ? "queued_out" : "queued_in", w->buf.len);
-	row_uint(row, out ? "window_out" : "window_in", w->window.size);
+	row_uint(row, out ? "queued_out" : "queued_in", credit_waiting(w));
+	row_uint(row, out ? "window_out" : "window_in", credit_window(w));
 	row_uint(row, out ? "delay_out_us" : "delay_in_us", w->delay_us);
 	row_uint(row, out ? "delay_max_out_us" : "delay_max_in_us", w->delay_max_us);
 	/* What goes out waits for the peer's credit, what comes in for the adapter's. */
@@ -100,7 +100,8 @@ static void
 reliable_row(struct row_writer *row, const struct stream *st, const struct stream_end *far, uint64_t now_ns)
 {
 	const struct credit *c = &st->credit;
-	bool out_stalls = c->way[1 - far->side].stall_ns != 0, in_stalls = c->way[far->side].stall_ns != 0;
+	bool out_stalls = credit_stalled_since(&c->way[1 - far->side]) != 0;
+	bool in_stalls = credit_stalled_since(&c->way[far->side]) != 0;
 
 	row_str(row, "state", credit_state_name(c->state));
 	row_uint(row, "age_ms", (now_ns - c->opened_ns) / NS_PER_MS);

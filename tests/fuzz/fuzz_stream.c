@@ -131,7 +131,7 @@ hop_frame(struct world *w, struct input *in)
 
 	if (frame_make(in, &f, buf, sizeof(buf), 5, way->next_seq, w->hop.way[1 - side].forwarded))
 		credit_input(&w->hop, side, &f, next(in) * MS, w->now);
-	HOLDS(way->buf.len <= way->granted - way->forwarded);
+	HOLDS(credit_waiting(way) <= way->granted - way->forwarded);
 }
 
 static void

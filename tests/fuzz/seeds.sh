@@ -32,6 +32,11 @@ for set in record record-refused; do
 	done
 done
 
+mkdir -p "$out/facts"
+vectors tests/unit/vectors/facts.txt | while read -r name port hex; do
+	write "$out/facts/$name" "${hex:-}"
+done
+
 # fuzz_services: each record as the set of the second node, and of the first.
 mkdir -p "$out/services"
 vectors tests/unit/vectors/record.txt | while read -r name port hex; do

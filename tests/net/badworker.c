@@ -119,26 +119,42 @@ verdict(void)
 		say_type(PM_CONF_OK);
 }
 
-/* A key that is one (RFC 8032, 7.1, test 1), more often than anybody needs. */
+/* A key to sign with that is one (RFC 8032, 7.1, test 1). */
 static void
-flood_delegate(void)
+delegate_signing(enum record_purpose purpose, unsigned times)
 {
-	static const struct procmsg m = { .type = PM_DELEGATE, .delegate = { PURPOSE_SESSION, {
+	const struct procmsg m = { .type = PM_DELEGATE, .delegate = { (uint8_t)purpose, {
 		0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
 		0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a } } };
 
-	for (unsigned i = 0; i < 1000; i++)
+	for (unsigned i = 0; i < times; i++)
 		say(&m);
 }
 
-/* A key for streams sealed end to end; any 32 bytes are one. */
+/* A key that is sealed to; any 32 bytes are one. */
 static void
-delegate_e2e(void)
+delegate_sealing(enum record_purpose purpose)
 {
-	struct procmsg m = { .type = PM_DELEGATE, .delegate = { .purpose = PURPOSE_E2E } };
+	struct procmsg m = { .type = PM_DELEGATE, .delegate = { .purpose = (uint8_t)purpose } };
 
 	memset(m.delegate.key, 0xe2, sizeof(m.delegate.key));
 	say(&m);
+}
+
+/* What was certified, to delegation.PURPOSE. */
+static void
+write_delegation(const struct pm_delegation *m)
+{
+	char path[PATH_MAX], temp[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/delegation.%u", dir_path, m->purpose);
+	snprintf(temp, sizeof(temp), "%s/delegation.new", dir_path);
+	if ((f = fopen(temp, "w")) == NULL)
+		exit(9);
+	fwrite(m->delegation.p, 1, m->delegation.len, f);
+	if (fclose(f) != 0 || rename(temp, path) == -1)
+		exit(9);
 }
 
 /* Each record of the set to a file of its own, record.0 and so on; what was there of the set before goes. */
@@ -224,9 +240,13 @@ misbehave(void)
 	if (take("delegate"))
 		say(&delegate);
 	if (take("delegate-e2e"))
-		delegate_e2e();
+		delegate_sealing(PURPOSE_E2E);
 	if (take("delegate-flood"))
-		flood_delegate();
+		delegate_signing(PURPOSE_SESSION, 1000);
+	if (take("delegate-route"))
+		delegate_signing(PURPOSE_ROUTE, 1);
+	if (take("delegate-ticket"))
+		delegate_sealing(PURPOSE_TICKET);
 	if (take("port-lost"))
 		lose_port(WORKER_ROUTED, 1);
 	if (take("port-lost-often"))
@@ -258,6 +278,8 @@ on_message(const struct frame *f)
 		exit(0);
 	else if (m.type == PM_RECORDS)
 		write_records(&m.records);
+	else if (m.type == PM_DELEGATION)
+		write_delegation(&m.delegation);
 	else if (m.type == PM_REQUEST && take("die-at-request"))
 		exit(6);
 	else if (m.type == PM_REQUEST && take("hold"))

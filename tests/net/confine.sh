@@ -175,7 +175,7 @@ all_gone() {
 		gone "$p" || return 1
 	done
 }
-t 'the supervisor killed: all workers end' wait_for 2 all_gone
+t 'the supervisor killed: all workers end' wait_for 5 all_gone
 rm -f "$W/a/pid"
 
 # --- from inside ------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ node beta 10.0.1.2 10.77.0.2
 node gamma 10.0.2.3 10.77.0.3
 node_addr[alpha]=10.0.1.1; peer beta alpha
 node_addr[alpha]=10.0.2.1; peer gamma alpha
-echo 'restart delay 2 s max 2 s' >>"$W/beta/fabricd.conf"
+echo 'restart delay 6 s max 6 s' >>"$W/beta/fabricd.conf"
 echo 'service "file" { tcp to 127.0.0.1 port 21 }' >>"$W/beta/fabricd.conf"
 cp "$W/alpha/fabricd.conf" "$W/alpha/without-web"
 echo 'service "web" { tcp to 127.0.0.1 port 80 class bulk }' >>"$W/alpha/fabricd.conf"
@@ -52,7 +52,7 @@ end() { # NODE WORKER: kill -9, and wait for the next
 	local p
 	p=$(worker_pid "$1" "$2")
 	kill -9 "$p"
-	wait_for 5 replaced "$1" "$2" "$p"
+	wait_for 15 replaced "$1" "$2" "$p"
 }
 
 ALPHA='alpha/echo:reachable alpha/web:reachable'
@@ -103,8 +103,8 @@ kill -9 "$(worker_pid beta routed)"	# so soon after the last time it has to wait
 cp "$W/alpha/without-web" "$W/alpha/fabricd.conf"
 N=$(counter beta fabric_service_updates_total)
 received() { [ "$(counter beta fabric_service_updates_total)" -gt "$N" ]; }
-t "alpha's services change while beta has no routed" eval 'ctl alpha reload && wait_for 1 received && [ -z "$(worker_pid beta routed)" ]'
-t 'which the next one knows' wait_for 8 knows beta "alpha/echo:reachable beta/echo:own beta/file:own"
+t "alpha's services change while beta has no routed" eval 'ctl alpha reload && wait_for 4 received && [ -z "$(worker_pid beta routed)" ]'
+t 'which the next one knows' wait_for 15 knows beta "alpha/echo:reachable beta/echo:own beta/file:own"
 cp "$W/alpha/with-web" "$W/alpha/fabricd.conf"
 t 'and what changes after that' eval 'ctl alpha reload && wait_for 5 knows beta "$ALPHA beta/echo:own beta/file:own"'
 K=$(value beta alpha web key)

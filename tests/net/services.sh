@@ -121,15 +121,21 @@ again() { rows 'rows[-1]["received"] == 1' alpha ping -c 1 beta; }
 t 'svchostd is back' wait_for 5 again
 t 'its counters went on where they were' above alpha fabric_svchostd_pings_sent_total "$before"
 t 'its generation shows that it is another' [ "$(counter alpha fabric_svchostd_start_generation)" -eq 2 ]
-# Twice: the second time it is started again after half a second only, and that can be looked at.
 first=$(worker_pid alpha dataplane)
 kill -9 "$first"
-another() { [ "$(worker_pid alpha dataplane)" -ne "$first" ] && is_up; }
+replaced() { local p; p=$(worker_pid alpha dataplane) && [ "$p" -ne "$first" ]; }
+another() { replaced && is_up; }
 t 'a dead dataplane is back with its session' wait_for 10 another
+# One that dies as soon as it is there is started again after the delay only, and that can be looked at.
+echo 'restart delay 5 s max 5 s' >>"$W/alpha/fabricd.conf"
+ctl alpha reload
+first=$(worker_pid alpha dataplane)
+kill -9 "$first"
+wait_for 10 replaced
 kill -9 "$(worker_pid alpha dataplane)"
 none_up() { rows 'rows[0]["state"] != "up" and rows[0]["reason"] == "no-dataplane"' alpha status; }
 t 'without a dataplane nothing is up' wait_for 5 none_up
-t 'and then it is again' wait_for 10 is_up
+t 'and then it is again' wait_for 20 is_up
 
 # --- the directory on disk
 remembered() { rows 'rows[0]["rtt_us"] > 0 and rows[0]["addresses"] == "10.0.1.2:4600"' alpha show peers; }

@@ -79,7 +79,7 @@ t 'four TCP streams in reverse' in_ a iperf3 -c 10.77.0.2 -P 4 -R -t 1
 in_ b pkill -x iperf3
 
 sealed() { ctl a show vpn --json | python3 -c 'import json, sys, time; rows = [r for r in json.load(sys.stdin)["rows"] if r["node"] == "b"]
-sys.exit(not rows or any(r["sealed"] == "no" or abs(time.time() - r["sealed_since"]) > 600 for r in rows))'; }
+sys.exit(not rows or any(r["sealed"] == "no" or abs(time.time() - r["sealed_since_s"]) > 600 for r in rows))'; }
 t 'fabricctl show vpn: to b it is sealed, and since when' sealed
 
 # Spoofing: a sends with an address that is not its own; b must not get it, and a must count it.

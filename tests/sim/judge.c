@@ -110,10 +110,16 @@ sums_judge(struct node *n, const struct budget *b, uint64_t reserved, uint64_t h
 		    (unsigned long long)b->held);
 }
 
+static size_t
+held_by(const struct credit_way *w)
+{
+	return w->flow != NULL ? ring_held(&w->flow->buf) : 0;
+}
+
 static void
 way_judge(struct node *n, const struct credit_way *w)
 {
-	if (ring_held(&w->buf) > w->reserved || (w->reserved > 0 && RING_COST(w->granted - w->forwarded) > w->reserved))
+	if (held_by(w) > w->reserved || (w->reserved > 0 && RING_COST(w->granted - w->forwarded) > w->reserved))
 		sim_fail(n->sim, "memory: a hop of %u promised what it has no place for", n->index);
 }
 
@@ -127,7 +133,7 @@ judge_books(struct node *n)
 	LIST_FOREACH(g, &n->legs, entry) {
 		for (unsigned k = 0; k < 2 && g->reliable; k++) {
 			reserved += g->c.way[k].reserved;
-			held += ring_held(&g->c.way[k].buf);
+			held += held_by(&g->c.way[k]);
 			if (g->c.state < CREDIT_ENDING)
 				way_judge(n, &g->c.way[k]);
 		}

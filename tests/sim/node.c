@@ -107,8 +107,8 @@ leg_after(struct leg *g)
 {
 	struct port *port[2] = { g->port[0], g->port[1] };
 
-	if (g->c.way[0].buf.len > g->c.way[0].granted - g->c.way[0].forwarded ||
-	    g->c.way[1].buf.len > g->c.way[1].granted - g->c.way[1].forwarded)
+	if (credit_waiting(&g->c.way[0]) > g->c.way[0].granted - g->c.way[0].forwarded ||
+	    credit_waiting(&g->c.way[1]) > g->c.way[1].granted - g->c.way[1].forwarded)
 		sim_fail(g->node->sim, "memory: a hop holds more than it granted");
 	if (credit_done(&g->c))
 		leg_free(g);

@@ -353,6 +353,7 @@ static const struct {
 	/* peers */
 	{ BASE "peer \"p\" {\n}\n", "c:4: peer \"p\" has no id" },
 	{ BASE "peer \"p\" { id abcd }\n", "c:3: \"abcd\" is no node id: 64 hexadecimal digits" },
+	{ BASE "peer \"p\" { id 12 }\n", "c:3: \"12\" is no node id: 64 hexadecimal digits" },
 	{ BASE "peer \"p\" { id " ID_A "a }\n", "c:3: \"" ID_A "a\" is no node id" },
 	{ BASE "peer \"P\" { }\n", "c:3: \"P\" is no name" },
 	{ BASE "peer \"p\" { id " ID_A " address 1.1.1.1 address 1.1.1.2 address 1.1.1.3 address 1.1.1.4\n"

@@ -12,7 +12,7 @@
 
 #include "crypto/armour.h"
 #include "crypto/keyfile.h"
-#include "wire/frame.h"
+#include "wire/record.h"
 
 static char dir[] = "/tmp/check_keyfile.XXXXXX";
 static char err[KEYFILE_ERR_MAX];
@@ -364,6 +364,19 @@ START_TEST(test_record)
 }
 END_TEST
 
+/* A policy or a list of revocations, as large as it may be. */
+START_TEST(test_large_record)
+{
+	static uint8_t rec[RECORD_LARGE_MAX], back[RECORD_LARGE_MAX];
+
+	for (size_t i = 0; i < sizeof(rec); i++)
+		rec[i] = (uint8_t)(i * 7 + i / 256);
+	ck_assert_int_eq(keyfile_write_record(rec, sizeof(rec), path("r"), err), 0);
+	ck_assert_int_eq(keyfile_read_record(back, sizeof(back), path("r"), err), (int)sizeof(rec));
+	ck_assert_mem_eq(rec, back, sizeof(rec));
+}
+END_TEST
+
 START_TEST(test_long_file)
 {
 	char text[ARMOUR_TEXT_MAX + 1];
@@ -458,6 +471,7 @@ main(void)
 	tcase_add_test(t, test_plain_bytes);
 	tcase_add_test(t, test_public);
 	tcase_add_test(t, test_record);
+	tcase_add_test(t, test_large_record);
 	tcase_add_test(t, test_long_file);
 	tcase_add_loop_test(t, test_armour, 0, sizeof(armours) / sizeof(armours[0]));
 	tcase_add_test(t, test_armour_sizes);

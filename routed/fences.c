@@ -1,0 +1,119 @@
+#include "routed/fences.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hex.h"
+
+static bool
+same(const struct fence_held *h, const struct record *r)
+{
+	return h->serial == r->serial && memcmp(h->issuer, r->issuer, RECORD_KEY_LEN) == 0;
+}
+
+/* Its place: a new one, or that of the one that would be forgotten first. NULL: that would be the new one itself. */
+static struct fence_held *
+room(struct fences *f, uint64_t not_after)
+{
+	struct fence_held *first = &f->v[0];
+
+	if (f->n < FENCES_MAX)
+		return &f->v[f->n++];
+	for (size_t i = 1; i < f->n; i++)
+		if (f->v[i].not_after < first->not_after)
+			first = &f->v[i];
+	return first->not_after < not_after ? first : NULL;
+}
+
+int
+fences_add(struct fences *f, const struct record *r, uint64_t wall, const struct fence_held **held)
+{
+	struct fence_held h = { .serial = r->serial, .not_after = r->not_after }, *place;
+
+	if (r->kind != RECORD_FENCE || r->not_after <= wall || fence_decode(&h.fence, r) < 0)
+		return -1;
+	for (size_t i = 0; i < f->n; i++)
+		if (same(&f->v[i], r))
+			return 0;
+	memcpy(h.issuer, r->issuer, RECORD_KEY_LEN);
+	if ((place = room(f, h.not_after)) == NULL)
+		return 0;
+	*place = h;
+	*held = place;
+	return 1;
+}
+
+static bool
+is(const uint8_t *a, const uint8_t *b)
+{
+	return memcmp(a, b, NODE_ID_LEN) == 0;
+}
+
+/* A relay knows its two neighbours, an end the other end: more nobody can compare. */
+static bool
+over(const struct ticket *t, const uint8_t *self, const uint8_t *node)
+{
+	return is(self, node) || (t->place != TICKET_SOURCE && is(t->prev, node)) ||
+	    (t->place != TICKET_DEST && is(t->next, node)) || (t->place != TICKET_RELAY && is(t->far, node));
+}
+
+static bool
+between(const struct ticket *t, const uint8_t *self, const struct fence *f)
+{
+	if (t->place == TICKET_SOURCE)
+		return is(f->node, self) && is(f->dest, t->far);
+	return t->place == TICKET_DEST && is(f->node, t->far) && is(f->dest, self);
+}
+
+bool
+fence_about(const struct fence *f, const struct ticket *t, const uint8_t *self)
+{
+	switch (f->what) {
+	case FENCE_ROUTE:
+		return f->route_id == t->route_id;
+	case FENCE_PAIR:
+		return between(t, self, f);
+	case FENCE_NODE:
+		return over(t, self, f->node);
+	default:
+		return false;
+	}
+}
+
+uint64_t
+fences_epoch(const struct fences *f, const struct ticket *t, const uint8_t *self)
+{
+	uint64_t epoch = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i].fence.epoch > epoch && fence_about(&f->v[i].fence, t, self))
+			epoch = f->v[i].fence.epoch;
+	return epoch;
+}
+
+void
+fences_expire(struct fences *f, uint64_t wall)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		if (wall < f->v[i].not_after)
+			f->v[n++] = f->v[i];
+	f->n = n;
+}
+
+char *
+fence_text(char buf[FENCE_TEXT_MAX], const struct fence *f)
+{
+	char a[2 * NODE_ID_LEN + 1], b[2 * NODE_ID_LEN + 1];
+
+	hex_encode(a, f->node, NODE_ID_LEN);
+	hex_encode(b, f->dest, NODE_ID_LEN);
+	if (f->what == FENCE_ROUTE)
+		snprintf(buf, FENCE_TEXT_MAX, "route %016llx", (unsigned long long)f->route_id);
+	else if (f->what == FENCE_PAIR)
+		snprintf(buf, FENCE_TEXT_MAX, "pair %s %s", a, b);
+	else
+		snprintf(buf, FENCE_TEXT_MAX, "node %s", a);
+	return buf;
+}

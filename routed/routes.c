@@ -1,0 +1,655 @@
+#include "routed/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define ALL_CLASSES	((1u << CLASS_COUNT) - 1)
+#define HINT_NS		(300u * NS_PER_MS)	/* after a hint, and a random part of as much again: not all at once */
+
+struct routes {
+	const struct routes_ops *ops;
+	void		*arg;
+	struct route_dest **dests;	/* sorted by node id */
+	size_t		 n;
+	struct ratelimit asks;
+	struct lease	 fresh[LEASE_MAX];	/* what an op gives; empty in between */
+};
+
+const char *
+route_state_name(unsigned state)
+{
+	static const char *const names[] = { "installing", "up", "leaving" };
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == HELD_STATES, "a state without a name");
+	return state < HELD_STATES ? names[state] : "unknown";
+}
+
+struct routes *
+routes_new(const struct routes_ops *ops, void *arg)
+{
+	struct routes *r = calloc(1, sizeof(*r));
+
+	if (r == NULL || (r->dests = calloc(ROUTES_DESTS_MAX, sizeof(struct route_dest *))) == NULL) {
+		free(r);
+		return NULL;
+	}
+	r->ops = ops;
+	r->arg = arg;
+	ratelimit_init(&r->asks, ROUTES_ASK_MS * NS_PER_MS, ROUTES_ASK_BURST);
+	return r;
+}
+
+static void
+dest_free(struct route_dest *d)
+{
+	for (unsigned i = 0; i < d->n; i++)
+		lease_free(&d->held[i].lease);
+	free(d);
+}
+
+void
+routes_free(struct routes *r)
+{
+	if (r == NULL)
+		return;
+	for (size_t i = 0; i < r->n; i++)
+		dest_free(r->dests[i]);
+	free(r->dests);
+	free(r);
+}
+
+/* --- destinations --- */
+
+static size_t
+place(const struct routes *r, const uint8_t *node_id, bool *found)
+{
+	size_t lo = 0, hi = r->n;
+
+	*found = false;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int c = memcmp(r->dests[mid]->node_id, node_id, NODE_ID_LEN);
+
+		if (c == 0) {
+			*found = true;
+			return mid;
+		}
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static struct route_dest *
+find(const struct routes *r, const uint8_t *node_id)
+{
+	bool found;
+	size_t i = place(r, node_id, &found);
+
+	return found ? r->dests[i] : NULL;
+}
+
+const struct route_dest *
+routes_find(const struct routes *r, const uint8_t *node_id)
+{
+	return find(r, node_id);
+}
+
+size_t
+routes_count(const struct routes *r)
+{
+	return r->n;
+}
+
+const struct route_dest *
+routes_get(const struct routes *r, size_t i)
+{
+	return i < r->n ? r->dests[i] : NULL;
+}
+
+static struct route_dest *
+dest_add(struct routes *r, const uint8_t *node_id, uint64_t now_ns)
+{
+	bool found;
+	size_t i = place(r, node_id, &found);
+	struct route_dest *d;
+
+	if (found)
+		return r->dests[i];
+	if (r->n == ROUTES_DESTS_MAX || (d = calloc(1, sizeof(*d))) == NULL)
+		return NULL;
+	memcpy(d->node_id, node_id, NODE_ID_LEN);
+	d->ask_ns = now_ns;
+	memmove(&r->dests[i + 1], &r->dests[i], (r->n - i) * sizeof(struct route_dest *));
+	r->dests[i] = d;
+	r->n++;
+	return d;
+}
+
+void
+routes_configured(struct routes *r, const uint8_t (*ids)[NODE_ID_LEN], size_t n, const struct clock_both *now)
+{
+	for (size_t i = 0; i < r->n; i++)
+		r->dests[i]->configured = false;
+	for (size_t i = 0; i < n; i++) {
+		struct route_dest *d = dest_add(r, ids[i], now->now_ns);
+
+		if (d != NULL)
+			d->configured = true;
+	}
+}
+
+static struct route_held *
+held_find(const struct routes *r, uint64_t route_id, struct route_dest **dest)
+{
+	for (size_t i = 0; i < r->n; i++)
+		for (unsigned k = 0; k < r->dests[i]->n; k++)
+			if (r->dests[i]->held[k].lease.route_id == route_id) {
+				*dest = r->dests[i];
+				return &r->dests[i]->held[k];
+			}
+	return NULL;
+}
+
+/* Routes that there are, or will be in a moment, and that are not to be left. */
+static unsigned
+usable(const struct route_dest *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->n; i++)
+		n += d->held[i].state != HELD_LEAVING;
+	return n;
+}
+
+static unsigned
+up(const struct route_dest *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->n; i++)
+		n += d->held[i].state == HELD_UP;
+	return n;
+}
+
+static void
+forget(struct routes *r, struct route_dest *d, unsigned i)
+{
+	r->ops->gone(d, &d->held[i].lease, r->arg);
+	lease_free(&d->held[i].lease);
+	d->n--;
+	memmove(&d->held[i], &d->held[i + 1], (d->n - i) * sizeof(d->held[0]));
+}
+
+static void
+end(struct routes *r, struct route_dest *d, unsigned i)
+{
+	if (!d->held[i].gone)
+		r->ops->end(d->held[i].lease.route_id, r->arg);
+	forget(r, d, i);
+}
+
+/* --- when to ask --- */
+
+/* A quarter of it at random, so that what began at once does not go on at once. */
+static uint64_t
+about(struct routes *r, uint64_t ns)
+{
+	return ns - r->ops->random(r->arg) % (ns / 4 + 1);
+}
+
+static void
+sooner(struct route_dest *d, uint64_t ns)
+{
+	if (ns < d->ask_ns)
+		d->ask_ns = ns;
+}
+
+static uint64_t
+retry_ns(struct routes *r, const struct route_dest *d)
+{
+	uint64_t ns = ROUTES_RETRY_NS << (d->tries < 5 ? d->tries : 5);
+
+	return about(r, ns < ROUTES_RETRY_MAX_NS ? ns : ROUTES_RETRY_MAX_NS);
+}
+
+/* After the first soft expiry of what there is; before it when there is little. */
+static void
+schedule(struct routes *r, struct route_dest *d, const struct clock_both *now)
+{
+	uint64_t soft = UINT64_MAX, ns;
+
+	if (usable(d) == 0) {
+		d->ask_ns = now->now_ns + retry_ns(r, d);
+		if (d->tries < 32)
+			d->tries++;
+		return;
+	}
+	d->tries = 0;
+	for (unsigned i = 0; i < d->n; i++)
+		if (d->held[i].state != HELD_LEAVING && d->held[i].lease.soft < soft)
+			soft = d->held[i].lease.soft;
+	ns = soft > now->wall ? (soft - now->wall) * NS_PER_SEC : ROUTES_RETRY_NS;
+	if (usable(d) < 2 && ns > ROUTES_FEW_NS)
+		ns = ROUTES_FEW_NS;
+	d->ask_ns = now->now_ns + about(r, ns);
+}
+
+/* --- leases --- */
+
+static void
+leave(struct routes *r, struct route_dest *d, struct route_held *h, uint64_t leave_ns)
+{
+	if (h->state == HELD_LEAVING) {
+		if (h->leave_ns == 0)
+			h->leave_ns = leave_ns;
+		return;
+	}
+	h->state = HELD_LEAVING;
+	h->leave_ns = leave_ns;
+	r->ops->leaving(d, &h->lease, r->arg);
+}
+
+/* The same route with a later end: it stays up, whatever comes of telling the hops. */
+static void
+renew(struct routes *r, struct route_held *h, struct lease *l)
+{
+	if (r->ops->install(l, r->arg) != INSTALL_OK) {
+		lease_free(l);
+		return;
+	}
+	lease_free(&h->lease);
+	h->lease = *l;
+	memset(l, 0, sizeof(*l));
+}
+
+/* Room for a new one costs one that is left anyway. */
+static bool
+make_room(struct routes *r, struct route_dest *d)
+{
+	for (unsigned i = 0; d->n == ROUTES_HELD_MAX && i < d->n; i++)
+		if (d->held[i].state == HELD_LEAVING)
+			end(r, d, i);
+	return d->n < ROUTES_HELD_MAX;
+}
+
+static void
+add(struct routes *r, struct route_dest *d, struct lease *l)
+{
+	struct route_held *h;
+
+	if (!make_room(r, d) || r->ops->install(l, r->arg) != INSTALL_OK) {
+		lease_free(l);
+		return;
+	}
+	h = &d->held[d->n++];
+	memset(h, 0, sizeof(*h));
+	h->lease = *l;
+	memset(l, 0, sizeof(*l));
+}
+
+static struct route_held *
+held_of(struct route_dest *d, uint64_t route_id)
+{
+	for (unsigned i = 0; i < d->n; i++)
+		if (d->held[i].lease.route_id == route_id)
+			return &d->held[i];
+	return NULL;
+}
+
+static bool
+among(const struct lease *v, int n, uint64_t route_id)
+{
+	for (int i = 0; i < n; i++)
+		if (v[i].route_id == route_id)
+			return true;
+	return false;
+}
+
+/* A lease to where it was asked for, from here, over at least one node: the direct way is the session. */
+static bool
+fits(const struct route_dest *d, const struct lease *l)
+{
+	return l->n > 2 && l->n <= LEASE_HOPS_MAX && memcmp(l->nodes[l->n - 1], d->node_id, NODE_ID_LEN) == 0;
+}
+
+/* Takes the leases over. What is held and does not come again is left once something newer is up. */
+static void
+take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struct clock_both *now)
+{
+	unsigned fresh = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (v[i].epoch > d->epoch)
+			d->epoch = v[i].epoch;
+		fresh += fits(d, &v[i]);
+	}
+	for (unsigned i = 0; fresh > 0 && i < d->n; i++)
+		if (!among(v, n, d->held[i].lease.route_id))
+			leave(r, d, &d->held[i], 0);
+	for (int i = 0; i < n; i++) {
+		struct route_held *h = held_of(d, v[i].route_id);
+
+		if (!fits(d, &v[i]))
+			lease_free(&v[i]);
+		else if (h == NULL)
+			add(r, d, &v[i]);
+		else if (h->state != HELD_LEAVING)
+			renew(r, h, &v[i]);
+		else
+			lease_free(&v[i]);
+	}
+	schedule(r, d, now);
+}
+
+/* Nobody answered, or none knows a way. What still holds is good enough for now. */
+static bool
+holds_for_long(const struct route_dest *d, uint64_t wall)
+{
+	for (unsigned i = 0; i < d->n; i++)
+		if (d->held[i].state == HELD_UP && d->held[i].lease.hard > wall + ROUTES_SELF_LEFT_S)
+			return true;
+	return false;
+}
+
+static bool
+helps_oneself(enum lease_error e)
+{
+	return e != LEASE_E_POLICY && e != LEASE_E_REVOKED && e != LEASE_E_FORM;
+}
+
+static void
+fill_ask(const struct route_dest *d, struct lease_ask *a)
+{
+	memset(a, 0, sizeof(*a));
+	memcpy(a->dest, d->node_id, NODE_ID_LEN);
+	a->classes = ALL_CLASSES;
+	a->routes = ROUTES_EACH;
+	a->known_epoch = d->epoch;
+	for (unsigned i = 0; i < d->n && a->nheld < LEASE_HELD_MAX; i++) {
+		struct lease_held *h = &a->held[a->nheld];
+		const struct lease *l = &d->held[i].lease;
+
+		if (d->held[i].state == HELD_LEAVING)
+			continue;
+		h->route_id = l->route_id;
+		h->n = l->n;
+		memcpy(h->nodes, l->nodes, sizeof(h->nodes));
+		a->nheld++;
+	}
+}
+
+static void
+tell_failure(struct routes *r, struct route_dest *d)
+{
+	if (!d->waiting || usable(d) > 0 || r->ops->session(d->node_id, r->arg))
+		return;
+	d->waiting = false;
+	r->ops->failed(d->node_id, d->error, r->arg);
+}
+
+static void
+refused(struct routes *r, struct route_dest *d, enum lease_error e, const struct clock_both *now)
+{
+	struct lease_ask a;
+	int n;
+
+	d->error = (uint8_t)e;
+	if (helps_oneself(e) && !holds_for_long(d, now->wall)) {
+		fill_ask(d, &a);
+		a.self = true;
+		n = r->ops->self(&a, r->fresh, &e, r->arg);
+		r->ops->answered(d, n, n < 0 ? e : LEASE_OK, r->arg);
+		if (n > 0) {
+			d->self = true;
+			take(r, d, r->fresh, n, now);
+			tell_failure(r, d);
+			return;
+		}
+	}
+	if (usable(d) > 0) {	/* it holds; not every coordinator may be away for long */
+		d->ask_ns = now->now_ns + retry_ns(r, d);
+		if (d->tries < 32)
+			d->tries++;
+	} else
+		schedule(r, d, now);
+	tell_failure(r, d);
+}
+
+static void
+answered(struct routes *r, struct route_dest *d, struct lease *v, int n, enum lease_error e, const struct clock_both *now)
+{
+	d->answer_ns = 0;
+	d->ask_id = 0;
+	r->ops->answered(d, n, e, r->arg);
+	if (n < 0) {
+		refused(r, d, e, now);
+		return;
+	}
+	d->error = LEASE_OK;
+	d->self = false;
+	take(r, d, v, n, now);
+	if (usable(d) == 0)
+		d->error = LEASE_E_NO_ROUTE;
+	tell_failure(r, d);
+}
+
+void
+routes_answer(struct routes *r, uint64_t id, struct lease *v, int n, enum lease_error e, const struct clock_both *now)
+{
+	struct route_dest *d = NULL;
+
+	for (size_t i = 0; id != 0 && i < r->n && d == NULL; i++)
+		if (r->dests[i]->ask_id == id)
+			d = r->dests[i];
+	if (d == NULL) {
+		for (int i = 0; i < n; i++)
+			lease_free(&v[i]);
+		return;
+	}
+	/* Nobody has signed a refusal, and another coordinator may know more: it is waited for. */
+	if (n < 0 && d->answer_ns != 0 && helps_oneself(e)) {
+		d->error = (uint8_t)e;
+		return;
+	}
+	if (n < 0 && d->answer_ns == 0)
+		return;
+	answered(r, d, v, n, e, now);
+}
+
+static void
+ask(struct routes *r, struct route_dest *d, const struct clock_both *now)
+{
+	enum lease_error e = LEASE_OK;
+	struct lease_ask a;
+	int n;
+
+	fill_ask(d, &a);
+	d->ask_id = r->ops->random(r->arg) | 1;
+	n = r->ops->ask(&a, d->ask_id, d->tries, r->fresh, &e, r->arg);
+	if (n == ROUTES_SENT) {
+		d->answer_ns = now->now_ns + ROUTES_ANSWER_NS;
+		d->error = LEASE_E_NO_ROUTE;
+		return;
+	}
+	if (n == ROUTES_NOBODY) {
+		d->ask_id = 0;
+		refused(r, d, LEASE_E_NO_ROUTE, now);
+		return;
+	}
+	answered(r, d, r->fresh, n, e, now);
+}
+
+/* --- what comes in --- */
+
+int
+routes_want(struct routes *r, const uint8_t *node_id, bool waiting, const struct clock_both *now)
+{
+	struct route_dest *d = dest_add(r, node_id, now->now_ns);
+
+	if (d == NULL)
+		return -1;
+	d->until_ns = now->now_ns + ROUTES_WANT_NS;
+	d->waiting |= waiting;
+	if (waiting && d->answer_ns == 0 && usable(d) == 0)
+		sooner(d, now->now_ns + (d->tries == 0 ? 0 : ROUTES_RETRY_NS));
+	return 0;
+}
+
+void
+routes_used(struct routes *r, const uint8_t *node_id, const struct clock_both *now)
+{
+	struct route_dest *d = find(r, node_id);
+
+	if (d != NULL)
+		d->until_ns = now->now_ns + ROUTES_WANT_NS;
+}
+
+void
+routes_result(struct routes *r, uint64_t route_id, unsigned error, const struct clock_both *now)
+{
+	struct route_dest *d;
+	struct route_held *h = held_find(r, route_id, &d);
+
+	if (h == NULL)
+		return;
+	if (error == INSTALL_OK) {
+		if (h->state == HELD_INSTALLING)
+			h->state = HELD_UP;
+		h->up_wall = now->wall;
+		d->waiting = false;
+		if (h->state == HELD_UP)
+			r->ops->up(d, &h->lease, r->arg);
+		return;
+	}
+	/* What is up goes on when only the word of its renewal is missing. */
+	if (h->state != HELD_INSTALLING && install_passing(error))
+		return;
+	h->gone = true;
+	forget(r, d, (unsigned)(h - d->held));
+	d->error = LEASE_E_NO_ROUTE;
+	sooner(d, now->now_ns + (usable(d) == 0 ? retry_ns(r, d) : ROUTES_LEAVE_NS));
+	if (usable(d) == 0 && d->tries < 32)
+		d->tries++;
+	tell_failure(r, d);
+}
+
+void
+routes_silent(struct routes *r, uint64_t route_id, const struct clock_both *now)
+{
+	struct route_dest *d;
+	struct route_held *h = held_find(r, route_id, &d);
+
+	if (h == NULL || h->state == HELD_LEAVING)
+		return;
+	leave(r, d, h, now->now_ns + ROUTES_LEAVE_NS);
+	if (d->answer_ns == 0)
+		sooner(d, now->now_ns + about(r, ROUTES_RETRY_NS));
+}
+
+void
+routes_hint(struct routes *r, const struct clock_both *now)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct route_dest *d = r->dests[i];
+
+		if (usable(d) == 0 && d->answer_ns == 0)
+			sooner(d, now->now_ns + HINT_NS + r->ops->random(r->arg) % HINT_NS);
+	}
+}
+
+static bool
+leads_over(const struct lease *l, const uint8_t *node_id)
+{
+	for (unsigned i = 0; i < l->n; i++)
+		if (memcmp(l->nodes[i], node_id, NODE_ID_LEN) == 0)
+			return true;
+	return false;
+}
+
+static void
+dest_del(struct routes *r, size_t at)
+{
+	struct route_dest *d = r->dests[at];
+
+	while (d->n > 0)
+		end(r, d, d->n - 1u);
+	dest_free(d);
+	r->n--;
+	memmove(&r->dests[at], &r->dests[at + 1], (r->n - at) * sizeof(struct route_dest *));
+}
+
+void
+routes_revoked(struct routes *r, const uint8_t *node_id, const struct clock_both *now)
+{
+	for (size_t i = r->n; i-- > 0;) {
+		struct route_dest *d = r->dests[i];
+		unsigned before = d->n;
+
+		for (unsigned k = d->n; k-- > 0;)
+			if (leads_over(&d->held[k].lease, node_id))
+				end(r, d, k);
+		if (d->n < before)
+			sooner(d, now->now_ns);
+		if (memcmp(d->node_id, node_id, NODE_ID_LEN) == 0 && !d->configured)
+			dest_del(r, i);
+	}
+}
+
+void
+routes_again(struct routes *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		for (unsigned k = 0; k < r->dests[i]->n; k++)
+			if (r->dests[i]->held[k].state == HELD_UP)
+				r->ops->up(r->dests[i], &r->dests[i]->held[k].lease, r->arg);
+}
+
+/* --- time --- */
+
+/* One that is left goes a while after a newer one is up; one that never was up, at once. */
+static void
+tick_held(struct routes *r, struct route_dest *d, const struct clock_both *now)
+{
+	bool newer = up(d) > 0;
+
+	for (unsigned i = d->n; i-- > 0;) {
+		struct route_held *h = &d->held[i];
+
+		if (h->state != HELD_LEAVING)
+			continue;
+		if (h->up_wall == 0 || (h->leave_ns != 0 && now->now_ns >= h->leave_ns))
+			end(r, d, i);
+		else if (h->leave_ns == 0 && newer)
+			h->leave_ns = now->now_ns + ROUTES_LEAVE_NS;
+	}
+}
+
+static void
+tick_dest(struct routes *r, struct route_dest *d, const struct clock_both *now)
+{
+	tick_held(r, d, now);
+	if (d->answer_ns != 0 && now->now_ns >= d->answer_ns) {
+		d->answer_ns = 0;	/* a late answer is still taken, until the next time */
+		refused(r, d, d->error, now);
+	}
+	if (d->answer_ns == 0 && now->now_ns >= d->ask_ns && ratelimit_take(&r->asks, now->now_ns))
+		ask(r, d, now);
+}
+
+void
+routes_tick(struct routes *r, const struct clock_both *now)
+{
+	for (size_t i = r->n; i-- > 0;) {
+		struct route_dest *d = r->dests[i];
+
+		if (d->configured || now->now_ns < d->until_ns)
+			tick_dest(r, d, now);
+		else
+			dest_del(r, i);
+	}
+}
