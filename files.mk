@@ -43,7 +43,7 @@ DATAPLANE_OBJS = \
 ROUTED_OBJS = \
 	routed/dirmsg.o routed/mesh.o \
 	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
-	routed/fences.o routed/history.o routed/install.o routed/routemsg.o routed/routes.o routed/ways.o
+	routed/asking.o routed/fences.o routed/history.o routed/install.o routed/manager.o routed/manager_ask.o routed/manager_tell.o routed/routemsg.o routed/routes.o routed/ways.o
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \

@@ -477,7 +477,7 @@ take(struct install *in, const struct ticket *t, const struct ticket_issuer *by,
 	if (e->state == ROUTE_UP)
 		return INSTALL_OK;
 	if (e->told)
-		tell_del(in, e->t.route_id, REASON_UNREACHABLE);
+		tell_del(in, e->t.route_id, REASON_HOP_GONE);
 	unlink_entry(in, e);
 	entry_free(e);
 	return INSTALL_E_NO_NEXT;
@@ -540,7 +540,7 @@ on_install(struct install *in, const uint8_t *from, const uint8_t *body, size_t 
 	t.route_id = m.route_id;
 	in->ops->event(INSTALL_EV_REFUSED, &t, e, from, in->arg);
 	if (ends_it(e))
-		tell_del(in, m.route_id, REASON_REFUSED);
+		tell_del(in, m.route_id, e == TICKET_E_FENCED ? REASON_FENCED : REASON_REVOKED);
 	send_state(in, from, DIRMSG_INSTALLED, m.route_id, e, m.n);
 	return 0;
 }
@@ -577,7 +577,7 @@ on_installed(struct install *in, const uint8_t *from, const uint8_t *body, size_
 	if (e->state == ROUTE_UP && install_passing(m.error))
 		return 0;
 	if (e->told)
-		tell_del(in, m.route_id, REASON_UNREACHABLE);
+		tell_del(in, m.route_id, REASON_HOP_GONE);
 	unlink_entry(in, e);
 	entry_free(e);
 	return 0;
@@ -595,7 +595,7 @@ on_teardown(struct install *in, const uint8_t *from, const uint8_t *body, size_t
 	if (e == NULL)
 		return 0;
 	if ((e->t.place != TICKET_SOURCE && is(e->t.prev, from)) || (e->t.place != TICKET_DEST && is(e->t.next, from)))
-		drop(in, e, m.error == INSTALL_OK ? INSTALL_E_CLOSED : m.error, REASON_PEER_GONE, from);
+		drop(in, e, m.error == INSTALL_OK ? INSTALL_E_CLOSED : m.error, REASON_NO_ROUTE, from);
 	return 0;
 }
 
@@ -644,7 +644,7 @@ expire(struct install *in, struct installed *e)
 	unlink_entry(in, e);
 	entry_free(e);
 	if (told)
-		tell_del(in, t.route_id, REASON_TIMEOUT);
+		tell_del(in, t.route_id, REASON_ROUTE_EXPIRED);
 	in->ops->event(INSTALL_EV_EXPIRED, &t, TICKET_E_EXPIRED, NULL, in->arg);
 	if (t.place == TICKET_SOURCE)
 		in->ops->result(t.route_id, TICKET_E_EXPIRED, 0, in->arg);
@@ -659,7 +659,7 @@ give_up(struct install *in, struct installed *e)
 
 	in->ops->event(INSTALL_EV_REFUSED, &t, INSTALL_E_TIMEOUT, t.next, in->arg);
 	if (e->told)
-		tell_del(in, t.route_id, REASON_UNREACHABLE);
+		tell_del(in, t.route_id, REASON_HOP_GONE);
 	send_state(in, t.next, DIRMSG_TEARDOWN, t.route_id, INSTALL_E_TIMEOUT, 0);
 	unlink_entry(in, e);
 	entry_free(e);
@@ -680,7 +680,7 @@ install_tick(struct install *in, const struct clock_both *now)
 			if (now->wall >= e->t.hard)
 				expire(in, e);
 			else if ((why = judge_time(e, now)) != INSTALL_OK)
-				drop(in, e, why, REASON_PEER_GONE, NULL);
+				drop(in, e, why, REASON_MOVED, NULL);
 			else if (e->state == ROUTE_WAITING && now->now_ns >= e->deadline_ns)
 				give_up(in, e);
 		}

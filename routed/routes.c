@@ -176,21 +176,24 @@ up(const struct route_dest *d)
 	return n;
 }
 
+/* Out of the list first: what is called may speak of it. */
 static void
-forget(struct routes *r, struct route_dest *d, unsigned i)
+forget(struct routes *r, struct route_dest *d, unsigned i, bool end)
 {
-	r->ops->gone(d, &d->held[i].lease, r->arg);
-	lease_free(&d->held[i].lease);
+	struct lease l = d->held[i].lease;
+
 	d->n--;
 	memmove(&d->held[i], &d->held[i + 1], (d->n - i) * sizeof(d->held[0]));
+	r->ops->gone(d, &l, r->arg);
+	if (end)
+		r->ops->end(l.route_id, r->arg);
+	lease_free(&l);
 }
 
 static void
 end(struct routes *r, struct route_dest *d, unsigned i)
 {
-	if (!d->held[i].gone)
-		r->ops->end(d->held[i].lease.route_id, r->arg);
-	forget(r, d, i);
+	forget(r, d, i, true);
 }
 
 /* --- when to ask --- */
@@ -529,8 +532,7 @@ routes_result(struct routes *r, uint64_t route_id, unsigned error, const struct 
 	/* What is up goes on when only the word of its renewal is missing. */
 	if (h->state != HELD_INSTALLING && install_passing(error))
 		return;
-	h->gone = true;
-	forget(r, d, (unsigned)(h - d->held));
+	forget(r, d, (unsigned)(h - d->held), false);
 	d->error = LEASE_E_NO_ROUTE;
 	sooner(d, now->now_ns + (usable(d) == 0 ? retry_ns(r, d) : ROUTES_LEAVE_NS));
 	if (usable(d) == 0 && d->tries < 32)

@@ -31,7 +31,6 @@ enum route_state { HELD_INSTALLING, HELD_UP, HELD_LEAVING, HELD_STATES };
 struct route_held {
 	struct lease	 lease;
 	uint8_t		 state;		/* enum route_state */
-	bool		 gone;		/* no hop has it any more */
 	uint64_t	 leave_ns;	/* when it is left; 0: when a newer one is up */
 	uint64_t	 up_wall;
 };

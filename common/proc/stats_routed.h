@@ -39,4 +39,52 @@
 	X(ROUTED_MESH_RUBBISH, "fabric_routed_mesh_malformed_total", "", "Streams broken off since the neighbour sent what it must not") \
 	X(ROUTED_MESH_FULL, "fabric_routed_mesh_full_total", "", "Messages for which a neighbour's queue had no room") \
 	X(ROUTED_MESH_IN, "fabric_routed_mesh_messages_total", "direction=\"in\"", "Messages between this routed and its neighbours") \
-	X(ROUTED_MESH_OUT, "fabric_routed_mesh_messages_total", "direction=\"out\"", "Messages between this routed and its neighbours")
+	X(ROUTED_MESH_OUT, "fabric_routed_mesh_messages_total", "direction=\"out\"", "Messages between this routed and its neighbours") \
+	X(ROUTED_TICKET_OK, "fabric_tickets_total", "result=\"ok\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_FORM, "fabric_tickets_total", "result=\"malformed\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_SEAL, "fabric_tickets_total", "result=\"seal\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_ISSUER, "fabric_tickets_total", "result=\"issuer\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_SIGNATURE, "fabric_tickets_total", "result=\"signature\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_HOP, "fabric_tickets_total", "result=\"hop\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_EXPIRED, "fabric_tickets_total", "result=\"expired\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_NOT_YET, "fabric_tickets_total", "result=\"not-yet\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_LIFETIME, "fabric_tickets_total", "result=\"lifetime\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_FENCED, "fabric_tickets_total", "result=\"fenced\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_REPLAYED, "fabric_tickets_total", "result=\"replayed\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_CLASS, "fabric_tickets_total", "result=\"class\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_LIMIT, "fabric_tickets_total", "result=\"limit\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_POLICY, "fabric_tickets_total", "result=\"policy\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_ROLE, "fabric_tickets_total", "result=\"role\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_TICKET_E_REVOKED, "fabric_tickets_total", "result=\"revoked\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_INSTALL_E_NO_NEXT, "fabric_tickets_total", "result=\"no-next\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_INSTALL_E_TIMEOUT, "fabric_tickets_total", "result=\"timeout\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_INSTALL_E_UNKNOWN, "fabric_tickets_total", "result=\"unknown-source\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_INSTALL_E_RATE, "fabric_tickets_total", "result=\"rate\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_INSTALL_E_CLOSED, "fabric_tickets_total", "result=\"closed\"", "Tickets shown to this node, by what became of them") \
+	X(ROUTED_LEASE_OK, "fabric_coordinator_requests_total", "result=\"ok\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_LEASE_E_FORM, "fabric_coordinator_requests_total", "result=\"malformed\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_LEASE_E_RATE, "fabric_coordinator_requests_total", "result=\"rate\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_LEASE_E_UNKNOWN, "fabric_coordinator_requests_total", "result=\"unknown\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_LEASE_E_REVOKED, "fabric_coordinator_requests_total", "result=\"revoked\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_LEASE_E_POLICY, "fabric_coordinator_requests_total", "result=\"policy\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_LEASE_E_NO_ROUTE, "fabric_coordinator_requests_total", "result=\"no-route\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_LEASE_E_KEYS, "fabric_coordinator_requests_total", "result=\"keys\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_LEASE_E_MEMORY, "fabric_coordinator_requests_total", "result=\"memory\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_REQUESTS_SENT, "fabric_route_requests_total", "what=\"sent\"", "Requests for routes, by what was done with them") \
+	X(ROUTED_REQUESTS_HANDED_ON, "fabric_route_requests_total", "what=\"handed-on\"", "Requests for routes, by what was done with them") \
+	X(ROUTED_REQUESTS_LIMITED, "fabric_route_requests_total", "what=\"limited\"", "Requests for routes, by what was done with them") \
+	X(ROUTED_ANSWERS_REFUSED, "fabric_route_answers_refused_total", "", "Answers to requests for routes that did not open or decode") \
+	X(ROUTED_LEASES_TAKEN, "fabric_leases_total", "of=\"taken\"", "Leases that this node was given, issued to itself, or was refused") \
+	X(ROUTED_LEASES_SELF, "fabric_leases_total", "of=\"self\"", "Leases that this node was given, issued to itself, or was refused") \
+	X(ROUTED_LEASES_REFUSED, "fabric_leases_total", "of=\"refused\"", "Leases that this node was given, issued to itself, or was refused") \
+	X(ROUTED_ROUTES_HERE, "fabric_routes", "of=\"here\"", "Routes that lead over this node or end at it, and destinations that are wanted") \
+	X(ROUTED_ROUTES_WANTED, "fabric_routes", "of=\"wanted\"", "Routes that lead over this node or end at it, and destinations that are wanted") \
+	X(ROUTED_ROUTES_EXPIRED, "fabric_routes_expired_total", "", "Routes that came to their hard expiry") \
+	X(ROUTED_WAYS_REORDERED, "fabric_ways_total", "what=\"reordered\"", "Times that another way to a node came first: by its quality, or moved to by the dataplane") \
+	X(ROUTED_WAYS_MOVED, "fabric_ways_total", "what=\"moved\"", "Times that another way to a node came first: by its quality, or moved to by the dataplane") \
+	X(ROUTED_WANTS, "fabric_route_wants_total", "result=\"asked\"", "Times that an adapter wanted a way to a node, and that there was none") \
+	X(ROUTED_WANTS_FAILED, "fabric_route_wants_total", "result=\"failed\"", "Times that an adapter wanted a way to a node, and that there was none") \
+	X(ROUTED_FENCES, "fabric_fences_total", "", "Fences that were taken") \
+	X(ROUTED_FENCES_HELD, "fabric_fences", "", "Fences that are in force") \
+	X(ROUTED_REVOKED, "fabric_revoked_nodes", "", "Nodes on the list of revocations") \
+	X(ROUTED_GRAPH_NODES, "fabric_graph_nodes", "", "Nodes of which routes can be made")

@@ -1,0 +1,84 @@
+#include "routed/asking.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+static size_t
+slot(uint64_t id)
+{
+	return (size_t)((id ^ id >> 23 ^ id >> 41) % ASKING_MAX);
+}
+
+bool
+asking_note(struct asking *a, uint64_t id, const uint8_t *from, uint64_t now_ns)
+{
+	struct asking_entry *e = &a->v[slot(id)];
+
+	if (e->id == id && now_ns < e->until_ns)
+		return false;
+	memset(e, 0, sizeof(*e));
+	e->id = id;
+	e->until_ns = now_ns + ASKING_LIFE_NS;
+	e->own = from == NULL;
+	if (from != NULL)
+		memcpy(e->from, from, NODE_ID_LEN);
+	return true;
+}
+
+const struct asking_entry *
+asking_find(const struct asking *a, uint64_t id, uint64_t now_ns)
+{
+	const struct asking_entry *e = &a->v[slot(id)];
+
+	return e->id == id && now_ns < e->until_ns ? e : NULL;
+}
+
+bool
+asking_allowed(struct asking *a, const uint8_t *from, uint64_t now_ns)
+{
+	size_t n = sizeof(a->peers) / sizeof(a->peers[0]), at = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (a->peers[i].used_ns != 0 && memcmp(a->peers[i].id, from, NODE_ID_LEN) == 0) {
+			at = i;
+			break;
+		}
+		if (a->peers[i].used_ns < a->peers[at].used_ns)
+			at = i;
+	}
+	if (a->peers[at].used_ns == 0 || memcmp(a->peers[at].id, from, NODE_ID_LEN) != 0) {
+		memcpy(a->peers[at].id, from, NODE_ID_LEN);
+		ratelimit_init(&a->peers[at].limit, ASKING_PEER_MS * NS_PER_MS, ASKING_PEER_BURST);
+	}
+	a->peers[at].used_ns = now_ns + 1;
+	return ratelimit_take(&a->peers[at].limit, now_ns);
+}
+
+static bool
+other(const uint8_t *node_id, const uint8_t *from)
+{
+	return from == NULL || memcmp(node_id, from, NODE_ID_LEN) != 0;
+}
+
+unsigned
+asking_spread(const struct route_request *m, const uint8_t *from, unsigned attempt, const struct asking_ops *ops, void *arg)
+{
+	const uint8_t *near[ASKING_SPREAD], *id;
+	uint8_t buf[REQUEST_MAX + 32];
+	size_t len = route_request_encode(buf, sizeof(buf), m);
+	unsigned n = 0, sent = 0;
+
+	if (len == 0)
+		return 0;
+	for (unsigned i = 0; n < ASKING_SPREAD && (id = ops->coordinator(i, arg)) != NULL; i++)
+		if (other(id, from))
+			near[n++] = id;
+	for (unsigned i = 0; i < n; i++)
+		if (ops->send(near[(attempt + i) % n], DIRMSG_ROUTE_REQUEST, buf, len, arg) == 0)
+			return 1;
+	for (unsigned i = 0; m->ttl > 0 && sent < ASKING_SPREAD && (id = ops->neighbour(i, arg)) != NULL; i++)
+		if (other(id, from) && ops->send(id, DIRMSG_ROUTE_REQUEST, buf, len, arg) == 0)
+			sent++;
+	return sent;
+}

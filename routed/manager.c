@@ -1,0 +1,842 @@
+#include "routed/manager.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hex.h"
+#include "base/log.h"
+#include "proc/stats.h"
+
+#define ALL_CLASSES	((1u << CLASS_COUNT) - 1)
+#define MINUTES		1440u
+
+struct history_event *
+manager_event(struct manager *m, enum history_kind kind)
+{
+	return history_add(&m->history, kind, m->wall_ms);
+}
+
+static void
+event_node(struct history_event *e, const uint8_t *node_id)
+{
+	e->has_node = true;
+	memcpy(e->node_id, node_id, NODE_ID_LEN);
+}
+
+/* --- what install asks and says --- */
+
+static int
+install_send(const uint8_t *node_id, unsigned type, const uint8_t *body, size_t len, void *arg)
+{
+	struct manager *m = arg;
+
+	return m->ops->send(node_id, type, body, len, m->arg);
+}
+
+/* Who is at the other end has to be known to the dataplane before it is told of a way there. */
+static int
+install_dataplane(const struct procmsg *msg, void *arg)
+{
+	struct manager *m = arg;
+
+	if (!m->dataplane || (msg->type == PM_ROUTE && msg->route.place != TICKET_RELAY &&
+	    manager_tell_remote(m, msg->route.far) == -1))
+		return -1;
+	return m->ops->dataplane(msg, m->arg);
+}
+
+static bool
+within_hours(const struct pm_conf_routing *c, uint64_t wall)
+{
+	unsigned minute = (unsigned)(wall / 60 % MINUTES);
+
+	if (c->from_minute == c->to_minute)
+		return true;
+	if (c->from_minute < c->to_minute)
+		return minute >= c->from_minute && minute < c->to_minute;
+	return minute >= c->from_minute || minute < c->to_minute;
+}
+
+static void
+install_context(struct ticket_ctx *c, void *arg)
+{
+	const struct manager *m = arg;
+	const struct known *self = known_find(m->knowns, m->id);
+
+	c->node_id = m->id;
+	c->node_key = m->node_key;
+	c->keys = m->ticket_keys;
+	c->nkeys = m->nkeys;
+	c->authority = m->authority;
+	c->now = m->now.wall;
+	c->roles = self != NULL ? self->member.roles : 0;
+	c->relays = m->conf.relay && within_hours(&m->conf, m->now.wall);
+	c->relay_classes = m->conf.classes;
+}
+
+static bool
+install_issuer(const uint8_t *route_key, struct ticket_issuer *by, void *arg)
+{
+	const struct manager *m = arg;
+	const struct known *k = known_by_route_key(m->knowns, route_key);
+
+	if (k == NULL || k->route_end <= m->now.wall)
+		return false;
+	by->who = k->member;
+	if (k->route_end < by->who.not_after)
+		by->who.not_after = k->route_end;
+	return true;
+}
+
+static bool
+install_revoked(const uint8_t *node_id, void *arg)
+{
+	return knowns_revoked(((struct manager *)arg)->knowns, node_id);
+}
+
+static uint64_t
+install_fenced(const struct ticket *t, void *arg)
+{
+	const struct manager *m = arg;
+
+	return fences_epoch(&m->fences, t, m->id);
+}
+
+struct policy_node
+manager_self_policy(const struct manager *m)
+{
+	const struct known *self = known_find(m->knowns, m->id);
+	const struct policy_node unknown = { .node_id = m->id, .name = "", .tenant = m->tenant };
+
+	return self != NULL ? known_policy_node(self) : unknown;
+}
+
+/* A relay knows of the source its tenant only, but where the source has issued the ticket itself. */
+static struct policy_verdict
+relay_verdict(const struct manager *m, const struct ticket *t, const struct known *source, unsigned class)
+{
+	static const uint8_t nobody[NODE_ID_LEN];
+	struct policy_node self = manager_self_policy(m);
+	struct policy_node src = { .node_id = nobody, .name = "", .tenant = t->tenant };
+
+	if (source != NULL)
+		src = known_policy_node(source);
+	return policy_relay(m->policy, &self, &src, class);
+}
+
+static bool
+may_relay(const struct manager *m, const struct ticket *t, const struct known *source)
+{
+	for (unsigned class = 0; class < CLASS_COUNT; class++)
+		if (t->classes & 1u << class && !relay_verdict(m, t, source, class).pass)
+			return false;
+	return true;
+}
+
+bool
+manager_permits(const struct manager *m, const struct known *src, const char *service, unsigned class)
+{
+	struct policy_node a = known_policy_node(src), self = manager_self_policy(m);
+
+	return policy_reach(m->policy, &a, &self, service, class).pass;
+}
+
+static bool
+permits_any(const struct manager *m, const struct known *src, uint8_t classes)
+{
+	const struct service_set *own = &m->dir->board.own;
+
+	for (unsigned class = 0; class < CLASS_COUNT; class++) {
+		if (!(classes & 1u << class))
+			continue;
+		if (manager_permits(m, src, "vpn", class) || manager_permits(m, src, "echo", class))
+			return true;
+		for (size_t i = 0; i < own->n; i++)
+			if (manager_permits(m, src, own->v[i].name, class))
+				return true;
+	}
+	return false;
+}
+
+static bool
+install_permitted(const struct ticket *t, const struct ticket_issuer *by, void *arg)
+{
+	const struct manager *m = arg;
+	const struct known *k;
+
+	if (t->place == TICKET_RELAY)
+		return may_relay(m, t, t->self && by != NULL ? known_find(m->knowns, by->who.node_id) : NULL);
+	if (t->place == TICKET_SOURCE)
+		return true;
+	k = known_find(m->knowns, t->far);
+	return k == NULL || permits_any(m, k, t->classes);	/* who it is, is asked for next */
+}
+
+static uint32_t
+install_kbps(const struct ticket *t, void *arg)
+{
+	const struct manager *m = arg;
+	uint32_t kbps = m->conf.kbps;
+
+	for (unsigned class = 0; class < CLASS_COUNT; class++) {
+		struct policy_verdict v;
+
+		if (!(t->classes & 1u << class))
+			continue;
+		v = relay_verdict(m, t, NULL, class);
+		if (v.kbps != 0 && (kbps == 0 || v.kbps < kbps))
+			kbps = v.kbps;
+	}
+	return kbps;
+}
+
+static uint64_t
+install_kbps_all(void *arg)
+{
+	return ((struct manager *)arg)->conf.kbps;
+}
+
+static bool
+install_far(const uint8_t *node_id, void *arg)
+{
+	struct manager *m = arg;
+	const struct known *k = known_find(m->knowns, node_id);
+
+	if (k != NULL && k->membership.len > 0)
+		return true;
+	m->ops->query(node_id, m->arg);
+	return false;
+}
+
+/* The node that did not install it, or stopped answering, is for a while not the first choice. */
+static void
+blame(struct manager *m, uint64_t route_id, unsigned left)
+{
+	for (size_t i = 0; i < routes_count(m->routes); i++) {
+		const struct route_dest *d = routes_get(m->routes, i);
+
+		for (unsigned k = 0; k < d->n; k++) {
+			const struct lease *l = &d->held[k].lease;
+
+			if (l->route_id != route_id)
+				continue;
+			if (left > 1 && left < l->n)
+				graph_failed(m->graph, l->nodes[l->n - left], m->now.now_ns);
+			for (unsigned h = 1; left == 0 && h + 1 < l->n; h++)
+				graph_failed(m->graph, l->nodes[h], m->now.now_ns);
+			return;
+		}
+	}
+}
+
+static void
+install_result(uint64_t route_id, unsigned error, unsigned left, void *arg)
+{
+	struct manager *m = arg;
+
+	if (error == INSTALL_E_TIMEOUT || error == INSTALL_E_NO_NEXT)
+		blame(m, route_id, left);
+	routes_result(m->routes, route_id, error, &m->now);
+}
+
+static void
+count_refusal(unsigned error)
+{
+	_Static_assert(STAT_ROUTED_TICKET_E_REVOKED - STAT_ROUTED_TICKET_OK == TICKET_E_COUNT - 1, "a counter for each");
+	_Static_assert(STAT_ROUTED_INSTALL_E_CLOSED - STAT_ROUTED_INSTALL_E_NO_NEXT == INSTALL_E_LAST - 1 - INSTALL_E_NO_NEXT,
+	    "a counter for each");
+	if (error < TICKET_E_COUNT)
+		stats->counter[STAT_ROUTED_TICKET_OK + error]++;
+	else if (error >= INSTALL_E_NO_NEXT && error < INSTALL_E_LAST)
+		stats->counter[STAT_ROUTED_INSTALL_E_NO_NEXT + error - INSTALL_E_NO_NEXT]++;
+}
+
+static void
+log_refusal(struct manager *m, const struct ticket *t, unsigned error, const uint8_t *from)
+{
+	char hex[2 * NODE_ID_LEN + 1] = "-";
+
+	if (!ratelimit_take(&m->refusal_logs, m->now.now_ns))
+		return;
+	if (from != NULL)
+		hex_encode(hex, from, NODE_ID_LEN);
+	log_info("route=%016llx refused: %s from=%s", (unsigned long long)t->route_id, install_strerror(error), hex);
+}
+
+/* The far end of it at either end; a relay has none, and names the node before. */
+static void
+event_ticket(struct history_event *e, const struct ticket *t, unsigned error)
+{
+	e->place = t->place;
+	e->to = t->route_id;
+	event_node(e, t->place == TICKET_RELAY ? t->prev : t->far);
+	snprintf(e->why, sizeof(e->why), "%s", error == INSTALL_OK ? "" : install_strerror(error));
+}
+
+static void
+install_event(enum install_event what, const struct ticket *t, unsigned error, const uint8_t *from, void *arg)
+{
+	static const enum history_kind kinds[] = { [INSTALL_EV_UP] = HISTORY_INSTALLED, [INSTALL_EV_REFUSED] = HISTORY_REFUSED,
+	    [INSTALL_EV_GONE] = HISTORY_ENDED, [INSTALL_EV_EXPIRED] = HISTORY_EXPIRED };
+	struct manager *m = arg;
+	enum history_kind kind = kinds[what];
+
+	if (error == TICKET_E_FENCED)
+		kind = HISTORY_FENCED;
+	if (error == TICKET_E_REVOKED)
+		kind = HISTORY_REVOKED;
+	event_ticket(manager_event(m, kind), t, error);
+	if (what == INSTALL_EV_UP) {
+		STAT_INC(ROUTED_TICKET_OK);
+	} else if (what == INSTALL_EV_EXPIRED) {
+		STAT_INC(ROUTED_ROUTES_EXPIRED);
+	} else {
+		count_refusal(error);
+		log_refusal(m, t, error, from);
+	}
+	if (t->place != TICKET_DEST)
+		return;
+	/* The streams back have the same choice of ways; how many nodes are on it only the source knows. */
+	if (what == INSTALL_EV_UP)
+		ways_add(m->ways, t->far, t->route_id, 3, t->classes, m->now.now_ns);
+	else if (what != INSTALL_EV_REFUSED)
+		ways_del(m->ways, t->far, t->route_id, m->now.now_ns);
+}
+
+static const struct install_ops install_ops = {
+	.send = install_send, .dataplane = install_dataplane, .context = install_context, .issuer = install_issuer,
+	.revoked = install_revoked, .fenced = install_fenced, .permitted = install_permitted, .kbps = install_kbps,
+	.kbps_all = install_kbps_all, .far = install_far, .result = install_result, .event = install_event,
+};
+
+/* --- what routes asks and says --- */
+
+static unsigned
+routes_install(const struct lease *l, void *arg)
+{
+	struct manager *m = arg;
+
+	return install_lease(m->install, l, &m->now);
+}
+
+static void
+routes_end(uint64_t route_id, void *arg)
+{
+	install_end(((struct manager *)arg)->install, route_id, INSTALL_E_CLOSED, REASON_MOVED);
+}
+
+static bool
+routes_session(const uint8_t *node_id, void *arg)
+{
+	const struct ways_node *n = ways_find(((struct manager *)arg)->ways, node_id);
+
+	return n != NULL && ways_way(n, 0) != NULL;
+}
+
+static void
+routes_up(const struct route_dest *d, const struct lease *l, void *arg)
+{
+	struct manager *m = arg;
+
+	if (ways_add(m->ways, d->node_id, l->route_id, l->n, l->classes, m->now.now_ns) == -1)
+		log_warnx("route=%016llx has no place among the ways", (unsigned long long)l->route_id);
+}
+
+static void
+routes_leaving(const struct route_dest *d, const struct lease *l, void *arg)
+{
+	struct manager *m = arg;
+
+	ways_retire(m->ways, d->node_id, l->route_id, m->now.now_ns);
+}
+
+static void
+routes_gone(const struct route_dest *d, const struct lease *l, void *arg)
+{
+	struct manager *m = arg;
+
+	ways_del(m->ways, d->node_id, l->route_id, m->now.now_ns);
+}
+
+static void
+routes_failed(const uint8_t *node_id, enum lease_error e, void *arg)
+{
+	struct procmsg msg = { .type = PM_WANT_FAILED };
+	struct manager *m = arg;
+
+	memcpy(msg.want_failed.node_id, node_id, NODE_ID_LEN);
+	msg.want_failed.reason = e == LEASE_E_POLICY ? REASON_NOT_ALLOWED : REASON_UNREACHABLE;
+	if (m->dataplane)
+		m->ops->dataplane(&msg, m->arg);
+	STAT_INC(ROUTED_WANTS_FAILED);
+}
+
+static void
+routes_answered(const struct route_dest *d, int n, enum lease_error error, void *arg)
+{
+	struct manager *m = arg;
+	struct history_event *e = manager_event(m, n < 0 ? HISTORY_UNLEASED : HISTORY_LEASED);
+
+	event_node(e, d->node_id);
+	if (n < 0)
+		snprintf(e->why, sizeof(e->why), "%s", lease_strerror(error));
+	else
+		snprintf(e->why, sizeof(e->why), "%d routes", n);
+	if (n < 0)
+		STAT_INC(ROUTED_LEASES_REFUSED);
+	else
+		STAT_ADD(ROUTED_LEASES_TAKEN, (unsigned)n);
+}
+
+static uint64_t
+routes_random(void *arg)
+{
+	uint64_t v;
+
+	crypto_random(&v, sizeof(v));
+	return v >> 2;
+}
+
+static const struct routes_ops routes_ops = {
+	.ask = manager_ask, .self = manager_ask_self, .install = routes_install, .end = routes_end, .session = routes_session,
+	.up = routes_up, .leaving = routes_leaving, .gone = routes_gone, .failed = routes_failed, .answered = routes_answered,
+	.random = routes_random,
+};
+
+/* --- what ways says --- */
+
+static int
+ways_rank(const struct pm_route_rank *r, void *arg)
+{
+	struct procmsg msg = { .type = PM_ROUTE_RANK, .route_rank = *r };
+	struct manager *m = arg;
+
+	if (!m->dataplane)
+		return -1;
+	return m->ops->dataplane(&msg, m->arg);
+}
+
+static void
+ways_first(const struct ways_node *n, enum way_group g, uint64_t from, uint64_t to, enum way_why why, void *arg)
+{
+	struct history_event *e = manager_event(arg, HISTORY_FIRST);
+
+	event_node(e, n->node_id);
+	e->from = from;
+	e->to = to;
+	snprintf(e->why, sizeof(e->why), "%s: %s", g == WAYS_DELAY ? "delay" : "bulk", way_why_name(why));
+	STAT_INC(ROUTED_WAYS_REORDERED);
+}
+
+static const struct ways_ops ways_ops = { .rank = ways_rank, .first = ways_first };
+
+/* --- life --- */
+
+struct manager *
+manager_new(const struct manager_ops *ops, void *arg, struct knowns *knowns, struct directory *dir)
+{
+	struct manager *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->ops = ops;
+	m->arg = arg;
+	m->knowns = knowns;
+	m->dir = dir;
+	score_weights_default(&m->weights);
+	ratelimit_init(&m->refusal_logs, 10 * NS_PER_SEC, 10);
+	m->install = install_new(&install_ops, m);
+	m->routes = routes_new(&routes_ops, m);
+	m->ways = ways_new(&ways_ops, m);
+	m->graph = graph_new();
+	if (m->graph != NULL)
+		m->coordinator = coordinator_new(m->graph, &manager_coordinator_ops, m, NULL);
+	if (history_init(&m->history) == -1 || m->install == NULL || m->routes == NULL || m->ways == NULL ||
+	    m->coordinator == NULL) {
+		manager_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void
+manager_free(struct manager *m)
+{
+	if (m == NULL)
+		return;
+	routes_free(m->routes);
+	install_free(m->install);
+	ways_free(m->ways);
+	coordinator_free(m->coordinator);
+	graph_free(m->graph);
+	policy_free(m->policy);
+	history_free(&m->history);
+	free(m->revoked);
+	crypto_wipe(&m->route_key, sizeof(m->route_key));
+	crypto_wipe(m->ticket_keys, sizeof(m->ticket_keys));
+	free(m);
+}
+
+void
+manager_time(struct manager *m, uint64_t now_ns, uint64_t wall_ms)
+{
+	m->now = (struct clock_both){ now_ns, wall_ms / 1000 };
+	m->wall_ms = wall_ms;
+}
+
+void
+manager_self(struct manager *m, const uint8_t *node_id, const uint8_t *authority, const char *tenant)
+{
+	memcpy(m->id, node_id, NODE_ID_LEN);
+	memcpy(m->authority, authority, RECORD_KEY_LEN);
+	snprintf(m->tenant, sizeof(m->tenant), "%s", tenant);
+	m->is_self = true;
+}
+
+static unsigned
+judge_relaying(const struct installed *e, void *arg)
+{
+	const struct manager *m = arg;
+
+	if (e->t.place != TICKET_RELAY)
+		return INSTALL_OK;
+	if (!m->conf.relay || !within_hours(&m->conf, m->now.wall))
+		return TICKET_E_ROLE;
+	return (e->t.classes & ~m->conf.classes) != 0 ? TICKET_E_CLASS : INSTALL_OK;
+}
+
+void
+manager_conf(struct manager *m, const struct pm_conf_routing *conf, const struct score_weights *weights)
+{
+	m->conf = *conf;
+	m->weights = *weights;
+	coordinator_weights(m->coordinator, &m->weights);
+	install_judge(m->install, judge_relaying, m, REASON_NO_ROUTE);
+}
+
+void
+manager_keys(struct manager *m, const struct sign_key *route, const struct noise_key *ticket, struct frame_bytes membership,
+    struct frame_bytes route_delegation)
+{
+	struct record r;
+
+	if (record_decode(&r, membership.p, membership.len) != RECORD_OK)
+		return;
+	memcpy(m->node_key, r.subject, RECORD_KEY_LEN);
+	m->route_key = *route;
+	if (m->nkeys == 0 || memcmp(m->ticket_keys[0].public, ticket->public, NOISE_DH_LEN) != 0) {
+		memmove(&m->ticket_keys[1], &m->ticket_keys[0], sizeof(m->ticket_keys[0]) * (MANAGER_KEYS - 1));
+		m->ticket_keys[0] = *ticket;
+		if (m->nkeys < MANAGER_KEYS)
+			m->nkeys++;
+	}
+	m->keyed = coordinator_keys(m->coordinator, route, membership, route_delegation) == 0;
+	routes_hint(m->routes, &m->now);
+}
+
+void
+manager_peers(struct manager *m)
+{
+	uint8_t (*ids)[NODE_ID_LEN] = calloc(m->dir->npeers + 1, NODE_ID_LEN);
+	size_t n = 0;
+
+	if (ids == NULL)
+		return;
+	for (size_t i = 0; i < m->dir->npeers; i++)
+		if (m->dir->peers[i]->configured)
+			memcpy(ids[n++], m->dir->peers[i]->node_id, NODE_ID_LEN);
+	routes_configured(m->routes, (const uint8_t (*)[NODE_ID_LEN])ids, n, &m->now);
+	free(ids);
+}
+
+/* --- the mesh and the known nodes --- */
+
+int
+manager_message(struct manager *m, const uint8_t *from, unsigned type, const uint8_t *body, size_t len)
+{
+	switch (type) {
+	case DIRMSG_ROUTE_REQUEST:
+		return manager_on_request(m, from, body, len);
+	case DIRMSG_ROUTE_ANSWER:
+		return manager_on_answer(m, from, body, len);
+	case DIRMSG_INSTALL:
+	case DIRMSG_INSTALLED:
+	case DIRMSG_TEARDOWN:
+		return install_message(m->install, from, type, body, len, &m->now);
+	default:
+		return -1;
+	}
+}
+
+void
+manager_mesh_up(struct manager *m, const uint8_t *node_id)
+{
+	install_mesh_up(m->install, node_id, &m->now);
+	routes_hint(m->routes, &m->now);
+}
+
+void
+manager_mesh_down(struct manager *m, const uint8_t *node_id)
+{
+	/* A neighbour's routed is away, not its dataplane: routes over it go on. */
+}
+
+void
+manager_known(struct manager *m, struct known *k, enum known_change change)
+{
+	struct policy_node who = known_policy_node(k);
+
+	if (change == KNOWN_GONE) {
+		graph_node_del(m->graph, k->node_id);
+		return;
+	}
+	if (change == KNOWN_SERVICES)
+		return;
+	if (graph_node_set(m->graph, &who, k->facts, m->now.now_ns) == -1)
+		log_warnx("no memory for node=%s in the graph", who.name);
+	if (change == KNOWN_RECORD)
+		return;
+	manager_tell_permit(m, k);
+	routes_hint(m->routes, &m->now);
+}
+
+static unsigned
+judge_policy(const struct installed *e, void *arg)
+{
+	struct manager *m = arg;
+	struct ticket_issuer by = { .who = { .not_after = 0 } };
+
+	memcpy(by.who.node_id, e->issuer, NODE_ID_LEN);
+	return install_permitted(&e->t, &by, m) ? INSTALL_OK : TICKET_E_POLICY;
+}
+
+static void
+take_policy(struct manager *m, const struct record *r)
+{
+	int error;
+	struct policy *p = policy_load(r->content.p, r->content.len, &error), *old = m->policy;
+
+	if (p == NULL) {
+		log_warnx("policy version=%llu cannot be used: %s", (unsigned long long)r->serial,
+		    error == 0 ? "no memory" : frame_strerror(error));
+		return;
+	}
+	m->policy = p;
+	m->policy_serial = r->serial;
+	coordinator_policy(m->coordinator, p);
+	policy_free(old);
+	snprintf(manager_event(m, HISTORY_POLICY)->why, HISTORY_TEXT_MAX, "version %llu", (unsigned long long)r->serial);
+	install_judge(m->install, judge_policy, m, REASON_NO_ROUTE);
+	m->permits_due = true;
+	m->permits_next = 0;
+	manager_tell_more(m);
+}
+
+static unsigned
+judge_fence(const struct installed *e, void *arg)
+{
+	const struct manager *m = arg;
+
+	return e->t.epoch <= fences_epoch(&m->fences, &e->t, m->id) ? TICKET_E_FENCED : INSTALL_OK;
+}
+
+static void
+take_fence(struct manager *m, const struct record *r)
+{
+	const struct fence_held *held;
+	char text[FENCE_TEXT_MAX];
+
+	if (fences_add(&m->fences, r, m->now.wall, &held) != 1)
+		return;
+	log_info("fence of %s: %zu routes are ended", fence_text(text, &held->fence),
+	    install_judge(m->install, judge_fence, m, REASON_FENCED));
+	STAT_INC(ROUTED_FENCES);
+	routes_hint(m->routes, &m->now);
+}
+
+void
+manager_signed(struct manager *m, const struct record *r, const struct known *issuer)
+{
+	if (r->kind == RECORD_POLICY)
+		take_policy(m, r);
+	else if (r->kind == RECORD_REVOCATION)
+		manager_revocations(m, r);
+	else if (r->kind == RECORD_FENCE)
+		take_fence(m, r);
+}
+
+/* --- the dataplane --- */
+
+/* Silent for long: it is given up, and another is asked for. */
+static void
+watch_silence(struct manager *m, const struct pm_route_stat *s)
+{
+	struct manager_silent *e = &m->silent[s->route_id % (sizeof(m->silent) / sizeof(m->silent[0]))];
+
+	if (s->route_id == 0)
+		return;
+	if (s->state != WAY_SILENT) {
+		if (e->route_id == s->route_id)
+			e->route_id = 0;
+		return;
+	}
+	if (e->route_id != s->route_id) {
+		if (e->route_id == 0 || m->now.now_ns - e->since_ns > 2 * MANAGER_SILENT_NS)
+			*e = (struct manager_silent){ s->route_id, m->now.now_ns };
+		return;
+	}
+	if (m->now.now_ns - e->since_ns < MANAGER_SILENT_NS)
+		return;
+	e->route_id = 0;
+	blame(m, s->route_id, 0);
+	routes_silent(m->routes, s->route_id, &m->now);
+}
+
+static void
+on_stat(struct manager *m, const struct pm_route_stat *s)
+{
+	ways_stat(m->ways, s, m->now.now_ns);
+	if (s->streams > 0)
+		routes_used(m->routes, s->node_id, &m->now);
+	watch_silence(m, s);
+}
+
+static void
+on_moved(struct manager *m, const struct pm_route_moved *v)
+{
+	struct history_event *e = manager_event(m, HISTORY_MOVED);
+
+	event_node(e, v->node_id);
+	e->from = v->from;
+	e->to = v->to;
+	e->to_none = v->to_none;
+	e->streams = v->streams;
+	e->lost = v->packets_lost;
+	e->detect_us = v->detect_us;
+	e->recover_us = v->recover_us;
+	snprintf(e->why, sizeof(e->why), "%s", reason_name(v->reason));
+	STAT_INC(ROUTED_WAYS_MOVED);
+	if (v->from != 0 && !v->to_none)
+		blame(m, v->from, 0);
+	ways_moved(m->ways, v, m->now.now_ns);
+}
+
+static void
+on_want(struct manager *m, const struct pm_want *v)
+{
+	const struct known *k = known_find(m->knowns, v->node_id);
+
+	STAT_INC(ROUTED_WANTS);
+	if (k == NULL || k->membership.len == 0)
+		m->ops->query(v->node_id, m->arg);
+	if (routes_want(m->routes, v->node_id, true, &m->now) == -1)
+		routes_failed(v->node_id, LEASE_E_NO_ROUTE, m);
+	else
+		routes_tick(m->routes, &m->now);
+}
+
+int
+manager_dataplane(struct manager *m, const struct procmsg *msg)
+{
+	switch (msg->type) {
+	case PM_PEER_UP:
+		ways_add(m->ways, msg->peer_up.node_id, 0, 2, ALL_CLASSES, m->now.now_ns);
+		manager_tell_permit(m, known_find(m->knowns, msg->peer_up.node_id));
+		return 0;
+	case PM_PEER_DOWN:
+		ways_del(m->ways, msg->peer_down.node_id, 0, m->now.now_ns);
+		return 0;
+	case PM_ROUTE_STAT:
+		on_stat(m, &msg->route_stat);
+		return 0;
+	case PM_ROUTE_MOVED:
+		on_moved(m, &msg->route_moved);
+		return 0;
+	case PM_ROUTE_USED:
+		return 0;
+	case PM_WANT:
+		on_want(m, &msg->want);
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+void
+manager_dataplane_new(struct manager *m)
+{
+	m->dataplane = true;
+	m->nremotes = 0;
+	m->revoked_told = 0;
+	m->permits_due = true;
+	m->permits_next = 0;
+	manager_tell_more(m);
+	install_again(m->install);
+	ways_again(m->ways);
+	m->ops->flush(m->arg);
+}
+
+static void
+session_gone(struct manager *m, const struct peer *p)
+{
+	ways_del(m->ways, p->node_id, 0, m->now.now_ns);
+}
+
+void
+manager_dataplane_lost(struct manager *m)
+{
+	m->dataplane = false;
+	m->nremotes = 0;
+	for (size_t i = 0; i < m->dir->npeers; i++)
+		session_gone(m, m->dir->peers[i]);
+}
+
+void
+manager_writable(struct manager *m)
+{
+	if (!m->dataplane)
+		return;
+	manager_tell_more(m);
+	install_sync(m->install);
+	ways_sync(m->ways);
+	m->ops->flush(m->arg);
+}
+
+void
+manager_services(struct manager *m)
+{
+	m->permits_due = true;
+	m->permits_next = 0;
+	manager_tell_more(m);
+}
+
+/* --- time --- */
+
+static void
+each_second(struct manager *m)
+{
+	manager_sweep_remotes(m);
+	fences_expire(&m->fences, m->now.wall);
+	install_judge(m->install, judge_relaying, m, REASON_NO_ROUTE);
+	STAT_SET(ROUTED_ROUTES_HERE, install_count(m->install));
+	STAT_SET(ROUTED_ROUTES_WANTED, routes_count(m->routes));
+	STAT_SET(ROUTED_FENCES_HELD, m->fences.n);
+	STAT_SET(ROUTED_GRAPH_NODES, graph_size(m->graph));
+}
+
+void
+manager_tick(struct manager *m)
+{
+	if (!m->is_self)
+		return;
+	install_tick(m->install, &m->now);
+	if (m->keyed)
+		routes_tick(m->routes, &m->now);
+	if (m->now.now_ns >= m->next_ns) {
+		m->next_ns = m->now.now_ns + NS_PER_SEC;
+		each_second(m);
+	}
+	manager_writable(m);
+}

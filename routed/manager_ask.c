@@ -1,0 +1,332 @@
+/* Asking a coordinator for routes: as the source, as one on the way, and as the coordinator that answers. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "crypto/box.h"
+#include "proc/stats.h"
+#include "routed/manager.h"
+
+#define ANSWER_MAX	(LEASE_MAX * (LEASE_ANSWER_MAX + 4))
+
+bool
+manager_is_coordinator(const struct manager *m)
+{
+	const struct known *self = known_find(m->knowns, m->id);
+
+	return self != NULL && m->keyed && (self->member.roles & 1u << ROLE_ROUTE_COORDINATOR) != 0;
+}
+
+/* --- whom the coordinator knows --- */
+
+static bool
+lease_node(const uint8_t *node_id, struct lease_node *out, void *arg)
+{
+	const struct manager *m = arg;
+	const struct known *k = known_find(m->knowns, node_id);
+
+	if (k == NULL || k->ticket_end == 0)
+		return false;
+	out->who = known_policy_node(k);
+	out->node_key = k->member.node_key;
+	out->ticket_key = k->ticket_key;
+	out->not_after = k->member.not_after < k->ticket_end ? k->member.not_after : k->ticket_end;
+	return true;
+}
+
+static bool
+lease_revoked(const uint8_t *node_id, void *arg)
+{
+	return knowns_revoked(((struct manager *)arg)->knowns, node_id);
+}
+
+/* Some service of it: its own records say which there are. */
+static bool
+lease_reach(const struct policy_node *source, const struct policy_node *dest, unsigned class, void *arg)
+{
+	static const char *const always[] = { "vpn", "echo" };
+	const struct manager *m = arg;
+	const struct known *k = known_find(m->knowns, dest->node_id);
+
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		if (policy_reach(m->policy, source, dest, always[i], class).pass)
+			return true;
+	for (size_t i = 0; k != NULL && i < k->services.n; i++)
+		if (policy_reach(m->policy, source, dest, k->services.v[i].name, class).pass)
+			return true;
+	return false;
+}
+
+const struct coordinator_ops manager_coordinator_ops = { .node = lease_node, .revoked = lease_revoked, .reach = lease_reach };
+
+static struct lease_time
+lease_now(const struct manager *m)
+{
+	return (struct lease_time){ m->wall_ms, m->now.now_ns };
+}
+
+/* --- whom to ask --- */
+
+struct spread {
+	struct manager	*m;
+	const struct known *last;
+	unsigned	 at;		/* of coordinators that were given out */
+	uint8_t		 ids[ASKING_SPREAD * 2][NODE_ID_LEN];
+	unsigned	 n;
+};
+
+static const uint8_t *
+next_coordinator(unsigned i, void *arg)
+{
+	struct spread *s = arg;
+
+	while ((s->last = knowns_coordinator_next(s->m->knowns, s->last)) != NULL)
+		if (!s->last->self && s->m->ops->adjacent(s->last->node_id, s->m->arg))
+			return s->last->node_id;
+	return NULL;
+}
+
+static void
+collect(const uint8_t *node_id, void *arg)
+{
+	struct spread *s = arg;
+	const struct known *k = known_find(s->m->knowns, node_id);
+
+	if (s->n < ASKING_SPREAD * 2 && (k == NULL || !k->leaf))
+		memcpy(s->ids[s->n++], node_id, NODE_ID_LEN);
+}
+
+static const uint8_t *
+next_neighbour(unsigned i, void *arg)
+{
+	struct spread *s = arg;
+
+	if (i == 0)
+		s->m->ops->each(collect, s, s->m->arg);
+	return i < s->n ? s->ids[i] : NULL;
+}
+
+static int
+spread_send(const uint8_t *node_id, unsigned type, const uint8_t *body, size_t len, void *arg)
+{
+	struct manager *m = ((struct spread *)arg)->m;
+
+	return m->ops->send(node_id, type, body, len, m->arg);
+}
+
+static const struct asking_ops spread_ops = { next_coordinator, next_neighbour, spread_send };
+
+static unsigned
+spread(struct manager *m, const struct route_request *q, const uint8_t *from, unsigned attempt)
+{
+	struct spread s = { .m = m };
+
+	return asking_spread(q, from, attempt, &spread_ops, &s);
+}
+
+/* --- as the source --- */
+
+static size_t
+sign_request(struct manager *m, uint8_t buf[REQUEST_MAX], const struct lease_ask *a, uint64_t id)
+{
+	uint8_t content[REQUEST_MAX];
+	size_t len = route_ask_encode(content, sizeof(content), a, id);
+	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = m->node_key, .serial = id,
+	    .not_before = m->now.wall, .not_after = m->now.wall + ROUTEMSG_LIFE_S, .content = { content, len } };
+
+	return len == 0 ? 0 : record_sign(buf, REQUEST_MAX, &r, &m->route_key);
+}
+
+int
+manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct lease out[LEASE_MAX], enum lease_error *e,
+    void *arg)
+{
+	struct manager *m = arg;
+	struct lease_ask a = *asked;
+	uint8_t buf[REQUEST_MAX];
+	struct route_request q = { .ttl = ROUTEMSG_TTL, .id = id };
+	struct lease_time now = lease_now(m);
+	int n;
+
+	if (known_find(m->knowns, a.dest) == NULL)
+		m->ops->query(a.dest, m->arg);
+	if (manager_is_coordinator(m)) {
+		memcpy(a.source, m->id, NODE_ID_LEN);
+		a.self = false;
+		n = coordinator_issue(m->coordinator, &a, out, LEASE_MAX, &now, e);
+		return n < 0 ? ROUTES_REFUSED : n;
+	}
+	if ((q.record.len = sign_request(m, buf, &a, id)) == 0)
+		return ROUTES_NOBODY;
+	q.record.p = buf;
+	asking_note(&m->asking, id, NULL, m->now.now_ns);
+	if (spread(m, &q, NULL, attempt) == 0)
+		return ROUTES_NOBODY;
+	m->asked_ns = m->now.now_ns;
+	STAT_INC(ROUTED_REQUESTS_SENT);
+	return ROUTES_SENT;
+}
+
+int
+manager_ask_self(const struct lease_ask *asked, struct lease out[LEASE_MAX], enum lease_error *e, void *arg)
+{
+	struct manager *m = arg;
+	struct lease_ask a = *asked;
+	struct lease_time now = lease_now(m);
+	int n;
+
+	*e = LEASE_E_KEYS;
+	if (!m->keyed)
+		return ROUTES_REFUSED;
+	memcpy(a.source, m->id, NODE_ID_LEN);
+	a.self = true;
+	n = coordinator_issue(m->coordinator, &a, out, LEASE_MAX, &now, e);
+	if (n > 0)
+		STAT_INC(ROUTED_LEASES_SELF);
+	return n < 0 ? ROUTES_REFUSED : n;
+}
+
+/* --- as the coordinator --- */
+
+/* Who asks, and for what. LEASE_OK, or why not. */
+static enum lease_error
+read_request(struct manager *m, const struct route_request *q, struct lease_ask *a, const struct known **source)
+{
+	const struct known *k;
+	struct record r;
+	uint64_t id;
+
+	if (record_decode(&r, q->record.p, q->record.len) != RECORD_OK || r.kind != RECORD_ROUTE_REQUEST ||
+	    r.not_after - r.not_before > ROUTEMSG_LIFE_S || route_ask_decode(a, &id, r.content.p, r.content.len) < 0 ||
+	    id != q->id || identity_time(&r, m->now.wall) != REASON_NONE)
+		return LEASE_E_FORM;
+	k = known_by_route_key(m->knowns, r.issuer);
+	if (k == NULL || k->route_end <= m->now.wall || k->ticket_end <= m->now.wall)
+		return LEASE_E_UNKNOWN;
+	if (memcmp(k->member.node_key, r.subject, RECORD_KEY_LEN) != 0 || record_verify(&r) != 0)
+		return LEASE_E_FORM;
+	if (knowns_revoked(m->knowns, k->node_id))
+		return LEASE_E_REVOKED;
+	memcpy(a->source, k->node_id, NODE_ID_LEN);
+	a->self = false;
+	*source = k;
+	return LEASE_OK;
+}
+
+static size_t
+seal_leases(uint8_t *box, size_t size, const struct lease *v, int n, uint64_t id, const struct known *to)
+{
+	static uint8_t plain[ANSWER_MAX];
+	uint8_t prologue[64];
+	size_t len = route_leases_encode(plain, sizeof(plain), v, (size_t)n), plen = route_answer_prologue(prologue, id);
+	int sealed = len == 0 ? -1 : box_seal(box, size, to->ticket_key, prologue, plen, plain, len);
+
+	crypto_wipe(plain, len);
+	return sealed < 0 ? 0 : (size_t)sealed;
+}
+
+static void
+answer(struct manager *m, const uint8_t *to, const struct route_answer *a)
+{
+	static uint8_t buf[ROUTEMSG_MAX];
+	size_t len = route_answer_encode(buf, sizeof(buf), a);
+
+	if (len > 0)
+		m->ops->send(to, DIRMSG_ROUTE_ANSWER, buf, len, m->arg);
+}
+
+static void
+serve(struct manager *m, const uint8_t *from, const struct route_request *q)
+{
+	static uint8_t box[ANSWER_MAX + BOX_OVERHEAD];
+	struct lease out[LEASE_MAX];
+	struct lease_time now = lease_now(m);
+	struct route_answer a = { .id = q->id };
+	const struct known *source = NULL;
+	struct lease_ask ask;
+	enum lease_error e = read_request(m, q, &ask, &source);
+	int n = 0;
+
+	if (e == LEASE_OK && (n = coordinator_issue(m->coordinator, &ask, out, LEASE_MAX, &now, &e)) == 0)
+		e = LEASE_E_NO_ROUTE;
+	if (n > 0) {
+		a.box = (struct frame_bytes){ box, seal_leases(box, sizeof(box), out, n, q->id, source) };
+		e = a.box.len == 0 ? LEASE_E_KEYS : LEASE_OK;
+	}
+	for (int i = 0; i < n; i++)
+		lease_free(&out[i]);
+	a.error = (uint8_t)e;
+	answer(m, from, &a);
+	_Static_assert(STAT_ROUTED_LEASE_E_MEMORY - STAT_ROUTED_LEASE_OK == LEASE_E_COUNT - 1, "a counter for each");
+	stats->counter[STAT_ROUTED_LEASE_OK + e]++;
+}
+
+/* --- on the way --- */
+
+int
+manager_on_request(struct manager *m, const uint8_t *from, const uint8_t *body, size_t len)
+{
+	struct route_request q;
+
+	if (route_request_decode(&q, body, len) < 0)
+		return -1;
+	if (!asking_allowed(&m->asking, from, m->now.now_ns)) {
+		STAT_INC(ROUTED_REQUESTS_LIMITED);
+		return 0;
+	}
+	if (!asking_note(&m->asking, q.id, from, m->now.now_ns))
+		return 0;	/* it came another way before */
+	if (manager_is_coordinator(m)) {
+		serve(m, from, &q);
+		return 0;
+	}
+	if (q.ttl > 0)
+		q.ttl--;
+	if (spread(m, &q, from, 0) > 0)
+		STAT_INC(ROUTED_REQUESTS_HANDED_ON);
+	return 0;
+}
+
+static void
+own_answer(struct manager *m, const struct route_answer *a)
+{
+	static uint8_t plain[ANSWER_MAX];
+	struct lease leases[LEASE_MAX];
+	uint8_t prologue[64];
+	size_t plen = route_answer_prologue(prologue, a->id);
+	int len = -1, n = ROUTES_REFUSED;
+
+	if (a->error != LEASE_OK) {
+		routes_answer(m->routes, a->id, NULL, ROUTES_REFUSED, a->error, &m->now);
+		return;
+	}
+	for (size_t i = 0; len < 0 && i < m->nkeys; i++)
+		len = box_open(plain, sizeof(plain), &m->ticket_keys[i], prologue, plen, a->box.p, a->box.len);
+	if (len >= 0 && (n = route_leases_decode(leases, plain, (size_t)len)) < 0)
+		n = ROUTES_REFUSED;
+	if (n < 0) {
+		STAT_INC(ROUTED_ANSWERS_REFUSED);
+		return;		/* whoever made it was no coordinator: another may answer yet */
+	}
+	m->answered_ns = m->now.now_ns;
+	m->answer_us = (uint32_t)((m->now.now_ns - m->asked_ns) / NS_PER_US);
+	routes_answer(m->routes, a->id, leases, n, LEASE_OK, &m->now);
+}
+
+int
+manager_on_answer(struct manager *m, const uint8_t *from, const uint8_t *body, size_t len)
+{
+	const struct asking_entry *e;
+	struct route_answer a;
+
+	if (route_answer_decode(&a, body, len) < 0)
+		return -1;
+	e = asking_find(&m->asking, a.id, m->now.now_ns);
+	if (e == NULL)
+		return 0;
+	if (e->own)
+		own_answer(m, &a);
+	else
+		m->ops->send(e->from, DIRMSG_ROUTE_ANSWER, body, len, m->arg);
+	return 0;
+}
