@@ -28,7 +28,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int err;
 
 	while ((err = record_decode_first(&r, data, size)) == RECORD_OK) {
-		HOLDS(r.raw.p == data && r.raw.len <= size && r.raw.len <= FRAME_RECORD_MAX);
+		HOLDS(r.raw.p == data && r.raw.len <= size && r.raw.len <= record_max(r.kind));
+		HOLDS((r.kind >= RECORD_NODE) == (r.content.len > 0));
 		HOLDS(r.signature + RECORD_SIG_LEN == data + r.raw.len);
 		HOLDS(r.signed_part.p == data && r.signed_part.len == r.raw.len - RECORD_SIG_LEN);
 		HOLDS(record_decode(&whole, data, size) == (r.raw.len == size ? RECORD_OK : RECORD_E_TRAILING));

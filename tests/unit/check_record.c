@@ -6,6 +6,8 @@
 #include <inttypes.h>
 
 #include "crypto/identity.h"
+#include "fabric/facts.h"
+#include "fabric/policy.h"
 #include "tests/unit/vectors.h"
 
 #define NOW (1767225600 + 3600)		/* an hour into the validity of the vectors' records */
@@ -42,7 +44,7 @@ record_to_text(struct text *t, const struct record *r)
 	text_add_hex(t, "subject", r->subject, RECORD_KEY_LEN);
 	text_add(t, "serial %" PRIu64 "\nnot_before %" PRIu64 "\nnot_after %" PRIu64 "\n", r->serial,
 	    r->not_before, r->not_after);
-	if (r->kind != RECORD_DELEGATION)
+	if (r->kind != RECORD_DELEGATION && r->content.len == 0)
 		text_add(t, "name %s\n", r->name);
 	if (r->kind == RECORD_MEMBERSHIP) {
 		text_add(t, "tenant %s\nroles %" PRIu32 "\ntier %u\n", r->tenant, r->roles, r->tier);
@@ -55,6 +57,8 @@ record_to_text(struct text *t, const struct record *r)
 		text_add(t, "purpose %u\n", r->purpose);
 	if (r->kind == RECORD_SERVICE)
 		text_add(t, "class %u\n", r->class);
+	if (r->content.len > 0)
+		text_add_hex(t, "content", r->content.p, r->content.len);
 	if (r->params_skipped)
 		text_add(t, "skipped 1\n");
 	text_add_hex(t, "signature", r->signature, RECORD_SIG_LEN);
@@ -113,7 +117,8 @@ key_of(uint8_t out[RECORD_KEY_LEN], const char *key)
 static void
 record_from_vector(struct record *r)
 {
-	static uint8_t issuer[RECORD_KEY_LEN], subject[RECORD_KEY_LEN];
+	static uint8_t issuer[RECORD_KEY_LEN], subject[RECORD_KEY_LEN], content[VECTOR_BYTES_MAX];
+	const char *hex;
 
 	memset(r, 0, sizeof *r);
 	while (strcmp(record_kind_name(++r->kind), vector_get(&v, "kind")) != 0)
@@ -127,6 +132,11 @@ record_from_vector(struct record *r)
 	r->tier = (uint8_t)number("tier");
 	r->purpose = (uint8_t)number("purpose");
 	r->class = (uint8_t)number("class");
+	if ((hex = vector_get(&v, "content")) != NULL) {
+		r->content = (struct frame_bytes){ content, strlen(hex) / 2 };
+		ck_assert_uint_le(r->content.len, sizeof content);
+		ck_assert_int_eq(hex_decode(content, r->content.len, hex), 0);
+	}
 	if (vector_get(&v, "name") != NULL)
 		vector_word(r->name, sizeof r->name, vector_get(&v, "name"));
 	if (vector_get(&v, "tenant") != NULL)
@@ -189,7 +199,7 @@ END_TEST
 
 START_TEST(fields_to_bytes)
 {
-	uint8_t out[FRAME_RECORD_MAX];
+	static uint8_t out[RECORD_LARGE_MAX];
 	struct record r;
 
 	for (; vector_next(&v, fp); vector_free(&v)) {
@@ -198,6 +208,44 @@ START_TEST(fields_to_bytes)
 		record_from_vector(&r);
 		ck_assert_msg(record_encode(out, sizeof out, &r) == v.len - RECORD_SIG_LEN, "%s", v.name);
 		ck_assert_mem_eq(out, v.bytes, v.len - RECORD_SIG_LEN);
+	}
+}
+END_TEST
+
+/* The content is what the decoder of its kind takes, and writes again. */
+static void
+content_read(const struct record *r)
+{
+	uint8_t out[FACTS_MAX];
+	struct policy *p;
+	struct facts f;
+	int err;
+
+	switch (r->kind) {
+	case RECORD_NODE:
+		ck_assert_int_eq(facts_decode(&f, r->content.p, r->content.len), 0);
+		ck_assert_uint_eq(facts_encode(out, sizeof out, &f), r->content.len);
+		ck_assert_mem_eq(out, r->content.p, r->content.len);
+		break;
+	case RECORD_POLICY:
+		if (strcmp(v.name, "policy") != 0)
+			break;
+		p = policy_load(r->content.p, r->content.len, &err);
+		ck_assert_msg(p != NULL, "policy: %s", frame_strerror(err));
+		policy_free(p);
+		break;
+	default:
+		break;
+	}
+}
+
+START_TEST(contents)
+{
+	struct record r;
+
+	for (; vector_next(&v, fp); vector_free(&v)) {
+		ck_assert_int_eq(record_decode(&r, v.bytes, v.len), RECORD_OK);
+		content_read(&r);
 	}
 }
 END_TEST
@@ -317,6 +365,34 @@ START_TEST(encode_refuses)
 }
 END_TEST
 
+/* What a whole record may be, by kind: that long it is encoded and read, a byte more and it is neither. */
+START_TEST(longest)
+{
+	static uint8_t content[RECORD_LARGE_MAX], out[RECORD_LARGE_MAX + 1];
+	struct record r = { .issuer = some_key, .subject = other_key, .not_after = 1 }, back;
+	size_t most, beside, len;
+
+	for (r.kind = RECORD_NODE; r.kind < RECORD_KIND_COUNT; r.kind++) {
+		most = r.kind == RECORD_POLICY || r.kind == RECORD_REVOCATION ? RECORD_LARGE_MAX : FRAME_RECORD_MAX;
+		ck_assert_uint_eq(record_max(r.kind), most);
+		/* lengths are varints: what stands beside the content is measured with one nearly as long */
+		r.content = (struct frame_bytes){ content, most - 300 };
+		beside = record_encode(out, sizeof out, &r) + RECORD_SIG_LEN - r.content.len;
+		r.content.len = most - beside;
+		len = record_encode(out, sizeof out, &r);
+		ck_assert_uint_eq(len + RECORD_SIG_LEN, most);
+		ck_assert_int_eq(record_decode(&back, out, most), RECORD_OK);
+		ck_assert_uint_eq(back.content.len, r.content.len);
+		r.content.len++;
+		ck_assert_msg(record_encode(out, sizeof out, &r) == 0, "%s", record_kind_name(r.kind));
+		r.content.len = 0;
+		ck_assert_uint_eq(record_encode(out, sizeof out, &r), 0);
+	}
+	for (unsigned kind = 0; kind < RECORD_NODE; kind++)
+		ck_assert_uint_eq(record_max(kind), FRAME_RECORD_MAX);
+}
+END_TEST
+
 START_TEST(names)
 {
 	for (int err = RECORD_E_MAGIC; err >= RECORD_E_TRAILING; err--)
@@ -327,6 +403,10 @@ START_TEST(names)
 		ck_assert_int_eq(role_parse(role_name(role)), (int)role);
 	ck_assert_int_eq(role_parse("root"), -1);
 	ck_assert_str_eq(role_name(ROLE_COUNT), "unknown");
+	for (unsigned purpose = 1; purpose < PURPOSE_COUNT; purpose++)
+		ck_assert_str_ne(record_purpose_name(purpose), "unknown");
+	ck_assert_str_eq(record_purpose_name(0), "unknown");
+	ck_assert_str_eq(record_purpose_name(PURPOSE_COUNT), "unknown");
 	ck_assert_str_eq(record_kind_name(0), "unknown");
 	ck_assert_str_eq(record_kind_name(RECORD_KIND_COUNT), "unknown");
 }
@@ -418,12 +498,14 @@ main(void)
 	tcase_add_checked_fixture(good, open_good, close_vectors);
 	tcase_add_test(good, bytes_to_fields);
 	tcase_add_test(good, fields_to_bytes);
+	tcase_add_test(good, contents);
 	tcase_add_test(good, truncated_at_every_byte);
 	tcase_add_test(good, every_bit_flipped);
 	tcase_add_test(good, one_after_the_other);
 	tcase_add_checked_fixture(bad, open_refused, close_vectors);
 	tcase_add_test(bad, refused);
 	tcase_add_test(bad, encode_refuses);
+	tcase_add_test(bad, longest);
 	tcase_add_test(bad, names);
 	tcase_add_checked_fixture(auth, load_session, free_session);
 	tcase_add_test(auth, proof);
