@@ -25,7 +25,8 @@ FABRICD_OBJS = \
 	fabricd/answers.o fabricd/conf.o fabricd/confsend.o fabricd/confset.o fabricd/connect.o fabricd/control.o fabricd/dirs.o \
 	fabricd/dispatch.o fabricd/fabricd.o fabricd/keys.o fabricd/logs.o fabricd/netwatch.o \
 	fabricd/priv.o fabricd/reload.o fabricd/request.o fabricd/rtnl.o fabricd/services.o fabricd/setup.o fabricd/sockets.o \
-	fabricd/tun.o fabricd/wire.o fabricd/workers.o fabricd/parse.o
+	fabricd/tun.o fabricd/wire.o fabricd/workers.o fabricd/parse.o \
+	fabricd/signed.o fabricd/confroute.o
 
 FABRICCTL_OBJS = \
 	fabricctl/authority.o fabricctl/client.o fabricctl/connect.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \

@@ -46,6 +46,7 @@ conf_new(void)
 	c->delegation_s = 4 * 3600;
 	c->session = default_session;
 	memcpy(c->session.weight, turn_usual, sizeof(c->session.weight));
+	conf_routing_default(c);
 	strcpy(c->vpn.ifname, "fab0");
 	c->vpn.mtu = 1380;
 	c->log_level = LOG_LEVEL_INFO;
@@ -154,8 +155,8 @@ conf_addr_local(const struct pm_addr *a)
 }
 
 /* The lexer reads \" and \\ back; no other character needs a mark. */
-static void
-print_string(FILE *f, const char *before, const char *s)
+void
+conf_print_string(FILE *f, const char *before, const char *s)
 {
 	fprintf(f, "%s\"", before);
 	for (; *s != '\0'; s++) {
@@ -167,12 +168,21 @@ print_string(FILE *f, const char *before, const char *s)
 }
 
 static void
+print_path(FILE *f, const char *what, const char *path)
+{
+	if (path[0] == '\0')
+		return;
+	conf_print_string(f, what, path);
+	fputc('\n', f);
+}
+
+static void
 print_node(FILE *f, const struct conf *c)
 {
-	print_string(f, "node ", c->name);
-	print_string(f, " {\n\tkey ", c->key);
-	print_string(f, "\n\tcertificate ", c->certificate);
-	print_string(f, "\n\tauthority ", c->authority);
+	conf_print_string(f, "node ", c->name);
+	conf_print_string(f, " {\n\tkey ", c->key);
+	conf_print_string(f, "\n\tcertificate ", c->certificate);
+	conf_print_string(f, "\n\tauthority ", c->authority);
 	fprintf(f, "\n\tdelegation %u s\n}\n", c->delegation_s);
 }
 
@@ -193,7 +203,7 @@ print_peer(FILE *f, const struct conf_peer *p)
 {
 	char buf[CONF_ADDR_MAX], id[2 * NODE_ID_LEN + 1];
 
-	print_string(f, "peer ", p->name);
+	conf_print_string(f, "peer ", p->name);
 	fprintf(f, " {\n\tid %s\n", hex_encode(id, p->id, NODE_ID_LEN));
 	for (unsigned i = 0; i < p->naddrs; i++)
 		fprintf(f, "\taddress %s\n", conf_addr_str(buf, &p->addrs[i]));
@@ -207,14 +217,14 @@ print_vpn(FILE *f, const struct conf_vpn *v)
 {
 	char buf[CONF_ADDR_MAX];
 
-	print_string(f, "vpn {\n\tinterface ", v->ifname);
+	conf_print_string(f, "vpn {\n\tinterface ", v->ifname);
 	fprintf(f, "\n\tmtu %u\n", v->mtu);
 	if (v->address.family != 0)
 		fprintf(f, "\taddress %s\n", conf_prefix_str(buf, &v->address));
 	if (v->network.family != 0)
 		fprintf(f, "\tnetwork %s\n", conf_prefix_str(buf, &v->network));
 	if (v->tun_socket[0] != '\0') {
-		print_string(f, "\ttun socket ", v->tun_socket);
+		conf_print_string(f, "\ttun socket ", v->tun_socket);
 		fputc('\n', f);
 	}
 	fprintf(f, "}\n");
@@ -230,7 +240,7 @@ print_users(FILE *f, const struct conf *c)
 		if (u->numeric)
 			fprintf(f, "%u group %u", (unsigned)u->uid, (unsigned)u->gid);
 		else
-			print_string(f, "", u->name);
+			conf_print_string(f, "", u->name);
 		fputc('\n', f);
 	}
 }
@@ -263,7 +273,7 @@ print_forward(FILE *f, const struct conf_forward *w)
 
 	fprintf(f, "%slisten on %s", w->to.purpose == LISTEN_SOCKS ? "socks " : "", conf_addr_str(buf, &w->to.addr));
 	if (w->to.purpose == LISTEN_TCP)
-		print_string(f, " to service ", w->to.target);
+		conf_print_string(f, " to service ", w->to.target);
 	fputs(w->shared ? " shared\n" : "\n", f);
 }
 
@@ -276,7 +286,10 @@ conf_print(FILE *f, const struct conf *c)
 	print_node(f, c);
 	for (unsigned i = 0; i < c->nlisten; i++)
 		fprintf(f, "listen on %s\n", conf_addr_str(buf, &c->listen[i]));
+	print_path(f, "policy ", c->policy);
+	print_path(f, "revocations ", c->revocations);
 	print_session(f, &c->session);
+	conf_routing_print(f, c);
 	TAILQ_FOREACH(p, &c->peers, entry)
 		print_peer(f, p);
 	if (c->vpn.configured)
@@ -290,10 +303,10 @@ conf_print(FILE *f, const struct conf *c)
 	fprintf(f, "log level %s\n", log_level_name(c->log_level));
 	for (unsigned d = 0; d < DIR_COUNT; d++) {
 		fprintf(f, "directory %s ", dir_names[d]);
-		print_string(f, "", c->dir[d]);
+		conf_print_string(f, "", c->dir[d]);
 		fputc('\n', f);
 	}
-	print_string(f, "libexec ", c->libexec);
+	conf_print_string(f, "libexec ", c->libexec);
 	fprintf(f, "\nrestart delay %u ms max %u ms\n", c->restart_ms, c->restart_max_ms);
 	print_users(f, c);
 }

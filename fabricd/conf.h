@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "fabric/graph.h"
 #include "proc/procmsg.h"
 
 #define CONF_PATH_MAX	255
@@ -62,6 +63,8 @@ struct conf {
 	char	 key[CONF_PATH_MAX + 1];
 	char	 certificate[CONF_PATH_MAX + 1];
 	char	 authority[CONF_PATH_MAX + 1];
+	char	 policy[CONF_PATH_MAX + 1];	/* signed files; "": none */
+	char	 revocations[CONF_PATH_MAX + 1];
 	uint32_t delegation_s;
 	struct pm_addr listen[CONF_LISTEN_MAX];
 	unsigned nlisten;
@@ -75,6 +78,8 @@ struct conf {
 	unsigned nservices;
 	struct conf_forward forwards[CONF_FORWARDS_MAX];
 	unsigned nforwards;
+	struct pm_conf_routing routing;
+	struct score_weights score;
 	enum log_level log_level;
 	char	 dir[DIR_COUNT][CONF_PATH_MAX + 1];
 	char	 libexec[CONF_PATH_MAX + 1];
@@ -99,6 +104,9 @@ bool	conf_addr_local(const struct pm_addr *);
 /* Prints what parses again to the same. */
 void	conf_print(FILE *, const struct conf *);
 
+/* In quotes, after `before'. */
+void	conf_print_string(FILE *, const char *before, const char *);
+
 const char *conf_dir_name(enum conf_dir);
 
 /* The peer of this id, or NULL. */
@@ -108,6 +116,10 @@ const struct conf_peer *conf_peer_by_id(const struct conf *, const uint8_t id[NO
 #define CONF_ADDR_MAX 64
 char	*conf_addr_str(char *buf, const struct pm_addr *);		/* "10.0.0.1 port 4600" */
 char	*conf_prefix_str(char *buf, const struct record_prefix *);	/* "10.9.0.0/16" */
+
+/* confroute.c: the defaults, and the blocks relay and route. */
+void	conf_routing_default(struct conf *);
+void	conf_routing_print(FILE *, const struct conf *);
 
 bool	pm_addr_equal(const struct pm_addr *, const struct pm_addr *);
 bool	prefix_equal(const struct record_prefix *, const struct record_prefix *);

@@ -109,6 +109,18 @@ add_vpn(struct confsend *cs, const struct setup *s)
 }
 
 static void
+add_routing(struct confsend *cs, const struct conf *c)
+{
+	add(cs, PM_CONF_ROUTING, -1)->conf_routing = c->routing;
+	for (unsigned i = 0; i < SCORE_PARTS; i++) {
+		struct pm_conf_weight *w = &add(cs, PM_CONF_WEIGHT, -1)->conf_weight;
+
+		w->part = (uint8_t)i;
+		w->weight = c->score.w[i];
+	}
+}
+
+static void
 add_all(struct confsend *cs, const struct setup *s, unsigned what, uint64_t version)
 {
 	const struct conf *c = s->conf;
@@ -125,6 +137,8 @@ add_all(struct confsend *cs, const struct setup *s, unsigned what, uint64_t vers
 		add_socket(cs, SOCKET_FABRIC_UDP, &s->listen_addr[i], s->listen_fd[i]);
 	if (what & CONFIG_VPN)
 		add_vpn(cs, s);
+	if (what & CONFIG_ROUTING)
+		add_routing(cs, c);
 	for (unsigned i = 0; what & CONFIG_SERVICES && i < c->nservices; i++)
 		add(cs, PM_CONF_SERVICE, -1)->conf_service = c->services[i];
 	for (unsigned i = 0; what & CONFIG_FORWARDS && i < c->nforwards; i++)

@@ -85,8 +85,8 @@ confset_in_block(struct confset *s, unsigned bit, const struct lex_token *t)
 	return 0;
 }
 
-static int
-range(struct confset *s, const struct lex_token *t, uint64_t min, uint64_t max)
+int
+confset_range(struct confset *s, const struct lex_token *t, uint64_t min, uint64_t max)
 {
 	if (t->number >= min && t->number <= max)
 		return 0;
@@ -170,8 +170,8 @@ confset_path(struct confset *s, char out[CONF_PATH_MAX + 1], const struct lex_to
 	return path_copy(s, out, CONF_PATH_MAX, t);
 }
 
-static int
-name_copy(struct confset *s, char *out, size_t max, const struct lex_token *t, bool dots)
+int
+confset_name(struct confset *s, char *out, size_t max, const struct lex_token *t, bool dots)
 {
 	size_t len = strlen(t->text);
 
@@ -185,7 +185,7 @@ name_copy(struct confset *s, char *out, size_t max, const struct lex_token *t, b
 int
 confset_node(struct confset *s, const struct lex_token *name)
 {
-	return name_copy(s, s->conf->name, RECORD_NAME_MAX, name, true);
+	return confset_name(s, s->conf->name, RECORD_NAME_MAX, name, true);
 }
 
 int
@@ -291,7 +291,7 @@ confset_service(struct confset *s, const struct lex_token *t)
 	struct pm_conf_service svc = { .class = CLASS_INTERACTIVE };
 
 	s->block = 0;
-	if (name_copy(s, svc.name, FRAME_SERVICE_MAX, t, false) == -1)
+	if (confset_name(s, svc.name, FRAME_SERVICE_MAX, t, false) == -1)
 		return -1;
 	for (unsigned i = 0; i < c->nservices; i++)
 		if (strcmp(c->services[i].name, svc.name) == 0)
@@ -354,7 +354,7 @@ confset_allow_tenant(struct confset *s, const struct lex_token *t)
 	char name[RECORD_TENANT_MAX + 1], *list = service_last(s)->tenants;
 	size_t len = strlen(list);
 
-	if (name_copy(s, name, RECORD_TENANT_MAX, t, true) == -1)
+	if (confset_name(s, name, RECORD_TENANT_MAX, t, true) == -1)
 		return -1;
 	if (pm_tenant_listed(list, name))
 		return confset_fail(s, t, "tenant \"%s\" is given twice", t->text);
@@ -442,7 +442,7 @@ confset_user_ids(struct confset *s, const struct lex_token *worker, const struct
 {
 	struct conf_user *u = user_of(s, worker);
 
-	if (u == NULL || range(s, uid, 1, 0xfffffffe) == -1 || range(s, gid, 1, 0xfffffffe) == -1)
+	if (u == NULL || confset_range(s, uid, 1, 0xfffffffe) == -1 || confset_range(s, gid, 1, 0xfffffffe) == -1)
 		return -1;
 	u->numeric = true;
 	u->uid = (uid_t)uid->number;
@@ -485,21 +485,21 @@ int
 confset_auth_failures(struct confset *s, const struct lex_token *t)
 {
 	s->conf->session.auth_fail_per_min = (uint32_t)t->number;
-	return range(s, t, 1, 100000);
+	return confset_range(s, t, 1, 100000);
 }
 
 int
 confset_max_sessions(struct confset *s, const struct lex_token *t)
 {
 	s->conf->session.max_sessions = (uint32_t)t->number;
-	return range(s, t, 1, 65536);
+	return confset_range(s, t, 1, 65536);
 }
 
 int
 confset_retry(struct confset *s, const struct lex_token *t)
 {
 	s->conf->session.retry_above = (uint32_t)t->number;
-	return range(s, t, 0, 65536);
+	return confset_range(s, t, 0, 65536);
 }
 
 int
@@ -512,7 +512,7 @@ confset_weight(struct confset *s, const struct lex_token *class, const struct le
 	if (confset_in_block(s, 8 + (unsigned)c, class) == -1)
 		return -1;
 	s->conf->session.weight[c] = (uint8_t)t->number;
-	return range(s, t, 1, TURN_WEIGHT_MAX);
+	return confset_range(s, t, 1, TURN_WEIGHT_MAX);
 }
 
 int
@@ -552,7 +552,7 @@ confset_peer(struct confset *s, const struct lex_token *name)
 		return confset_fail(s, name, "out of memory");
 	TAILQ_INSERT_TAIL(&c->peers, s->peer, entry);
 	c->npeers++;
-	if (name_copy(s, s->peer->name, RECORD_NAME_MAX, name, true) == -1)
+	if (confset_name(s, s->peer->name, RECORD_NAME_MAX, name, true) == -1)
 		return -1;
 	if ((found = tsearch(s->peer, &s->names, by_name)) == NULL)
 		return confset_fail(s, name, "out of memory");
@@ -713,7 +713,7 @@ int
 confset_mtu(struct confset *s, const struct lex_token *t)
 {
 	s->conf->vpn.mtu = (uint16_t)t->number;
-	return range(s, t, 1280, 9000);		/* IPv6 needs 1280 */
+	return confset_range(s, t, 1280, 9000);		/* IPv6 needs 1280 */
 }
 
 int

@@ -6,11 +6,12 @@
 #define FABRICD_CONFSET_H
 
 #include "base/lex.h"
+#include "fabric/facts.h"
 #include "fabricd/conf.h"
 
 enum confset_single {		/* what may be said once in a configuration */
 	SET_NODE, SET_SESSION, SET_VPN, SET_LOG, SET_RUN, SET_LOGDIR, SET_STATE, SET_CHROOT, SET_LIBEXEC,
-	SET_RESTART, SET_USER0		/* and one for each worker */
+	SET_RESTART, SET_POLICY, SET_REVOCATIONS, SET_RELAY, SET_ROUTE, SET_USER0		/* and one for each worker */
 };
 
 struct confset {
@@ -37,6 +38,9 @@ int	confset_in_block(struct confset *, unsigned bit, const struct lex_token *);
 int	confset_time(struct confset *, const struct lex_token *n, const struct lex_token *unit, uint64_t *ms);
 int	confset_time_word(struct confset *, const struct lex_token *, uint64_t *ms);
 int	confset_path(struct confset *, char out[CONF_PATH_MAX + 1], const struct lex_token *);
+int	confset_range(struct confset *, const struct lex_token *, uint64_t min, uint64_t max);
+/* A name of at most `max' bytes and a NUL to out. */
+int	confset_name(struct confset *, char *out, size_t max, const struct lex_token *, bool dots);
 
 int	confset_node(struct confset *, const struct lex_token *name);
 int	confset_delegation(struct confset *, const struct lex_token *ms);
@@ -75,6 +79,15 @@ int	confset_peer_id(struct confset *, const struct lex_token *);
 int	confset_peer_addr(struct confset *, const struct lex_token *addr, const struct lex_token *port);
 int	confset_peer_prefix(struct confset *, const struct lex_token *);
 int	confset_peer_end(struct confset *, const struct lex_token *);
+
+/* confroute.c: the blocks relay and route. */
+int	confset_bandwidth(struct confset *, const struct lex_token *n, const struct lex_token *unit);
+int	confset_bandwidth_word(struct confset *, const struct lex_token *);
+int	confset_relay_classes(struct confset *, const struct lex_token *);
+int	confset_hours(struct confset *, const struct lex_token *from, const struct lex_token *to);
+int	confset_domain(struct confset *, char out[FACTS_DOMAIN_MAX + 1], const struct lex_token *);
+int	confset_cost(struct confset *, const struct lex_token *);
+int	confset_score(struct confset *, const struct lex_token *part, const struct lex_token *weight);
 
 int	confset_ifname(struct confset *, const struct lex_token *);
 int	confset_vpn_address(struct confset *, const struct lex_token *);

@@ -51,6 +51,14 @@ on_ready(struct child *c, const struct pm_ready *r)
 	return 0;
 }
 
+/* It has its configuration, and knows nothing yet of what comes beside it. */
+static void
+on_routed(struct fabricd *d)
+{
+	services_send(d);
+	signed_send(d);
+}
+
 static int
 on_verdict(struct child *c, const struct procmsg *m)
 {
@@ -73,7 +81,7 @@ on_verdict(struct child *c, const struct procmsg *m)
 	c->state = CHILD_RUNNING;
 	c->running_ns = clock_ns();
 	if (c->kind == WORKER_ROUTED)
-		services_send(c->fabricd);
+		on_routed(c->fabricd);
 	log_info("worker=%s pid=%d generation=%u runs", worker_name(c->kind), (int)c->pid, c->generation);
 	reload_worker_ready(c->fabricd);
 	fabricd_running(c->fabricd);

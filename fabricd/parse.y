@@ -30,6 +30,7 @@ static int	macro(const struct lex_token *name, const struct lex_token *value);
 %token	FAILURES MAX ACCEPT MEMBERS PEERS RETRY ABOVE GSO YES NO PEER ID ADDRESS PREFIX VPN INTERFACE NETWORK
 %token	MTU TUN SOCKET SERVICE METRICS LOG LEVEL DIRECTORY RUN STATE CHROOT USER GROUP LIBEXEC RESTART DELAY
 %token	TO SOCKS SHARED TCP CLASS ALLOW ROLE TENANT WEIGHT
+%token	BANDWIDTH COST DOMAIN HOURS METERED POLICY REGION RELAY REVOCATIONS ROUTE
 %token	STRING NUMBER INVALID
 
 %%
@@ -40,15 +41,19 @@ grammar	: /* empty */
 	| grammar INCLUDE STRING '\n'	{ TRY(include(&$3)); }
 	;
 
-statement : STRING '=' value		{ TRY(macro(&$1, &$3)); }
+statement : word '=' value		{ TRY(macro(&$1, &$3)); }
 	| node
 	| LISTEN ON STRING port		{ TRY(confset_listen(&set, &$3, &$4)); }
-	| LISTEN ON STRING PORT NUMBER TO SERVICE STRING shared	{ TRY(confset_forward(&set, &$3, &$5, &$8, &$9)); }
+	| LISTEN ON STRING PORT NUMBER TO SERVICE word shared	{ TRY(confset_forward(&set, &$3, &$5, &$8, &$9)); }
 	| SOCKS LISTEN ON STRING PORT NUMBER shared	{ TRY(confset_forward(&set, &$4, &$6, NULL, &$7)); }
 	| session
 	| peer
 	| vpn
 	| service
+	| relay
+	| route
+	| POLICY STRING			{ TRY(confset_once(&set, SET_POLICY, &$1)); TRY(confset_path(&set, set.conf->policy, &$2)); }
+	| REVOCATIONS STRING		{ TRY(confset_once(&set, SET_REVOCATIONS, &$1)); TRY(confset_path(&set, set.conf->revocations, &$2)); }
 	| METRICS LISTEN ON STRING PORT NUMBER	{ TRY(confset_metrics(&set, &$4, &$6)); }
 	| LOG LEVEL STRING		{ TRY(confset_once(&set, SET_LOG, &$1)); TRY(confset_log(&set, &$3)); }
 	| DIRECTORY RUN STRING		{ TRY(confset_once(&set, SET_RUN, &$2)); TRY(confset_dir(&set, DIR_RUN, &$3)); }
@@ -56,13 +61,16 @@ statement : STRING '=' value		{ TRY(macro(&$1, &$3)); }
 	| DIRECTORY STATE STRING	{ TRY(confset_once(&set, SET_STATE, &$2)); TRY(confset_dir(&set, DIR_STATE, &$3)); }
 	| DIRECTORY CHROOT STRING	{ TRY(confset_once(&set, SET_CHROOT, &$2)); TRY(confset_dir(&set, DIR_CHROOT, &$3)); }
 	| LIBEXEC STRING		{ TRY(confset_once(&set, SET_LIBEXEC, &$1)); TRY(confset_libexec(&set, &$2)); }
-	| USER STRING STRING		{ TRY(confset_user_name(&set, &$2, &$3)); }
+	| USER STRING word		{ TRY(confset_user_name(&set, &$2, &$3)); }
 	| USER STRING NUMBER		{ TRY(confset_user_ids(&set, &$2, &$3, &$3)); }
 	| USER STRING NUMBER GROUP NUMBER { TRY(confset_user_ids(&set, &$2, &$3, &$5)); }
 	| RESTART DELAY time MAX time	{ TRY(confset_once(&set, SET_RESTART, &$1)); TRY(confset_restart(&set, &$3, &$5)); }
 	;
 
-value	: STRING | NUMBER ;
+value	: word | NUMBER ;
+
+/* Words that have a meaning at the start of a line only, and may be names: of a role, of a part of the score, of a node. */
+word	: STRING | BANDWIDTH | COST | DOMAIN | HOURS | METERED | POLICY | REGION | RELAY | REVOCATIONS | ROUTE ;
 
 port	: /* empty */			{ memset(&$$, 0, sizeof($$)); $$.number = CONF_PORT; }
 	| PORT NUMBER			{ $$ = $2; }
@@ -82,7 +90,7 @@ yesno	: YES				{ $$ = $1; $$.number = 1; }
 	| NO				{ $$ = $1; $$.number = 0; }
 	;
 
-node	: NODE STRING			{ TRY(confset_once(&set, SET_NODE, &$1)); TRY(confset_node(&set, &$2)); }
+node	: NODE word			{ TRY(confset_once(&set, SET_NODE, &$1)); TRY(confset_node(&set, &$2)); }
 	  '{' node_items '}'
 	;
 node_items : /* empty */ | node_items '\n' | node_items node_item ;
@@ -108,7 +116,7 @@ session_item : KEEPALIVE time		{ TRY(confset_in_block(&set, 0, &$1)); TRY(confse
 	| WEIGHT STRING NUMBER		{ TRY(confset_weight(&set, &$2, &$3)); }
 	;
 
-peer	: PEER STRING			{ TRY(confset_peer(&set, &$2)); }
+peer	: PEER word			{ TRY(confset_peer(&set, &$2)); }
 	  '{' peer_items '}'		{ TRY(confset_peer_end(&set, &$6)); }
 	;
 peer_items : /* empty */ | peer_items '\n' | peer_items peer_item ;
@@ -117,15 +125,37 @@ peer_item : ID value			{ TRY(confset_in_block(&set, 0, &$1)); TRY(confset_peer_i
 	| PREFIX STRING			{ TRY(confset_peer_prefix(&set, &$2)); }
 	;
 
-service	: SERVICE STRING		{ TRY(confset_service(&set, &$2)); TRY(confset_service_own(&set, &$2)); }
-	| SERVICE STRING		{ TRY(confset_service(&set, &$2)); }
+service	: SERVICE word		{ TRY(confset_service(&set, &$2)); TRY(confset_service_own(&set, &$2)); }
+	| SERVICE word		{ TRY(confset_service(&set, &$2)); }
 	  '{' service_items '}'		{ TRY(confset_service_end(&set, &$6)); }
 	;
 service_items : /* empty */ | service_items '\n' | service_items service_item ;
 service_item : TCP TO STRING PORT NUMBER { TRY(confset_in_block(&set, 0, &$1)); TRY(confset_target(&set, &$3, &$5)); }
 	| CLASS STRING			{ TRY(confset_in_block(&set, 1, &$1)); TRY(confset_class(&set, &$2)); }
-	| ALLOW ROLE STRING		{ TRY(confset_allow_role(&set, &$3)); }
-	| ALLOW TENANT STRING		{ TRY(confset_allow_tenant(&set, &$3)); }
+	| ALLOW ROLE word		{ TRY(confset_allow_role(&set, &$3)); }
+	| ALLOW TENANT word		{ TRY(confset_allow_tenant(&set, &$3)); }
+	;
+
+relay	: RELAY				{ TRY(confset_once(&set, SET_RELAY, &$1)); set.conf->routing.relay = true; }
+	  '{' relay_items '}'
+	;
+relay_items : /* empty */ | relay_items '\n' | relay_items relay_item ;
+relay_item : yesno			{ TRY(confset_in_block(&set, 0, &$1)); set.conf->routing.relay = $1.number; }
+	| BANDWIDTH NUMBER STRING	{ TRY(confset_in_block(&set, 1, &$1)); TRY(confset_bandwidth(&set, &$2, &$3)); }
+	| BANDWIDTH STRING		{ TRY(confset_in_block(&set, 1, &$1)); TRY(confset_bandwidth_word(&set, &$2)); }
+	| CLASS STRING			{ TRY(confset_in_block(&set, 2, &$1)); TRY(confset_relay_classes(&set, &$2)); }
+	| HOURS STRING STRING		{ TRY(confset_in_block(&set, 3, &$1)); TRY(confset_hours(&set, &$2, &$3)); }
+	;
+
+route	: ROUTE				{ TRY(confset_once(&set, SET_ROUTE, &$1)); }
+	  '{' route_items '}'
+	;
+route_items : /* empty */ | route_items '\n' | route_items route_item ;
+route_item : DOMAIN word		{ TRY(confset_in_block(&set, 0, &$1)); TRY(confset_domain(&set, set.conf->routing.domain, &$2)); }
+	| REGION word			{ TRY(confset_in_block(&set, 1, &$1)); TRY(confset_domain(&set, set.conf->routing.region, &$2)); }
+	| COST NUMBER			{ TRY(confset_in_block(&set, 2, &$1)); TRY(confset_cost(&set, &$2)); }
+	| METERED yesno			{ TRY(confset_in_block(&set, 3, &$1)); set.conf->routing.metered = $2.number; }
+	| WEIGHT word value		{ TRY(confset_score(&set, &$2, &$3)); }
 	;
 
 vpn	: VPN				{ TRY(confset_once(&set, SET_VPN, &$1)); set.conf->vpn.configured = true; }
@@ -146,14 +176,16 @@ static const struct {
 	int		 token;
 } keywords[] = {
 	{ "above", ABOVE }, { "accept", ACCEPT }, { "address", ADDRESS }, { "allow", ALLOW }, { "auth", AUTH },
-	{ "authority", AUTHORITY }, { "certificate", CERTIFICATE }, { "chroot", CHROOT }, { "class", CLASS },
-	{ "dead", DEAD }, { "delay", DELAY }, { "delegation", DELEGATION }, { "directory", DIRECTORY },
-	{ "failures", FAILURES }, { "group", GROUP }, { "gso", GSO }, { "id", ID }, { "include", INCLUDE },
+	{ "authority", AUTHORITY }, { "bandwidth", BANDWIDTH }, { "certificate", CERTIFICATE }, { "chroot", CHROOT },
+	{ "class", CLASS }, { "cost", COST }, { "dead", DEAD }, { "delay", DELAY }, { "delegation", DELEGATION },
+	{ "directory", DIRECTORY }, { "domain", DOMAIN }, { "failures", FAILURES }, { "group", GROUP }, { "gso", GSO },
+	{ "hours", HOURS }, { "id", ID }, { "include", INCLUDE },
 	{ "interface", INTERFACE }, { "keepalive", KEEPALIVE }, { "key", KEY }, { "level", LEVEL },
 	{ "libexec", LIBEXEC }, { "listen", LISTEN }, { "log", LOG }, { "max", MAX }, { "members", MEMBERS },
-	{ "metrics", METRICS }, { "mtu", MTU }, { "network", NETWORK }, { "no", NO }, { "node", NODE },
-	{ "on", ON }, { "peer", PEER }, { "peers", PEERS }, { "port", PORT }, { "prefix", PREFIX },
-	{ "restart", RESTART }, { "retry", RETRY }, { "role", ROLE }, { "run", RUN }, { "service", SERVICE },
+	{ "metered", METERED }, { "metrics", METRICS }, { "mtu", MTU }, { "network", NETWORK }, { "no", NO }, { "node", NODE },
+	{ "on", ON }, { "peer", PEER }, { "peers", PEERS }, { "policy", POLICY }, { "port", PORT }, { "prefix", PREFIX },
+	{ "region", REGION }, { "relay", RELAY }, { "restart", RESTART }, { "retry", RETRY },
+	{ "revocations", REVOCATIONS }, { "role", ROLE }, { "route", ROUTE }, { "run", RUN }, { "service", SERVICE },
 	{ "session", SESSION }, { "shared", SHARED }, { "socket", SOCKET }, { "socks", SOCKS },
 	{ "state", STATE }, { "tcp", TCP }, { "tenant", TENANT }, { "timeout", TIMEOUT }, { "to", TO },
 	{ "tun", TUN }, { "user", USER }, { "vpn", VPN }, { "weight", WEIGHT },

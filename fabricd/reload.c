@@ -103,6 +103,7 @@ commit(struct fabricd *d)
 	log_setlevel(d->log_level);
 	wire_log_level(d);
 	keys_renew(d);
+	signed_send(d);
 	netwatch_ignore(d->netwatch, next->tun.ifindex);
 	end(d, 0, "");
 }

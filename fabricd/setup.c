@@ -282,6 +282,7 @@ setup_new(struct conf *conf, const struct setup *running, bool root, char err[CO
 	for (unsigned i = 0; i < CONF_FORWARDS_MAX; i++)
 		s->forward_fd[i] = -1;
 	if ((!root || find_users(s, err) == 0) && (s->keys = keys_load(conf, err)) != NULL &&
+	    signed_load(&s->authorised, conf, s->keys->authority, err) == 0 &&
 	    open_sockets(s, running, err) == 0 && make_vpn(s, err) == 0 && open_tun(s, running, root, err) == 0 &&
 	    make_routes(s, err) == 0)
 		return s;
@@ -305,6 +306,7 @@ setup_free(struct setup *s)
 			close(s->forward_fd[i]);
 	if (s->tun.fd != -1)
 		close(s->tun.fd);
+	signed_clear(&s->authorised);
 	keys_free(s->keys);
 	conf_free(s->conf);
 	free(s->routes);

@@ -7,11 +7,13 @@
 
 #include "fabricd/conf.h"
 #include "fabricd/keys.h"
+#include "fabricd/signed.h"
 #include "fabricd/tun.h"
 
 struct setup {
 	struct conf	*conf;
 	struct keys	*keys;
+	struct signed_files authorised;	/* what the authority signed for all */
 	struct { uid_t uid; gid_t gid; } user[WORKER_COUNT];
 	int		 listen_fd[CONF_LISTEN_MAX];
 	struct pm_addr	 listen_addr[CONF_LISTEN_MAX];	/* as bound: the port is known */

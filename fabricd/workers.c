@@ -40,7 +40,8 @@ const struct worker_kind_desc worker_table[WORKER_COUNT] = {
 	[WORKER_ROUTED] = {
 		.executable = "routed", .chroot = CHROOT_STATE,
 		.channels = BIT(WORKER_DATAPLANE),
-		.says = ADAPTER_SAYS(SAYS_DELEGATE), .config = CONFIG_PEERS | CONFIG_ADDRS | CONFIG_PREFIXES | CONFIG_SESSION,
+		.says = ADAPTER_SAYS(SAYS_DELEGATE),
+		.config = CONFIG_PEERS | CONFIG_ADDRS | CONFIG_PREFIXES | CONFIG_SESSION | CONFIG_ROUTING,
 	},
 	[WORKER_VPND] = {
 		.executable = "vpnd", .chroot = CHROOT_EMPTY, .ring = true,

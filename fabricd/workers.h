@@ -52,6 +52,7 @@ struct worker_kind_desc {
 #define CONFIG_SERVICES	0x20u
 #define CONFIG_METRICS	0x40u
 #define CONFIG_FORWARDS	0x100u	/* the ways into services */
+#define CONFIG_ROUTING	0x200u	/* what it relays, and how routes are chosen */
 
 extern const struct worker_kind_desc worker_table[WORKER_COUNT];
 

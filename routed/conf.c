@@ -10,8 +10,10 @@ routed_conf_new(void)
 {
 	struct routed_conf *conf = calloc(1, sizeof(*conf));
 
-	if (conf != NULL)
-		conf->dead_ms = DEAD_MS_DEFAULT;
+	if (conf == NULL)
+		return NULL;
+	conf->dead_ms = DEAD_MS_DEFAULT;
+	score_weights_default(&conf->weights);
 	return conf;
 }
 
@@ -97,6 +99,15 @@ add_prefix(struct routed_conf *conf, const struct pm_conf_peer_prefix *m, char *
 	return 0;
 }
 
+static int
+set_weight(struct routed_conf *conf, const struct pm_conf_weight *m, char *err)
+{
+	if (m->part >= SCORE_PARTS)
+		return bad(err, "a weight for a part of the score that there is not");
+	conf->weights.w[m->part] = m->weight;
+	return 0;
+}
+
 int
 routed_conf_item(struct routed_conf *conf, const struct procmsg *m, char *err)
 {
@@ -110,6 +121,11 @@ routed_conf_item(struct routed_conf *conf, const struct procmsg *m, char *err)
 	case PM_CONF_SESSION:
 		conf->dead_ms = m->conf_session.dead_ms;
 		return 0;
+	case PM_CONF_ROUTING:
+		conf->routing = m->conf_routing;
+		return 0;
+	case PM_CONF_WEIGHT:
+		return set_weight(conf, &m->conf_weight, err);
 	case PM_CONF_PEER:
 		return add_peer(conf, &m->conf_peer, err);
 	case PM_CONF_PEER_ADDR:

@@ -2,6 +2,7 @@
 #ifndef ROUTED_CONF_H
 #define ROUTED_CONF_H
 
+#include "fabric/graph.h"
 #include "routed/directory.h"
 
 struct routed_conf_peer {
@@ -16,6 +17,8 @@ struct routed_conf {
 	bool		 have_node;
 	struct pm_conf_node node;
 	uint32_t	 dead_ms;
+	struct pm_conf_routing routing;
+	struct score_weights weights;
 	size_t		 npeers, size;
 	struct routed_conf_peer *peers;
 };

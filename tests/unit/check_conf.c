@@ -72,6 +72,17 @@ static const char *const accepted[] = {
 	BASE "user dataplane 1\nuser routed 2 group 3\nuser vpnd \"me\"\nuser svchostd _x\nuser telemd 4294967294\n",
 	BASE "restart delay 10 ms max 10 ms\n",
 	BASE "log \\\n level \\\n  warn\n",
+	BASE "policy \"/etc/fabric/policy.rec\"\nrevocations /r\n",
+	BASE "relay { }\nroute { }\n",
+	BASE "relay { no }\n",
+	BASE "relay {\n yes\n bandwidth 20 Mbit\n class bulk\n hours 22:00 06:00\n}\n",
+	BASE "relay { bandwidth 4Gbit class interactive,droppable hours 00:00 23:59 }\n",
+	BASE "relay { bandwidth 1 kbit class control }\n",
+	BASE "route {\n domain \"rack-1\"\n region eu\n cost 3\n metered yes\n weight loss 2.0\n weight rtt 0\n"
+	    " weight cost 100 weight bandwidth 0.125 weight metered 1.5 }\n",
+	/* words of these blocks are names elsewhere */
+	"relay = \"10.0.0.9\"\nnode route {}\nlisten on $relay\npeer relay { id " ID_A " }\nservice policy { tcp to ::1 port 7"
+	    " allow role relay allow tenant domain }\nroute { domain region region cost }\n",
 	"node \"n\" {}\r\nlisten on 10.0.0.1\r\n",
 };
 
@@ -102,6 +113,8 @@ START_TEST(values)
 	    "service \"db\" { tcp to 10.0.0.9 port 5432 class reliable allow role relay allow role mobile-edge\n"
 	    " allow tenant \"home\" allow tenant work }\nservice \"www\" { tcp to ::1 port 80 }\n"
 	    "listen on 127.0.0.1 port 2222 to service \"ssh@home-1\"\nsocks listen on 10.0.0.1 port 1080 shared\n"
+	    "policy \"/p\"\nrevocations \"/r\"\nrelay { bandwidth 20 Mbit class bulk,reliable hours 22:30 06:00 }\n"
+	    "route { domain \"rack-1\" region eu cost 3 metered yes weight loss 2.05 weight rtt 0 }\n"
 	    "directory run \"/tmp/run\"\nuser vpnd 64003 group 64004\nrestart delay 1 s max 1 m\n");
 	const struct conf_peer *p = TAILQ_FIRST(&c->peers);
 	uint8_t id[NODE_ID_LEN];
@@ -164,6 +177,20 @@ START_TEST(values)
 	ck_assert(!c->user[WORKER_ROUTED].numeric);
 	ck_assert_str_eq(c->user[WORKER_ROUTED].name, "_fabroute");
 	ck_assert_uint_eq(c->restart_max_ms, 60000);
+	ck_assert_str_eq(c->policy, "/p");
+	ck_assert_str_eq(c->revocations, "/r");
+	ck_assert(c->routing.relay);
+	ck_assert_uint_eq(c->routing.kbps, 20000);
+	ck_assert_uint_eq(c->routing.classes, 1u << CLASS_CONTROL | 1u << CLASS_BULK | 1u << CLASS_RELIABLE);
+	ck_assert_uint_eq(c->routing.from_minute, 22 * 60 + 30);
+	ck_assert_uint_eq(c->routing.to_minute, 6 * 60);
+	ck_assert_str_eq(c->routing.domain, "rack-1");
+	ck_assert_str_eq(c->routing.region, "eu");
+	ck_assert_uint_eq(c->routing.cost, 3);
+	ck_assert(c->routing.metered);
+	ck_assert_uint_eq(c->score.w[SCORE_LOSS], 2050);
+	ck_assert_uint_eq(c->score.w[SCORE_RTT], 0);
+	ck_assert_uint_eq(c->score.w[SCORE_HOPS], 1000);
 	conf_free(c);
 }
 END_TEST
@@ -181,6 +208,15 @@ START_TEST(defaults)
 	ck_assert(!c->vpn.configured);
 	ck_assert_int_eq(c->log_level, LOG_LEVEL_INFO);
 	ck_assert_str_eq(c->dir[DIR_STATE], "/var/lib/fabric");
+	ck_assert_str_eq(c->policy, "");
+	ck_assert_str_eq(c->revocations, "");
+	ck_assert(!c->routing.relay && !c->routing.metered);
+	ck_assert_uint_eq(c->routing.classes, (1u << CLASS_COUNT) - 1);
+	ck_assert_uint_eq(c->routing.kbps, 0);
+	ck_assert_uint_eq(c->routing.from_minute, c->routing.to_minute);
+	ck_assert_str_eq(c->routing.domain, "");
+	for (unsigned i = 0; i < SCORE_PARTS; i++)
+		ck_assert_uint_eq(c->score.w[i], 1000);
 	conf_free(c);
 }
 END_TEST
@@ -328,6 +364,44 @@ static const struct {
 	{ BASE "vpn { network fd00::/64 }\n", "c:3: \"fd00::/64\" is not IPv4" },
 	{ BASE "vpn { network 10.0.0.1/8 }\n", "c:3: \"10.0.0.1/8\" has bits" },
 	{ BASE "vpn { address 10.1.0.1/24\nnetwork 10.2.0.0/16\n}\n", "c:5: address 10.1.0.1/24 is not in network 10.2.0.0/16" },
+	/* what is relayed, and routes */
+	{ BASE "policy p\n", "c:3: \"p\" is not an absolute path" },
+	{ BASE "policy /p\npolicy /q\n", "c:4: \"policy\" is given twice" },
+	{ BASE "revocations /p\nrevocations /q\n", "c:4: \"revocations\" is given twice" },
+	{ BASE "relay yes\n", "c:3: \"yes\" is not expected here" },
+	{ BASE "relay {}\nrelay {}\n", "c:4: \"relay\" is given twice" },
+	{ BASE "relay { yes no }\n", "c:3: \"no\" is given twice" },
+	{ BASE "relay { maybe }\n", "c:3: unknown word \"maybe\"" },
+	{ BASE "relay { bandwidth 20 }\n", "c:3: \"}\" is not expected here" },
+	{ BASE "relay { bandwidth 20 MB }\n", "c:3: \"MB\" is no unit of bandwidth: kbit, Mbit or Gbit" },
+	{ BASE "relay { bandwidth 20MB }\n", "c:3: \"MB\" is no unit of bandwidth" },
+	{ BASE "relay { bandwidth much }\n", "c:3: \"much\" is no bandwidth" },
+	{ BASE "relay { bandwidth 0 Mbit }\n", "c:3: the bandwidth \"0\" is not within 1 kbit and 4000000 Mbit" },
+	{ BASE "relay { bandwidth 4001 Gbit }\n", "c:3: the bandwidth \"4001\" is not within" },
+	{ BASE "relay { bandwidth 1Gbit bandwidth 1Gbit }\n", "c:3: \"bandwidth\" is given twice" },
+	{ BASE "relay { class bulk,heavy }\n", "c:3: \"heavy\" is no traffic class" },
+	{ BASE "relay { class bulk, }\n", "c:3: \"\" is no traffic class" },
+	{ BASE "relay { class bulk,bulk }\n", "c:3: class \"bulk\" is given twice" },
+	{ BASE "relay { class bulk class dns }\n", "c:3: \"class\" is given twice" },
+	{ BASE "relay { hours 22:00 }\n", "c:3: \"}\" is not expected here" },
+	{ BASE "relay { hours 22:00 24:00 }\n", "c:3: \"24:00\" is no time of day: 00:00 to 23:59" },
+	{ BASE "relay { hours 22:60 23:00 }\n", "c:3: \"22:60\" is no time of day" },
+	{ BASE "relay { hours 9:00 23:00 }\n", "c:3: \"9:00\" is no time of day" },
+	{ BASE "relay { hours 09:0x 23:00 }\n", "c:3: \"09:0x\" is no time of day" },
+	{ BASE "relay { hours 09:00 09:00 }\n", "c:3: the hours end when they begin" },
+	{ BASE "route { domain \"Rack\" }\n", "c:3: \"Rack\" is no name" },
+	{ BASE "route { domain aaaaaaaaaabbbbbbbbbbccccccccccdd }\n", "c:3: \"aaaaaaaaaabbbbbbbbbbccccccccccdd\" is longer than 31" },
+	{ BASE "route { domain a domain b }\n", "c:3: \"domain\" is given twice" },
+	{ BASE "route { region a region a }\n", "c:3: \"region\" is given twice" },
+	{ BASE "route { cost 4294967296 }\n", "c:3: \"4294967296\" is not within 0 and 4294967295" },
+	{ BASE "route { metered maybe }\n", "c:3: unknown word \"maybe\"" },
+	{ BASE "route { weight luck 2 }\n", "c:3: \"luck\" is no part of the score of routes" },
+	{ BASE "route { weight loss 2 weight loss 2 }\n", "c:3: \"loss\" is given twice" },
+	{ BASE "route { weight loss 100.001 }\n", "c:3: \"100.001\" is no weight: 0 to 100" },
+	{ BASE "route { weight loss 1.2345 }\n", "c:3: \"1.2345\" is no weight" },
+	{ BASE "route { weight loss -1 }\n", "c:3: \"-1\" is no weight" },
+	{ BASE "route { weight loss 1. }\n", "c:3: \"1.\" is no weight" },
+	{ BASE "route { weight loss 1.5x }\n", "c:3: \"1.5x\" is no weight" },
 	/* ways in */
 	{ BASE "listen on 127.0.0.1 to service ssh\n", "c:3: \"to\" is not expected here" },
 	{ BASE "listen on 127.0.0.1 port 22 to ssh\n", "c:3: unknown word \"ssh\"" },
