@@ -3,7 +3,7 @@
 # usage: check_fabricctl_policy.sh FABRICCTL
 set -u
 ctl=$(realpath "${1:?usage: $0 fabricctl}") || exit 2
-example=$(realpath "$(dirname "$0")/../../etc/policy.conf.example") || exit 2
+top=$(realpath "$(dirname "$0")/../..") || exit 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 2
@@ -74,7 +74,11 @@ has 'test: which' '^fabricctl: fails.conf:9: relay relay-2 for phone-a class int
 has 'test: count' '^fails.conf: 1 of 3 tests failed$' out
 run 'test --json' 1 "$ctl" policy test fails.conf --json
 json 'test --json' "[r['ok'] for r in d['rows']] == [True, True, False] and d['rows'][2]['line'] == 9"
-run 'the example' 0 "$ctl" policy test "$example"
+run 'the example' 0 "$ctl" policy test "$top/etc/policy.conf.example"
+awk '/^\.Sh/ { at = $2 == "EXAMPLES" } at && /^\.Ed/ { exit } inside { print } at && /^\.Bd/ { inside = 1 }' \
+	"$top/man/policy.conf.5" >page.conf
+run 'the example of the page' 0 "$ctl" policy test page.conf
+has 'the example of the page' '^page.conf: 0 of 3 tests failed$' out
 
 # --- memberships -------------------------------------------------------------
 run 'test: a membership takes the place of a line' 0 "$ctl" policy test good.conf -m a-phone-a.cert
