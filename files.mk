@@ -44,7 +44,8 @@ DATAPLANE_OBJS = \
 ROUTED_OBJS = \
 	routed/dirmsg.o routed/known.o routed/known_take.o routed/mesh.o routed/sync.o \
 	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
-	routed/asking.o routed/fences.o routed/history.o routed/install.o routed/manager.o routed/manager_ask.o routed/manager_tell.o routed/routemsg.o routed/routes.o routed/ways.o
+	routed/asking.o routed/fences.o routed/history.o routed/install.o routed/manager.o routed/manager_ask.o routed/manager_tell.o routed/routemsg.o routed/routes.o routed/ways.o \
+	routed/coordinator.o routed/lease.o routed/leasestore.o
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \
@@ -79,7 +80,7 @@ UNIT = \
 	tests/unit/check_install tests/unit/check_routes \
 	tests/unit/check_ways \
 	tests/unit/check_policy tests/unit/check_policy_conf \
-	tests/unit/check_graph tests/unit/check_ticket
+	tests/unit/check_graph tests/unit/check_ticket tests/unit/check_coordinator
 
 FUZZERS = \
 	tests/fuzz/fuzz_dirmsg \
