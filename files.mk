@@ -70,7 +70,7 @@ UNIT = \
 	tests/unit/check_express tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_govern tests/unit/check_pressure tests/unit/check_hostile \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
 	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_names tests/unit/check_noise tests/unit/check_openmetrics \
-	tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_rate tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
+	tests/unit/check_ping tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_rate tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
 	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_services tests/unit/check_session tests/unit/check_socks \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
 	tests/unit/check_switch tests/unit/check_tcp tests/unit/check_tlv tests/unit/check_top tests/unit/check_varint \
