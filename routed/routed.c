@@ -122,6 +122,12 @@ dispatch(struct routed *r, const struct procmsg *m)
 		directory_dial_failed(r->dir, &m->dial_failed, clock_wall());
 		STAT_INC(ROUTED_DIAL_FAILURES);
 		return 0;
+	case PM_LOAD:
+	case PM_ROUTE_STAT:
+	case PM_ROUTE_MOVED:
+	case PM_ROUTE_USED:
+	case PM_WANT:
+		return 0;
 	default:
 		return -1;
 	}

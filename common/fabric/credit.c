@@ -183,8 +183,10 @@ credit_free(struct credit *c)
 /* --- what can leave --- */
 
 static uint64_t
-sendable(const struct credit_way *w)
+sendable(const struct credit *c, const struct credit_way *w)
 {
+	if (c->held)
+		return 0;
 	return w->limit > w->forwarded ? min64(credit_waiting(w), w->limit - w->forwarded) : 0;
 }
 
@@ -201,7 +203,7 @@ credit_ready(const struct credit *c, unsigned side)
 
 	if (c->state >= CREDIT_ENDING)
 		return c->reset_due[side];
-	return out->ack_due || in->credit_due || sendable(out) > 0 || close_ready(out);
+	return out->ack_due || in->credit_due || sendable(c, out) > 0 || close_ready(out);
 }
 
 static void
@@ -286,6 +288,13 @@ credit_unblock(struct credit *c, unsigned side, struct turn *turn)
 	turn_unblock(&c->out[side]);
 	if (turn != NULL)
 		c->turn[side] = turn;
+	turns_update(c);
+}
+
+void
+credit_hold(struct credit *c, bool held)
+{
+	c->held = held;
 	turns_update(c);
 }
 
@@ -517,7 +526,7 @@ static size_t
 data_put(struct credit *c, struct credit_way *w, uint64_t id, uint8_t *buf, size_t size, uint64_t now_ns)
 {
 	struct frame_data d = { .stream_id = id, .seq = w->next_seq - w->flow->buf.len };
-	uint64_t n = min64(min64(sendable(w), CREDIT_DATA_MAX), size - CREDIT_FRAME_MIN / 2);
+	uint64_t n = min64(min64(sendable(c, w), CREDIT_DATA_MAX), size - CREDIT_FRAME_MIN / 2);
 	size_t hdr;
 
 	d.payload_len = n;
@@ -554,7 +563,7 @@ next_put(struct credit *c, unsigned side, uint64_t id, uint8_t *buf, size_t size
 		return ack_put(c, out, in, id, buf, size);
 	if (in->credit_due)
 		return credit_put(in, id, buf, size);
-	if (sendable(out) > 0)
+	if (sendable(c, out) > 0)
 		return data_put(c, out, id, buf, size, now_ns);
 	return close_ready(out) ? close_put(out, id, buf, size) : 0;
 }

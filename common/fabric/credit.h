@@ -97,6 +97,7 @@ struct credit {
 	struct turn_entry out[2];		/* [x]: this stream's place among those that send at side x */
 	uint8_t		 state;			/* enum credit_state */
 	bool		 answered;		/* side 1's first ACK has come */
+	bool		 held;			/* no DATA leaves, at either side */
 	bool		 reset_due[2];
 	uint64_t	 reset_reason;
 	uint64_t	 opened_ns, heard_ns, moved_ns;
@@ -153,6 +154,9 @@ void	credit_input(struct credit *, unsigned side, const struct frame *, uint64_t
  */
 void	credit_block(struct credit *, unsigned side);
 void	credit_unblock(struct credit *, unsigned side, struct turn *turn);
+
+/* No DATA leaves at either side until that is taken back: what comes waits, and so does who sends it. */
+void	credit_hold(struct credit *, bool held);
 
 /* Says at side x what its sender was granted, though that is nothing new: a frame for a carrier that needs a first one. */
 void	credit_announce(struct credit *, unsigned side);

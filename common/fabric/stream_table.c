@@ -84,13 +84,14 @@ stream_reason_is_path(uint64_t reason, unsigned leg)
 		return true;
 	case REASON_UNREACHABLE:
 	case REASON_LIMIT:
-	case REASON_NO_ROUTE:
-	case REASON_ROUTE_EXPIRED:
 	case REASON_ROUTE_CLASS:
 	case REASON_ROUTE_LIMIT:
 	case REASON_ROUTE_RATE:
-	case REASON_FENCED:
 		return leg == LEG_RESUMING;
+	case REASON_NO_ROUTE:
+	case REASON_ROUTE_EXPIRED:
+	case REASON_FENCED:
+		return leg != LEG_OPENING;
 	default:
 		return false;
 	}

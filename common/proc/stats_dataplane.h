@@ -126,6 +126,24 @@
 	X(DP_STREAMS_CLOSED, "fabric_streams_ended_total", "how=\"close\"", "Streams that ended") \
 	X(DP_STREAMS_RESET, "fabric_streams_ended_total", "how=\"reset\"", "Streams that ended") \
 	X(DP_STREAMS_REFUSED, "fabric_streams_refused_total", "", "Streams that could not be opened") \
+	X(DP_STREAMS_MOVED, "fabric_streams_moved_total", "", "Streams of this node that were moved from one way to another") \
+	X(DP_WAYS_SILENT, "fabric_ways_silent_total", "", "Times that a way to a node was found not to work any more") \
+	X(DP_PROBES, "fabric_probes_total", "", "Probes of ways that were sent") \
+	X(DP_PROBES_REFUSED, "fabric_probes_refused_total", "", "Probes of other nodes that were not answered, as they came too fast") \
+	X(DP_ROUTES, "fabric_route_entries", "", "Entries of the table of routes") \
+	X(DP_ROUTE_FRAMES, "fabric_route_frames_total", "", "DATA that passed by an entry of the table of routes") \
+	X(DP_ROUTE_NO_ROUTE, "fabric_route_refused_total", "reason=\"no-route\"", "Streams over routes that were refused") \
+	X(DP_ROUTE_EXPIRED, "fabric_route_refused_total", "reason=\"route-expired\"", "Streams over routes that were refused") \
+	X(DP_ROUTE_CLASS, "fabric_route_refused_total", "reason=\"route-class\"", "Streams over routes that were refused") \
+	X(DP_ROUTE_LIMIT, "fabric_route_refused_total", "reason=\"route-limit\"", "Streams over routes that were refused") \
+	X(DP_ROUTE_RATE, "fabric_route_refused_total", "reason=\"route-rate\"", "Streams over routes that were refused") \
+	X(DP_ROUTE_HOP_GONE, "fabric_route_refused_total", "reason=\"hop-gone\"", "Streams over routes that were refused") \
+	X(DP_ROUTE_OVER_RATE, "fabric_route_dropped_total", "", "Packets dropped as their route had carried what it may") \
+	X(DP_ROUTE_HELD, "fabric_route_held_total", "", "Times that the reliable streams of a route had to wait as it had carried what it may") \
+	X(DP_OPENS_NOT_ALLOWED, "fabric_opens_refused_total", "reason=\"not-allowed\"", "Streams of other nodes to services here that were refused") \
+	X(DP_OPENS_REVOKED, "fabric_opens_refused_total", "reason=\"revoked\"", "Streams of other nodes to services here that were refused") \
+	X(DP_OPENS_WAITED, "fabric_opens_waited_total", "", "Streams of other nodes that waited for what routed says of them") \
+	X(DP_REVOKED_SESSIONS, "fabric_sessions_revoked_total", "", "Sessions that were ended as the node was revoked") \
 	X(DP_RECORDS_IN, "fabric_service_updates_total", "dir=\"in\"", "Sets of service records that were exchanged with peers") \
 	X(DP_RECORDS_OUT, "fabric_service_updates_total", "dir=\"out\"", "Sets of service records that were exchanged with peers") \
 	X(DP_RECORDS_REPLACED, "fabric_service_updates_replaced_total", "", "Sets of service records that came while the one before had to wait") \

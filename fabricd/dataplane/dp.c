@@ -12,6 +12,7 @@
 #include "fabricd/dataplane/limits.h"
 #include "fabricd/dataplane/peer.h"
 #include "fabricd/dataplane/quic.h"
+#include "fabricd/dataplane/reach.h"
 #include "fabricd/dataplane/tls.h"
 #include "proc/stats.h"
 
@@ -24,6 +25,7 @@
 uint64_t
 dp_begin(struct dataplane *dp)
 {
+	dp->sw.routes.wall = clock_wall();
 	return dp->now_ns = clock_ns();
 }
 
@@ -33,6 +35,8 @@ dp_flush(struct dataplane *dp)
 	struct conn *c;
 
 	dp->now_ns = clock_ns();
+	probes_flush(dp);
+	reach_flush(dp);
 	while ((c = TAILQ_FIRST(&dp->dirty)) != NULL) {
 		TAILQ_REMOVE(&dp->dirty, c, dirty_entry);
 		c->dirty = false;
@@ -42,8 +46,10 @@ dp_flush(struct dataplane *dp)
 	/* A port that broke reset its streams at their sessions. */
 	if (TAILQ_FIRST(&dp->dirty) != NULL)
 		dp_flush(dp);
-	else
+	else {
 		timers_arm(dp->timers);
+		probes_arm(dp);
+	}
 }
 
 static void
@@ -100,6 +106,7 @@ on_second(evutil_socket_t fd, short what, void *arg)
 	pressure_second(dp);
 	STAT_SET(DATAPLANE_HEAP, stats_heap());
 	wports_stats(dp);
+	reach_second(dp);
 	show_counters(dp);
 	second_arm(dp);
 	dp_flush(dp);
@@ -162,7 +169,7 @@ parts_make(struct dataplane *dp)
 	if ((dp->cids = cid_table_new(secret[1])) == NULL || (dp->tokens = cid_table_new(secret[2])) == NULL ||
 	    (dp->prefixes = prefix_table_new(secret[3])) == NULL)
 		return -1;
-	if ((dp->timers = timers_new(dp->base, on_due, dp)) == NULL)
+	if ((dp->timers = timers_new(dp->base, on_due, dp)) == NULL || reaches_init(dp) == -1 || probes_init(dp) == -1)
 		return -1;
 	dp->second = evtimer_new(dp->base, on_second, dp);
 	dp->renew = evtimer_new(dp->base, on_renew, dp);
@@ -219,6 +226,9 @@ dp_free(struct dataplane *dp)
 		wport_close(&dp->workers[i]);
 	for (size_t i = 0; i < dp->nsocks; i++)
 		udp_free(dp->socks[i]);
+	reaches_free(dp);
+	probes_free(dp);
+	routes_free(&dp->sw.routes);
 	peers_free(dp);
 	cid_table_free(dp->cids);
 	cid_table_free(dp->tokens);

@@ -31,6 +31,7 @@
 #define DP_WORKER_STREAMS_MAX	65536u		/* a side of a worker's port */
 #define DP_DATAGRAM_MAX		1472u		/* bytes of frames in one DATAGRAM: of a 1500 byte path's packet */
 #define DP_POOL_BYTES		(8u << 20)
+#define MTU_SETTLED_NS		(5ull * 1000 * 1000 * 1000)	/* path MTU discovery gives up a probe well before */
 #define DP_SESSION_BYTES	(4u << 20)	/* queued for one session */
 
 struct event;
@@ -78,11 +79,13 @@ struct wport {
 	bool		  broken;	/* to be closed at dp_flush() */
 	bool		  in_batch;	/* its frames are being read */
 	struct ratelimit  asked;	/* its PM_SERVICES */
+	struct ratelimit  wants;	/* its PM_WANT */
 };
 
 /* What this node's pressure is measured by: the last second's counts. */
 struct dp_load {
 	struct pressure	pressure;
+	struct frame_node_pressure now;
 	uint64_t	at_ns, cpu_ns, sent, lost;
 	unsigned	nofile;		/* descriptors that the process may have; 0: not known */
 };
@@ -109,6 +112,8 @@ struct dataplane {
 	size_t		 nconns, nhalf_open, nup;
 	struct peer_list *peers;	/* hashed by node id */
 	size_t		 npeers;
+	struct reaches	*reaches;	/* the far nodes, and the ways to them */
+	struct probes	*probes;
 	struct sched_pool pool;
 	struct prefix_table *prefixes;
 	struct ratelimit resets, refusals, refused_logs;
@@ -156,9 +161,6 @@ void	wports_flush(struct dataplane *);
 /* To one worker, if its channel is there; it leaves with the next dp_flush(). */
 void	wport_send(struct dataplane *, enum worker_kind, const struct procmsg *);
 void	wport_peer_up(struct dataplane *, enum worker_kind, struct conn *);
-/* PM_PEER_UP or DOWN to all that want them. */
-void	wports_peer_up(struct dataplane *, struct conn *);
-void	wports_peer_down(struct dataplane *, const uint8_t *node_id, uint64_t reason);
 void	wports_stats(struct dataplane *);
 
 /* pressure.c: each second; the peers are told what changed. */

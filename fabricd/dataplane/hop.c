@@ -7,6 +7,7 @@
 #include "fabricd/dataplane/conn.h"
 #include "fabricd/dataplane/limits.h"
 #include "fabricd/dataplane/peer.h"
+#include "fabricd/dataplane/reach.h"
 #include "proc/stats.h"
 
 #define CONN_OF(member, ptr) ((struct conn *)(void *)((char *)(ptr) - offsetof(struct conn, member)))
@@ -161,7 +162,8 @@ hop_up(struct session *s, void *arg)
 	c->told_up = true;
 	STAT_INC(DP_SESSIONS_STARTED);
 	log_peer(c, "up", REASON_NONE);
-	wports_peer_up(dp, c);
+	wport_peer_up(dp, WORKER_ROUTED, c);
+	reach_session_up(c);
 	if (pressure_level(&dp->load.pressure.told) > 0)
 		pressure_tell(c);
 }
@@ -169,13 +171,23 @@ hop_up(struct session *s, void *arg)
 void
 hop_down(struct conn *c, uint64_t reason)
 {
+	struct procmsg m = { .type = PM_PEER_DOWN };
+
 	if (c->port_on) {
 		c->port_on = false;
+		if (c->replaced)
+			switch_sweep(&c->port, NULL, NULL, REASON_MOVED);
+		if (c->told_up)
+			reach_session_down(c, reason);
+		permits_port_gone(c->dp, &c->port);
 		port_detach(&c->port);
 	}
 	if (c->told_up) {
 		c->told_up = false;
-		wports_peer_down(c->dp, c->session.peer.node_id, reason);
+		memcpy(m.peer_down.node_id, c->session.peer.node_id, NODE_ID_LEN);
+		m.peer_down.reason = reason;
+		wport_send(c->dp, WORKER_ROUTED, &m);
+		reach_session_over(c->dp, m.peer_down.node_id, reason, c->replaced);
 	}
 }
 
@@ -203,6 +215,9 @@ hop_frame(struct session *s, const struct frame *f, void *arg)
 		reason = switch_control(&c->port, f);
 		qstreams_opened(c, f->open.stream_id);
 		return reason;
+	case FT_RESET_STREAM:
+		permits_reset(c->dp, &c->port, f->reset.stream_id);
+		return switch_control(&c->port, f);
 	default:
 		return switch_control(&c->port, f);
 	}

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fabricd/dataplane/quic.h"
+#include "fabricd/dataplane/reach.h"
 #include "proc/stats.h"
 
 #define BACKOFF_MIN_NS	(200 * NS_PER_MS)
@@ -235,10 +236,13 @@ uint64_t
 peer_accept(struct dataplane *dp, const struct conn *c)
 {
 	const uint8_t *id = c->session.peer.node_id;
+	const struct reach *r;
 	struct peer *p = peer_find(dp, id);
 
 	if (dp->draining || dp->conf == NULL)
 		return REASON_SHUTDOWN;
+	if ((r = reach_find(dp, id)) != NULL && r->revoked)
+		return REASON_REVOKED;
 	if (dp->conf->session.peers_only && dp_conf_peer(dp, id) == NULL)
 		return REASON_AUTH_POLICY;
 	if (p != NULL && p->up != NULL)
@@ -277,6 +281,7 @@ peer_up(struct dataplane *dp, struct conn *c)
 	}
 	if (old != NULL) {
 		STAT_INC(DP_SESSIONS_REPLACED);
+		old->replaced = old->session.peer_boot_id == c->session.peer_boot_id;
 		hop_down(old, REASON_DUPLICATE);
 		conn_end(old, REASON_DUPLICATE);
 	} else {

@@ -6,10 +6,9 @@
 #include "fabricd/dataplane/dp.h"
 #include "fabricd/dataplane/peer.h"
 #include "fabricd/dataplane/quic.h"
+#include "fabricd/dataplane/reach.h"
 #include "proc/shmring.h"
 #include "proc/stats.h"
-
-#define MTU_SETTLED_NS	(5ull * 1000 * 1000 * 1000)	/* path MTU discovery gives up a probe well before */
 
 /*
  * Beyond this a channel has room for the urgent classes only, and beyond that for control frames only. What waits here
@@ -20,6 +19,8 @@
 #define DATA_BACKLOG_MAX (SHMRING_SIZE - IPC_MSG_MAX)
 /* Reliable frames wait in their own buffers, where each stream has its place, beyond this. */
 #define DATA_BACKLOG_PULL (64u * 1024)
+#define WANTS_PER_SEC	50u	/* nodes that an adapter looks for a way to */
+#define WANTS_BURST	200u
 #define PULL_FRAME	(CREDIT_DATA_MAX + CREDIT_FRAME_MIN)
 
 #define WPORT_OF(ptr) ((struct wport *)(void *)((char *)(ptr) - offsetof(struct wport, port)))
@@ -120,7 +121,9 @@ on_message(struct wport *w, const struct procmsg *m)
 	switch (m->type) {
 	case PM_BIND:
 		/* Neither adapter can put itself in the other's place. */
-		return adapter_of(m->bind.service) != w->kind ? -1 : switch_bind(&w->port, m->bind.service);
+		if (adapter_of(m->bind.service) != w->kind || strcmp(m->bind.service, SWITCH_PROBE) == 0)
+			return -1;
+		return switch_bind(&w->port, m->bind.service);
 	case PM_UNBIND:
 		return switch_unbind(&w->port, m->bind.service);
 	case PM_TARGET:
@@ -136,7 +139,7 @@ on_message(struct wport *w, const struct procmsg *m)
 			peer_target_del(w->dp, m->target_del.node_id);
 		return routed ? 0 : -1;
 	default:
-		return records_message(w, m);
+		return m->type >= PM_SIGNED && m->type != PM_UNBIND ? reach_message(w, m) : records_message(w, m);
 	}
 }
 
@@ -234,6 +237,10 @@ peers_tell(struct dataplane *dp, enum worker_kind kind)
 {
 	struct conn *c;
 
+	if (kind != WORKER_ROUTED) {
+		reach_tell(dp, kind);
+		return;
+	}
 	TAILQ_FOREACH(c, &dp->conns, all)
 		if (c->told_up)
 			wport_peer_up(dp, kind, c);
@@ -251,6 +258,7 @@ wport_attach(struct dataplane *dp, enum worker_kind kind, int fd)
 	}
 	stream_limits(w);
 	ratelimit_init(&w->asked, NS_PER_SEC, 4);
+	ratelimit_init(&w->wants, NS_PER_SEC / WANTS_PER_SEC, WANTS_BURST);
 	if (kind == WORKER_ROUTED)
 		peers_targets_forget(dp);
 	peers_tell(dp, kind);
@@ -384,27 +392,6 @@ wport_peer_up(struct dataplane *dp, enum worker_kind kind, struct conn *c)
 	records_tell(c, true);
 }
 
-static const enum worker_kind told[] = { WORKER_ROUTED, WORKER_VPND, WORKER_SVCHOSTD };
-#define NTOLD (sizeof(told) / sizeof(told[0]))
-
-void
-wports_peer_up(struct dataplane *dp, struct conn *c)
-{
-	for (size_t i = 0; i < NTOLD; i++)
-		wport_peer_up(dp, told[i], c);
-}
-
-void
-wports_peer_down(struct dataplane *dp, const uint8_t *node_id, uint64_t reason)
-{
-	struct procmsg m = { .type = PM_PEER_DOWN };
-
-	memcpy(m.peer_down.node_id, node_id, NODE_ID_LEN);
-	m.peer_down.reason = reason;
-	for (size_t i = 0; i < NTOLD; i++)
-		wport_send(dp, told[i], &m);
-}
-
 /* Each second: routed measures by it, svchostd chooses by it; vpnd hears when what fits a datagram changed or has settled. */
 void
 wports_stats(struct dataplane *dp)
@@ -419,7 +406,9 @@ wports_stats(struct dataplane *dp)
 		wport_send(dp, WORKER_ROUTED, &m);
 		wport_send(dp, WORKER_SVCHOSTD, &m);
 		records_tell(c, false);
-		if (c->datagram_told == c->datagram_max && c->settled_told == m.peer_stat.mtu_settled)
+		/* Where there are routes as well it depends on which of the ways is used. */
+		if (reach_routed(dp, c->session.peer.node_id) ||
+		    (c->datagram_told == c->datagram_max && c->settled_told == m.peer_stat.mtu_settled))
 			continue;
 		c->datagram_told = c->datagram_max;
 		c->settled_told = m.peer_stat.mtu_settled;

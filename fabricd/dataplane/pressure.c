@@ -79,6 +79,7 @@ pressure_second(struct dataplane *dp)
 	struct conn *c, *next;
 
 	measure(dp, &now);
+	dp->load.now = now;
 	STAT_SET(DP_PRESSURE_QUEUE, now.queue);
 	STAT_SET(DP_PRESSURE_CPU, now.cpu);
 	STAT_SET(DP_PRESSURE_MEMORY, now.memory);

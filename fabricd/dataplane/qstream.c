@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fabricd/dataplane/conn.h"
+#include "fabricd/dataplane/reach.h"
 
 #define VECS_MAX	4u
 #define STREAMS_SLACK	256u	/* QUIC streams beyond the fabric's: each lasts a round trip longer than what it carried */
@@ -286,7 +287,7 @@ qstreams_opened(struct conn *c, uint64_t id)
 
 	for (q = TAILQ_FIRST(&c->qs.held); q != NULL; q = next) {
 		next = TAILQ_NEXT(q, link);
-		if (q->hold->id != 0 && q->hold->id <= id)
+		if (q->hold->id != 0 && q->hold->id <= id && !permit_waits(c->dp, &c->port, q->hold->id))
 			qstream_over(c, q);
 	}
 }
@@ -348,7 +349,7 @@ bind_by_frame(struct conn *c, struct qstream *q, uint64_t id, const uint8_t *p, 
 		}
 		return REASON_NONE;
 	}
-	if (stream_id_was_used(&c->port.ids, id)) {
+	if (stream_id_was_used(&c->port.ids, id) && !permit_waits(c->dp, &c->port, id)) {
 		qstream_over(c, q);	/* late */
 		return REASON_NONE;
 	}

@@ -60,6 +60,7 @@ struct conn {
 	bool		 blocked;	/* the control stream has no window */
 	bool		 port_on;	/* attached to the switch */
 	bool		 told_up;	/* PM_PEER_UP went out */
+	bool		 replaced;	/* a younger session to the same dataplane is about to come up */
 	bool		 dialling;	/* counted in peer->ndials */
 	int		 liberr;	/* ngtcp2's, when that ends it */
 	uint64_t	 reason;	/* why it ends */

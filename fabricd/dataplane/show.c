@@ -121,9 +121,16 @@ stream_row(const struct stream *st, void *argp)
 	const struct stream_end *far = &st->end[st->end[0].port->kind == PORT_SESSION ? 0 : 1];
 	const struct stream_end *near = &st->end[1 - far->side];
 	struct row_writer row;
+	char way[20];
 
 	row_init(&row);
-	row_str(&row, "port", w == NULL ? "session" : worker_name(w->kind));
+	row_str(&row, "port", w != NULL ? worker_name(w->kind) : far->port != NULL && near->port != NULL &&
+	    (far->port->kind == PORT_PROBE || near->port->kind == PORT_PROBE) ? SWITCH_PROBE : "session");
+	snprintf(way, sizeof(way), st->route == NULL ? "session" : "%016llx",
+	    st->route == NULL ? 0ull : (unsigned long long)st->route->id);
+	row_str(&row, "way", way);
+	if (st->route != NULL && st->route->place != TICKET_RELAY)
+		row_id(&row, "far", st->route->far);
 	row_id(&row, "peer", far->port == NULL ? arg->dp->self.node_id : far->port->node_id);
 	row_uint(&row, "stream", far->id);
 	row_str(&row, "class", class_name(st->class));
@@ -186,6 +193,23 @@ reliable_counters(const struct fswitch *sw)
 	STAT_SET(DP_STREAM_REAPED, n->reaped);
 }
 
+static void
+route_counters(const struct routes *rs)
+{
+	const struct route_counters *n = &rs->counters;
+
+	STAT_SET(DP_ROUTES, rs->n);
+	STAT_SET(DP_ROUTE_FRAMES, n->passed);
+	STAT_SET(DP_ROUTE_NO_ROUTE, n->no_route);
+	STAT_SET(DP_ROUTE_EXPIRED, n->expired);
+	STAT_SET(DP_ROUTE_CLASS, n->class);
+	STAT_SET(DP_ROUTE_LIMIT, n->limit);
+	STAT_SET(DP_ROUTE_RATE, n->rate);
+	STAT_SET(DP_ROUTE_HOP_GONE, n->hop_gone);
+	STAT_SET(DP_ROUTE_OVER_RATE, n->over_rate);
+	STAT_SET(DP_ROUTE_HELD, n->held);
+}
+
 void
 show_counters(struct dataplane *dp)
 {
@@ -201,6 +225,7 @@ show_counters(struct dataplane *dp)
 	STAT_SET(DP_STREAMS_REFUSED, sw->refused);
 	STAT_SET(DP_DROP_UNKNOWN, sw->unknown_stream);
 	reliable_counters(&dp->sw);
+	route_counters(&dp->sw.routes);
 	STAT_SET(DP_EXPRESS_BARE, sw->bare);
 	STAT_SET(DP_POOL_PACKETS, dp->pool.in_use);
 	STAT_SET(DP_POOL_BYTES, dp->pool.nslabs * dp->pool.stride * 64);

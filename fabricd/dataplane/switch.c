@@ -20,6 +20,7 @@ switch_init(struct fswitch *sw, struct port *(*session)(struct fswitch *, const 
 	budget_init(&sw->budget, SWITCH_MEMORY);
 	credit_conf_default(&conf);
 	credit_node_init(&sw->credits, &conf, &sw->budget);
+	routes_init(&sw->routes, secret ^ 0x9e3779b97f4a7c15ull);
 }
 
 void
@@ -133,9 +134,116 @@ end_remove(struct stream_end *e)
 		p->opened_by_peer--;
 }
 
+/* --- routes --- */
+
+static bool
+is_probe(const struct stream *st)
+{
+	return st->probe;
+}
+
+static void
+route_join(struct stream *st, struct route *r, uint8_t forth)
+{
+	st->route = r;
+	st->forth = forth;
+	LIST_INSERT_HEAD(&r->streams, st, on_route);
+	r->nstreams++;
+	r->nprobes += is_probe(st);
+	if (st->reliable && r->held)
+		credit_hold(&st->credit, true);
+}
+
+static void
+route_leave(struct stream *st)
+{
+	struct route *r = st->route;
+
+	if (r == NULL)
+		return;
+	LIST_REMOVE(st, on_route);
+	r->nstreams--;
+	r->nprobes -= is_probe(st);
+	st->route = NULL;
+}
+
+/* n bytes of payload that came in at this side pass the route's entry. */
+static void
+route_account(const struct stream *st, unsigned in_side, size_t n)
+{
+	struct route *r = st->route;
+
+	r->set->counters.passed++;
+	r->news = true;
+	if (in_side == st->forth)
+		r->forth[st->class] += n;
+	else
+		r->back[st->class] += n;
+}
+
+/* A unit that came in at e: may it pass? Only streams on a route come here. */
+static bool
+route_pass(struct stream_end *e, const struct stream *st, size_t n)
+{
+	struct route *r = st->route;
+	const struct fswitch *sw = e->port->sw;
+
+	if (e->port->kind == PORT_SESSION)
+		r->heard_ns = *sw->now_ns;
+	else
+		r->packets++;
+	if (!(is_probe(st) ? route_spend_probe(r, n, *sw->now_ns) : route_spend(r, n, *sw->now_ns))) {
+		r->set->counters.over_rate++;
+		return false;
+	}
+	route_account(st, e->side, n);
+	return true;
+}
+
+static void
+route_hold(struct route *r, bool held)
+{
+	struct stream *st;
+
+	if (r->held == held)
+		return;
+	r->held = held;
+	if (held) {
+		LIST_INSERT_HEAD(&r->set->held, r, held_entry);
+		r->set->counters.held++;
+	} else {
+		LIST_REMOVE(r, held_entry);
+	}
+	LIST_FOREACH(st, &r->streams, on_route) {
+		if (!st->reliable)
+			continue;
+		credit_hold(&st->credit, held);
+		for (unsigned i = 0; i < 2 && !held; i++) {
+			struct port *p = st->end[i].port;
+
+			if (p != NULL && !turn_idle(&p->turn) && p->ops->ready != NULL)
+				p->ops->ready(p);
+		}
+	}
+}
+
+bool
+switch_pace(struct fswitch *sw)
+{
+	struct route *r, *next;
+
+	for (r = LIST_FIRST(&sw->routes.held); r != NULL; r = next) {
+		next = LIST_NEXT(r, held_entry);
+		if (route_refilled(r, *sw->now_ns))
+			route_hold(r, false);
+	}
+	return !LIST_EMPTY(&sw->routes.held);
+}
+
 static void
 stream_free(struct fswitch *sw, struct stream *st)
 {
+	route_leave(st);
 	for (unsigned i = 0; i < 2; i++) {
 		struct port *p = st->end[i].port;
 
@@ -171,12 +279,46 @@ settle(struct fswitch *sw, struct stream *st)
 			port[i]->ops->ready(port[i]);
 }
 
+/* The path's word about a route, and not the far end's about the stream. */
+static bool
+reason_is_routes(uint64_t reason)
+{
+	switch (reason) {
+	case REASON_NO_ROUTE:
+	case REASON_ROUTE_EXPIRED:
+	case REASON_HOP_GONE:
+	case REASON_FENCED:
+	case REASON_REVOKED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A RESET that came in at e says that the route of this node's own stream is broken, and the owner has moved it. */
+static bool
+route_broken(struct stream_end *e, const struct frame *f)
+{
+	const struct stream *st = stream_of(e);
+	const struct port *other = st->end[1 - e->side].port;
+	struct fswitch *sw = e->port->sw;
+
+	return f->type == FT_RESET_STREAM && st->route != NULL && e->port->kind == PORT_SESSION &&
+	    reason_is_routes(f->reset.reason) && other != NULL && other->kind != PORT_SESSION && sw->hooks != NULL &&
+	    sw->hooks->broken != NULL && sw->hooks->broken(sw, st, f->reset.reason);
+}
+
 void
 switch_frame(struct stream_end *e, const struct frame *f)
 {
 	struct stream *st = stream_of(e);
 	struct fswitch *sw = e->port->sw;
 
+	if (st->route != NULL && e->port->kind == PORT_SESSION) {
+		st->route->heard_ns = *sw->now_ns;
+		if (route_broken(e, f))
+			return;
+	}
 	if (f->type == FT_DATA) {
 		e->packets++;
 		e->bytes += f->data.payload_len;
@@ -192,8 +334,14 @@ switch_output(struct stream_end *e, uint8_t *buf, size_t size)
 	struct fswitch *sw = e->port->sw;
 	size_t n = credit_output(&st->credit, e->side, e->id, buf, size, *sw->now_ns);
 
-	if (n > 0 && buf[0] == FT_DATA)
+	if (n > 0 && buf[0] == FT_DATA) {
 		e->frames_out++;
+		if (st->route != NULL) {
+			route_account(st, 1 - e->side, n);
+			if (!route_charge(st->route, n, *sw->now_ns))
+				route_hold(st->route, true);
+		}
+	}
 	settle(sw, st);
 	return n;
 }
@@ -249,12 +397,25 @@ switch_tick(struct fswitch *sw)
 			chain_tick(sw, p, i);
 }
 
+/* A relay's word is another than an end's: the node behind it may be there, by another way. */
+static uint64_t
+lost_reason(const struct stream_end *e)
+{
+	const struct stream *st = stream_of(e);
+	const struct port *other = st->end[1 - e->side].port;
+
+	return other != NULL && other->kind == PORT_SESSION && e->port->kind == PORT_SESSION ? REASON_HOP_GONE : REASON_PEER_GONE;
+}
+
 /* Its port at e is gone. */
 static void
 reliable_port_lost(struct fswitch *sw, struct stream_end *e)
 {
 	struct stream *st = stream_of(e);
 	struct port *p = e->port;
+
+	if (lost_reason(e) != REASON_PEER_GONE)
+		credit_fail(&st->credit, lost_reason(e));
 
 	if (p->ops->ends != NULL)
 		p->ops->ends(p, e);
@@ -285,42 +446,143 @@ service_port(struct fswitch *sw, struct frame_bytes name)
 	return NULL;
 }
 
-/* Where a stream that wants to open has to go, or NULL and why not. */
-static struct port *
-open_target(struct port *from, const struct frame_open_stream *o, uint64_t *reason)
-{
-	struct port *to;
+/* Where a stream that wants to open has to go. */
+struct target {
+	struct port	*port;		/* NULL: nowhere */
+	struct route	*route;		/* NULL: over none */
+	const uint8_t	*source;	/* at a worker of this node: who opens it */
+	uint64_t	 reason;	/* why it goes nowhere */
+};
 
-	*reason = REASON_UNSUPPORTED;
-	if (o->route_id != 0)
-		return NULL;
-	*reason = REASON_LIMIT;
-	if (from->opened_by_peer >= from->max_peer)
-		return NULL;
-	if (from->kind == PORT_WORKER && (o->dest == NULL || memcmp(o->dest, from->sw->node_id, NODE_ID_LEN) != 0)) {
-		*reason = REASON_UNREACHABLE;
-		to = o->dest == NULL ? NULL : from->sw->session(from->sw, o->dest);
+static bool
+service_is(const struct frame_open_stream *o, const char *name)
+{
+	return o->service.len == strlen(name) && memcmp(o->service.p, name, o->service.len) == 0;
+}
+
+/* A worker of this node's wants another node. */
+static void
+target_outward(struct port *from, const struct frame_open_stream *o, struct target *t)
+{
+	struct fswitch *sw = from->sw;
+
+	t->reason = REASON_UNREACHABLE;
+	if (o->dest == NULL)
+		return;
+	/* Neighbours' routeds talk to each other, and nobody between. */
+	if (sw->hooks == NULL || sw->hooks->way == NULL || service_is(o, SWITCH_DIRECTORY))
+		t->port = sw->session(sw, o->dest);
+	else
+		t->port = sw->hooks->way(sw, o->dest, o->class, &t->route);
+	if (t->route == NULL)
+		return;
+	t->reason = route_admit(t->route, o->class, false, *sw->now_ns);
+	if (t->reason != REASON_NONE)
+		t->port = NULL;
+}
+
+/* This node's probe names its way itself. */
+static void
+target_probe(struct port *from, const struct frame_open_stream *o, struct target *t)
+{
+	struct fswitch *sw = from->sw;
+
+	t->reason = REASON_UNREACHABLE;
+	if (o->route_id == 0) {
+		t->port = o->dest == NULL ? NULL : sw->session(sw, o->dest);
+		return;
+	}
+	if ((t->route = route_find(&sw->routes, o->route_id)) == NULL || t->route->place == TICKET_RELAY)
+		return;
+	t->reason = route_admit(t->route, o->class, true, *sw->now_ns);
+	if (t->reason == REASON_NONE) {
+		t->reason = REASON_UNREACHABLE;
+		t->port = sw->session(sw, route_neighbour(t->route));
+	}
+}
+
+static void
+target_inward(struct port *from, const struct frame_open_stream *o, const uint8_t *source, struct target *t)
+{
+	struct fswitch *sw = from->sw;
+	bool ask = from->kind == PORT_SESSION && sw->hooks != NULL && sw->hooks->permit != NULL;
+
+	t->source = source;
+	t->reason = service_is(o, SWITCH_PROBE) && !(o->flags & OPEN_UNRELIABLE) ? REASON_UNSUPPORTED : REASON_NO_SERVICE;
+	if (t->reason == REASON_UNSUPPORTED)
+		return;
+	if ((t->port = service_port(sw, o->service)) == NULL || !ask || service_is(o, SWITCH_PROBE) ||
+	    service_is(o, SWITCH_DIRECTORY))
+		return;
+	if ((t->reason = sw->hooks->permit(sw, source, o->service, o->class)) != REASON_NONE)
+		t->port = NULL;
+}
+
+/* What comes from a neighbour over a route: it goes on to the other neighbour, or ends here. */
+static void
+target_routed(struct port *from, const struct frame_open_stream *o, struct target *t)
+{
+	struct fswitch *sw = from->sw;
+	struct route *r = route_find(&sw->routes, o->route_id);
+	const uint8_t *to = NULL;
+
+	if (r == NULL || (!route_is_prev(r, from->node_id) && !route_is_next(r, from->node_id))) {
+		sw->routes.counters.no_route++;
+		t->reason = REASON_NO_ROUTE;
+		return;
+	}
+	t->reason = REASON_NOT_ALLOWED;
+	if (service_is(o, SWITCH_DIRECTORY) ||
+	    (t->reason = route_admit(r, o->class, service_is(o, SWITCH_PROBE), *sw->now_ns)) != REASON_NONE)
+		return;
+	t->route = r;
+	if (r->place == TICKET_RELAY) {
+		to = route_is_prev(r, from->node_id) ? r->next : r->prev;
+		t->reason = REASON_HOP_GONE;
+		t->port = sw->session(sw, to);
+		sw->routes.counters.hop_gone += t->port == NULL;
 	} else {
-		*reason = REASON_NO_SERVICE;
-		to = service_port(from->sw, o->service);
+		target_inward(from, o, r->far, t);
 	}
-	if (to != NULL && (to->opened_by_us >= to->max_us || (to->ops->opens != NULL && !to->ops->opens(to)))) {
-		*reason = REASON_LIMIT;
-		return NULL;
+}
+
+static void
+open_target(struct port *from, const struct frame_open_stream *o, struct target *t)
+{
+	const struct fswitch *sw = from->sw;
+	bool here = o->dest != NULL && memcmp(o->dest, sw->node_id, NODE_ID_LEN) == 0;
+
+	*t = (struct target){ .reason = REASON_LIMIT };
+	if (from->opened_by_peer >= from->max_peer)
+		return;
+	if (from->kind == PORT_PROBE)
+		target_probe(from, o, t);
+	else if (from->kind == PORT_WORKER && o->route_id != 0)
+		t->reason = REASON_UNSUPPORTED;		/* which way, is not a worker's business */
+	else if (from->kind == PORT_WORKER && !here)
+		target_outward(from, o, t);
+	else if (from->kind == PORT_SESSION && o->route_id != 0)
+		target_routed(from, o, t);
+	else
+		target_inward(from, o, from->kind == PORT_WORKER ? sw->node_id : from->node_id, t);
+	if (t->port != NULL && (t->port->opened_by_us >= t->port->max_us ||
+	    (t->port->ops->opens != NULL && !t->port->ops->opens(t->port)))) {
+		t->reason = REASON_LIMIT;
+		t->port = NULL;
 	}
-	return to;
 }
 
 static int
-open_forward(struct stream *st, struct port *from, const struct frame *f)
+open_forward(struct stream *st, const struct target *t, const struct frame *f)
 {
 	struct frame out = *f;
+	bool inward = t->port->kind != PORT_SESSION;
 
 	out.open.stream_id = st->end[1].id;
+	out.open.route_id = inward || t->route == NULL ? 0 : t->route->id;
 	out.open.dest = NULL;
-	out.open.source = st->end[1].port->kind != PORT_WORKER ? NULL :
-	    from->kind == PORT_WORKER ? from->sw->node_id : from->node_id;
-	return st->end[1].port->ops->control(st->end[1].port, &out);
+	out.open.source = inward ? t->source : NULL;
+	return t->port->ops->control(t->port, &out);
 }
 
 static struct stream *
@@ -335,6 +597,7 @@ stream_alloc(const struct frame_open_stream *o)
 	st->class = o->class;
 	st->reliable = reliable;
 	st->sealed = o->noise.len > 0;
+	st->probe = service_is(o, SWITCH_PROBE);
 	st->service = (char *)st + len;
 	memcpy((char *)st + len, o->service.p, o->service.len);
 	return st;
@@ -384,28 +647,76 @@ reliable_begin(struct stream *st)
 	}
 }
 
+static void
+open_refuse(struct port *from, uint64_t id, uint64_t reason)
+{
+	from->sw->counters.refused++;
+	reset_send(from, id, reason);
+}
+
+/* The side where what goes away from the route's source comes in. */
+static uint8_t
+forth_of(const struct route *r, const struct port *from)
+{
+	switch (r->place) {
+	case TICKET_SOURCE:
+		return from->kind == PORT_SESSION;
+	case TICKET_DEST:
+		return from->kind != PORT_SESSION;
+	default:
+		return !route_is_prev(r, from->node_id);
+	}
+}
+
+static void
+open_to(struct port *from, const struct frame *f, struct target *t)
+{
+	struct fswitch *sw = from->sw;
+	struct stream *st;
+
+	if ((st = stream_new(from, t->port, &f->open, &t->reason)) == NULL) {
+		open_refuse(from, f->open.stream_id, t->reason);
+		return;
+	}
+	sw->counters.opened++;
+	if (t->route != NULL)
+		route_join(st, t->route, forth_of(t->route, from));
+	/* A port that cannot take the OPEN ends soon, and its end resets what was opened through it. */
+	open_forward(st, t, f);
+	if (st->reliable)
+		reliable_begin(st);
+}
+
 static uint64_t
 on_open(struct port *from, const struct frame *f)
 {
 	const struct frame_open_stream *o = &f->open;
 	struct fswitch *sw = from->sw;
-	struct stream *st;
-	struct port *to;
-	uint64_t reason;
+	struct target t;
 
 	if (stream_id_accept(&from->ids, o->stream_id) != STREAM_ID_OK || o->stream_id > FRAME_DATAGRAM_STREAM_MAX)
 		return REASON_PROTOCOL;
-	if ((to = open_target(from, o, &reason)) == NULL || (st = stream_new(from, to, o, &reason)) == NULL) {
-		sw->counters.refused++;
-		reset_send(from, o->stream_id, reason);
-		return REASON_NONE;
-	}
-	sw->counters.opened++;
-	/* A port that cannot take the OPEN ends soon, and its end resets what was opened through it. */
-	open_forward(st, from, f);
-	if (st->reliable)
-		reliable_begin(st);
+	open_target(from, o, &t);
+	if (t.port != NULL)
+		open_to(from, f, &t);
+	else if (t.reason != SWITCH_WAIT)
+		open_refuse(from, o->stream_id, t.reason);
+	else if (sw->hooks->keep == NULL || !sw->hooks->keep(sw, from, f, t.source))
+		open_refuse(from, o->stream_id, REASON_NOT_ALLOWED);
 	return REASON_NONE;
+}
+
+void
+switch_opened_late(struct port *from, const struct frame *f, uint64_t reason)
+{
+	struct target t;
+
+	open_target(from, &f->open, &t);
+	if (reason == REASON_NONE && t.port != NULL)
+		open_to(from, f, &t);
+	else
+		open_refuse(from, f->open.stream_id, reason != REASON_NONE ? reason :
+		    t.reason == SWITCH_WAIT ? REASON_NOT_ALLOWED : t.reason);
 }
 
 /* CLOSE and RESET end an unreliable stream in both directions at once. */
@@ -427,6 +738,83 @@ on_end(struct port *from, const struct frame *f, struct stream_end *e)
 	stream_free(from->sw, st);
 }
 
+void
+switch_end(struct stream *st, uint64_t reason)
+{
+	struct port *port[2] = { st->end[0].port, st->end[1].port };
+	uint64_t id[2] = { st->end[0].id, st->end[1].id };
+	struct fswitch *sw = port[port[0] == NULL]->sw;
+
+	route_leave(st);
+	if (st->reliable) {
+		credit_fail(&st->credit, reason);
+		settle(sw, st);
+		return;
+	}
+	sw->counters.reset++;
+	stream_free(sw, st);
+	for (unsigned i = 0; i < 2; i++)
+		reset_send(port[i], id[i], reason);
+}
+
+/* Between a session and a worker of this node's. */
+static bool
+is_workers(const struct stream *st)
+{
+	const struct port *a = st->end[0].port, *b = st->end[1].port;
+
+	return a != NULL && b != NULL && (a->kind == PORT_WORKER || b->kind == PORT_WORKER);
+}
+
+unsigned
+switch_sweep(struct port *session, bool (*pick)(const struct stream *, void *), void *arg, uint64_t reason)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < session->table_len; i++) {
+		struct stream_end *e, *next;
+
+		for (e = session->table[i]; e != NULL; e = next) {
+			struct stream *st = stream_of(e);
+
+			next = e->next;
+			if (st->route != NULL || !is_workers(st) || strcmp(st->service, SWITCH_DIRECTORY) == 0 ||
+			    (st->reliable && st->credit.state >= CREDIT_ENDING) || (pick != NULL && !pick(st, arg)))
+				continue;
+			switch_end(st, reason);
+			n++;
+		}
+	}
+	return n;
+}
+
+unsigned
+switch_sweep_route(struct route *r, bool (*pick)(const struct stream *, void *), void *arg, uint64_t reason)
+{
+	struct stream *st, *next;
+	unsigned n = 0;
+
+	for (st = LIST_FIRST(&r->streams); st != NULL; st = next) {
+		next = LIST_NEXT(st, on_route);
+		if (!is_workers(st) || (pick != NULL && !pick(st, arg)))
+			continue;
+		switch_end(st, reason);
+		n++;
+	}
+	return n;
+}
+
+void
+switch_route_del(struct fswitch *sw, struct route *r, uint64_t reason)
+{
+	struct stream *st;
+
+	(void)sw;
+	while ((st = LIST_FIRST(&r->streams)) != NULL)
+		switch_end(st, reason);
+	route_remove(r);
+}
+
 /* A frame of a stream that should be there. */
 static uint64_t
 on_stream(struct port *from, const struct frame *f, uint64_t id)
@@ -437,6 +825,8 @@ on_stream(struct port *from, const struct frame *f, uint64_t id)
 		return stream_id_was_used(&from->ids, id) ? REASON_NONE : REASON_PROTOCOL;
 	if (stream_of(e)->reliable) {
 		switch_frame(e, f);
+	} else if (route_broken(e, f)) {
+		return REASON_NONE;
 	} else if (f->type == FT_CLOSE_STREAM || f->type == FT_RESET_STREAM) {
 		on_end(from, f, e);
 	} else {
@@ -488,6 +878,10 @@ data_pass(struct port *from, const struct frame_data *d, bool bare)
 	out = &st->end[1 - e->side];
 	e->packets++;
 	e->bytes += d->payload_len;
+	if (st->route != NULL && !route_pass(e, st, d->payload_len)) {
+		e->dropped++;
+		return;
+	}
 	if (!out->port->ops->data(out->port, out, st->class, d))
 		e->dropped++;
 }
@@ -561,14 +955,14 @@ port_detach(struct port *p)
 			struct stream *st = stream_of(e);
 			struct stream_end *other = &st->end[1 - e->side];
 			struct port *to = other->port;
-			uint64_t id = other->id;
+			uint64_t id = other->id, reason = lost_reason(e);
 
 			if (st->reliable) {
 				reliable_port_lost(p->sw, e);
 				continue;
 			}
 			stream_free(p->sw, st);
-			reset_send(to, id, REASON_PEER_GONE);
+			reset_send(to, id, reason);
 		}
 	}
 	free(p->table);

@@ -12,9 +12,13 @@
 
 #include "fabric/credit.h"
 #include "fabric/streamid.h"
+#include "fabricd/dataplane/route.h"
 #include "wire/frame.h"
 
 #define SWITCH_SERVICES_MAX 128u	/* services bound on this node */
+#define SWITCH_DIRECTORY "directory"	/* routed's: between neighbours, and over no route */
+#define SWITCH_PROBE	"probe"		/* the dataplane's own service, at a port of its own */
+#define SWITCH_WAIT	UINT64_MAX	/* no reason, and no permission yet */
 
 struct port;
 struct stream;
@@ -35,8 +39,12 @@ struct stream_end {
 
 struct stream {
 	struct stream_end end[2];	/* 0: who opened it. A port that is gone is NULL, while the other hears of it */
+	struct route	 *route;	/* NULL: over no route */
+	LIST_ENTRY(stream) on_route;
+	uint8_t		  forth;	/* with a route: the side where what goes away from its source comes in */
 	uint8_t		  class;
 	bool		  reliable;
+	bool		  probe;	/* of the dataplanes' own service */
 	bool		  sealed;	/* its OPEN brought a handshake: what it carries is sealed end to end */
 	const char	 *service;	/* behind what there is of the struct */
 	struct credit	  credit;	/* reliable ones only: else there is no memory behind it */
@@ -60,7 +68,7 @@ struct port_ops {
 	void	(*ends)(struct port *, struct stream_end *e);
 };
 
-enum port_kind { PORT_SESSION, PORT_WORKER };
+enum port_kind { PORT_SESSION, PORT_WORKER, PORT_PROBE };
 
 struct port {
 	struct fswitch	  *sw;
@@ -85,9 +93,29 @@ struct switch_counters {
 	uint64_t bare;			/* without the hop's protection or its own */
 };
 
+/* What its owner decides. Each may be NULL. */
+struct switch_hooks {
+	/*
+	 * Over which way a new stream of a worker's goes to this node: the port, and the route, NULL for the session itself.
+	 * NULL: there is none. Without this hook it is the session.
+	 */
+	struct port *(*way)(struct fswitch *, const uint8_t *node_id, unsigned class, struct route **);
+	/*
+	 * A node on its route resets a stream of this node's, for a reason of the route's. True: the route's streams have
+	 * been moved, and this one with them; false: the stream's end is to hear of it.
+	 */
+	bool	(*broken)(struct fswitch *, const struct stream *, uint64_t reason);
+	/* May `source' open a stream to this service here? REASON_NONE, why not, or SWITCH_WAIT: it is kept and asked again. */
+	uint64_t (*permit)(struct fswitch *, const uint8_t *source, struct frame_bytes service, unsigned class);
+	/* SWITCH_WAIT was said: the OPEN is kept, and given to switch_opened_late() when that is known. False: no room. */
+	bool	(*keep)(struct fswitch *, struct port *from, const struct frame *, const uint8_t *source);
+};
+
 struct fswitch {
 	LIST_HEAD(, port) ports;
-	/* The session that leads to a node, or NULL. */
+	const struct switch_hooks *hooks;	/* NULL: none */
+	struct routes	 routes;
+	/* The session to a node, or NULL. */
 	struct port	*(*session)(struct fswitch *, const uint8_t *node_id);
 	struct {
 		char	     name[FRAME_SERVICE_MAX + 1];
@@ -154,6 +182,25 @@ size_t	switch_output(struct stream_end *e, uint8_t *buf, size_t size);
 
 /* Breaks off e's reliable stream, at both ends. */
 void	switch_fail(struct stream_end *e, uint64_t reason);
+
+/* Ends a stream at both ends, with this reason. */
+void	switch_end(struct stream *, uint64_t reason);
+
+/*
+ * Ends with this reason the streams between `session' and this node's workers that are on no route, or those on a route,
+ * which `pick' (NULL: all) picks. How many.
+ */
+unsigned switch_sweep(struct port *session, bool (*pick)(const struct stream *, void *), void *arg, uint64_t reason);
+unsigned switch_sweep_route(struct route *, bool (*pick)(const struct stream *, void *), void *arg, uint64_t reason);
+
+/* The route is taken out of the table: what is on it ends with this reason. */
+void	switch_route_del(struct fswitch *, struct route *, uint64_t reason);
+
+/* An OPEN that was kept: `reason' as the permit hook has it by now. */
+void	switch_opened_late(struct port *from, const struct frame *, uint64_t reason);
+
+/* Those that waited for a route's rate go on, as far as there is some. False: none waits any more. */
+bool	switch_pace(struct fswitch *);
 
 /* Whose turn it is: an entry of turn_next() with a tag below CREDIT_TAGS. */
 struct stream_end *switch_turn_end(struct turn_entry *);

@@ -371,7 +371,8 @@ START_TEST(every_reason_of_a_reset)
 	for (uint64_t reason = 0; reason <= REASON_COUNT; reason++) {
 		struct frame f = { .type = FT_RESET_STREAM };
 		bool path = reason == REASON_PEER_GONE || reason == REASON_SHUTDOWN || reason == REASON_MOVED ||
-		    reason == REASON_HOP_GONE, unit;
+		    reason == REASON_HOP_GONE || reason == REASON_NO_ROUTE || reason == REASON_ROUTE_EXPIRED ||
+		    reason == REASON_FENCED, unit;
 
 		setup();
 		open_both();

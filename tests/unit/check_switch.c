@@ -65,7 +65,7 @@ session_to(struct fswitch *s, const uint8_t *id)
 	(void)s;
 	if (peer_is_up && id[0] == peer.port.node_id[0])
 		return &peer.port;
-	return NULL;
+	return id[0] == peer2.port.node_id[0] ? &peer2.port : NULL;
 }
 
 static void
@@ -94,6 +94,8 @@ teardown(void)
 	port_detach(&peer.port);
 	port_detach(&peer2.port);
 	ck_assert_uint_eq(sw.nstreams, 0);
+	routes_free(&sw.routes);
+	ck_assert_uint_eq(sw.routes.n, 0);
 }
 
 static uint64_t
@@ -346,12 +348,292 @@ START_TEST(many)
 }
 END_TEST
 
+/* --- routes --- */
+
+static struct pm_route entry = { .route_id = 77, .epoch = 1, .classes = 0x3f, .hard = 2000 };
+
+/* An entry of this place between peer (before) and peer2 (next), as far as the place has them; far begins with 0x44. */
+static struct route *
+route_at(unsigned place)
+{
+	struct pm_route m = entry;
+
+	sw.routes.wall = 1000;
+	m.place = (uint8_t)place;
+	if (place != TICKET_SOURCE)
+		memset(m.prev, 0x11, NODE_ID_LEN);
+	if (place != TICKET_DEST)
+		memset(m.next, 0x22, NODE_ID_LEN);
+	if (place != TICKET_RELAY)
+		memset(m.far, 0x44, NODE_ID_LEN);
+	return route_put(&sw.routes, &m, now_ns);
+}
+
+static uint64_t
+open_route(struct fake *from, uint64_t id, uint64_t route, unsigned class, unsigned flags, const char *service)
+{
+	struct frame f = { .type = FT_OPEN_STREAM };
+
+	f.open.stream_id = id;
+	f.open.route_id = route;
+	f.open.class = (uint8_t)class;
+	f.open.flags = flags;
+	f.open.service.p = (const uint8_t *)service;
+	f.open.service.len = strlen(service);
+	return switch_control(&from->port, &f);
+}
+
+START_TEST(relays)
+{
+	struct route *r = route_at(TICKET_RELAY);
+
+	ck_assert_ptr_nonnull(r);
+	/* Away from the source, and back over the same entry. */
+	ck_assert_uint_eq(open_route(&peer, 1, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn"), REASON_NONE);
+	ck_assert_uint_eq(peer2.log[0].f.type, FT_OPEN_STREAM);
+	ck_assert_uint_eq(peer2.log[0].f.open.route_id, 77);
+	ck_assert_ptr_null(peer2.log[0].f.open.source);
+	ck_assert_uint_eq(open_route(&peer2, 2, 77, CLASS_DNS, OPEN_UNRELIABLE, "vpn"), REASON_NONE);
+	ck_assert_uint_eq(peer.log[0].f.open.route_id, 77);
+	ck_assert_uint_eq(vpnd.nlog, 0);
+	data_at(&peer, 1);
+	data_at(&peer, 1);
+	data_at(&peer2, peer2.log[0].f.open.stream_id);
+	data_at(&peer2, 2);
+	ck_assert_uint_eq(peer2.data, 2);
+	ck_assert_uint_eq(peer.data, 2);
+	ck_assert_uint_eq(r->forth[CLASS_BULK], 2);
+	ck_assert_uint_eq(r->back[CLASS_BULK], 1);
+	ck_assert_uint_eq(r->forth[CLASS_DNS], 0);
+	ck_assert_uint_eq(r->back[CLASS_DNS], 1);
+	ck_assert_uint_eq(r->nstreams, 2);
+	end_at(&peer, FT_CLOSE_STREAM, 1);
+	ck_assert_uint_eq(r->nstreams, 1);
+	/* What is taken back ends at both sides, and is known no more. */
+	switch_route_del(&sw, r, REASON_FENCED);
+	expect_reset(&peer2, 2, REASON_FENCED);
+	expect_reset(&peer, peer.log[0].f.open.stream_id, REASON_FENCED);
+	open_route(&peer, 3, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn");
+	expect_reset(&peer, 3, REASON_NO_ROUTE);
+}
+END_TEST
+
+START_TEST(routes_end_here)
+{
+	struct route *r = route_at(TICKET_DEST);
+
+	ck_assert_uint_eq(open_route(&peer, 1, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn"), REASON_NONE);
+	ck_assert_uint_eq(vpnd.log[0].f.open.route_id, 0);
+	ck_assert_uint_eq(vpnd.log[0].source[0], 0x44);		/* the far end, and not the neighbour */
+	data_at(&peer, 1);
+	data_at(&vpnd, 1);
+	ck_assert_uint_eq(r->forth[CLASS_BULK], 1);
+	ck_assert_uint_eq(r->back[CLASS_BULK], 1);
+	open_route(&peer, 3, 77, CLASS_BULK, OPEN_UNRELIABLE, "none");
+	expect_reset(&peer, 3, REASON_NO_SERVICE);
+	ck_assert_int_eq(switch_bind(&svc.port, SWITCH_DIRECTORY), 0);
+	open_route(&peer, 5, 77, CLASS_CONTROL, 0, SWITCH_DIRECTORY);	/* between neighbours only */
+	expect_reset(&peer, 5, REASON_NOT_ALLOWED);
+	switch_route_del(&sw, r, REASON_NO_ROUTE);
+	/* At the source it is the next hop that may bring streams of the destination's. */
+	r = route_at(TICKET_SOURCE);
+	open_route(&peer2, 2, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn");
+	ck_assert_uint_eq(vpnd.log[vpnd.nlog - 1].source[0], 0x44);
+	data_at(&peer2, 2);
+	ck_assert_uint_eq(r->back[CLASS_BULK], 1);
+}
+END_TEST
+
+START_TEST(routes_refuse)
+{
+	const struct route_counters *n = &sw.routes.counters;
+	struct route *r;
+
+	entry.classes = 1u << CLASS_BULK;
+	entry.streams = 2;
+	r = route_at(TICKET_RELAY);
+	entry.classes = 0x3f;
+	entry.streams = 0;
+	open_route(&peer, 1, 78, CLASS_BULK, 0, "vpn");
+	expect_reset(&peer, 1, REASON_NO_ROUTE);
+	memset(peer2.port.node_id, 0x33, NODE_ID_LEN);		/* a third node knows the id */
+	open_route(&peer2, 2, 77, CLASS_BULK, 0, "vpn");
+	expect_reset(&peer2, 2, REASON_NO_ROUTE);
+	memset(peer2.port.node_id, 0x22, NODE_ID_LEN);
+	open_route(&peer, 3, 77, CLASS_DNS, 0, "vpn");
+	expect_reset(&peer, 3, REASON_ROUTE_CLASS);
+	for (uint64_t id = 5; id <= 9; id += 2)
+		open_route(&peer, id, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn");
+	expect_reset(&peer, 9, REASON_ROUTE_LIMIT);
+	ck_assert_uint_eq(r->nstreams, 2);
+	open_route(&peer, 11, 77, CLASS_CONTROL, OPEN_UNRELIABLE, SWITCH_PROBE);	/* beside those, and of any class */
+	ck_assert_uint_eq(r->nstreams, 3);
+	for (uint64_t id = 13; id <= 19; id += 2)
+		open_route(&peer, id, 77, CLASS_CONTROL, OPEN_UNRELIABLE, SWITCH_PROBE);
+	expect_reset(&peer, 19, REASON_ROUTE_LIMIT);
+	sw.routes.wall = 2000;
+	open_route(&peer, 21, 77, CLASS_BULK, 0, "vpn");
+	expect_reset(&peer, 21, REASON_ROUTE_EXPIRED);
+	ck_assert_uint_eq(n->no_route, 2);
+	ck_assert_uint_eq(n->class, 1);
+	ck_assert_uint_eq(n->limit, 2);
+	ck_assert_uint_eq(n->expired, 1);
+	peer_is_up = false;
+	sw.routes.wall = 1000;
+	r->max_streams = 0;
+	peer2.nlog = 0;
+	open_route(&peer2, 4, 77, CLASS_BULK, 0, "vpn");
+	expect_reset(&peer2, 4, REASON_HOP_GONE);
+	peer.port.max_peer = 10000;
+	for (uint64_t id = 101; id < 101 + 2 * (ROUTE_BURST + 1); id += 2) {
+		peer.nlog = peer2.nlog = 0;
+		open_route(&peer, id, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn");
+		end_at(&peer, FT_CLOSE_STREAM, id);
+	}
+	ck_assert_uint_gt(n->rate, 0);
+}
+END_TEST
+
+START_TEST(entries_that_make_no_sense)
+{
+	struct pm_route m = entry;
+
+	m.place = TICKET_RELAY;
+	ck_assert_ptr_null(route_put(&sw.routes, &m, now_ns));	/* between nobody */
+	ck_assert_ptr_nonnull(route_at(TICKET_RELAY));
+	ck_assert_ptr_nonnull(route_at(TICKET_RELAY));		/* again: the same */
+	ck_assert_ptr_null(route_at(TICKET_DEST));		/* the id of another */
+	ck_assert_uint_eq(sw.routes.n, 1);
+}
+END_TEST
+
+/* A route's rate: packets beyond it are dropped; bytes of reliable streams wait, and nothing of them is lost. */
+START_TEST(routes_have_a_rate)
+{
+	struct frame f = { .type = FT_DATA };
+	static uint8_t payload[8000], out[20000];
+	struct route *r;
+	struct stream_end *e;
+	size_t n = 0;
+
+	entry.kbps = 800;		/* 100 bytes a millisecond */
+	r = route_at(TICKET_RELAY);
+	entry.kbps = 0;
+	ck_assert_uint_eq(open_route(&peer, 1, 77, CLASS_BULK, 0, "tcp"), REASON_NONE);
+	e = switch_find(&peer2.port, peer2.log[0].f.open.stream_id);
+	r->tokens = 1000;
+	f.data.stream_id = 1;
+	f.data.payload = payload;
+	f.data.payload_len = sizeof(payload);
+	ck_assert_uint_eq(switch_control(&peer.port, &f), REASON_NONE);
+	ck_assert(!turn_idle(&peer2.port.turn));
+	n = switch_output(e, out, 2000);
+	ck_assert_uint_gt(n, 1900);
+	ck_assert(r->held);
+	ck_assert(!credit_ready(&stream_of(e)->credit, 1));	/* it waits */
+	ck_assert_uint_eq(open_route(&peer, 3, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn"), REASON_NONE);
+	data_at(&peer, 3);
+	ck_assert_uint_eq(peer2.data, 0);
+	ck_assert_uint_eq(sw.routes.counters.over_rate, 1);
+	now_ns += 5000000;
+	ck_assert(switch_pace(&sw));		/* 500 of 1000 bytes are back */
+	now_ns += 20000000;
+	ck_assert(!switch_pace(&sw));
+	ck_assert(credit_ready(&stream_of(e)->credit, 1));
+	data_at(&peer, 3);
+	ck_assert_uint_eq(peer2.data, 1);
+	r->tokens = 1;
+	for (n = 0; credit_waiting(&stream_of(e)->credit.way[0]) > 0; now_ns += 1000000, n++, switch_pace(&sw))
+		if (credit_ready(&stream_of(e)->credit, 1))
+			switch_output(e, out, 500);
+	ck_assert_uint_ge(n, 50);	/* milliseconds, for 6032 bytes but for the last 500 */
+	ck_assert_uint_le(n, 80);
+	ck_assert_uint_eq(e->frames_out, 1 + (8000 - (2000 - 32) + 467) / 468);
+}
+END_TEST
+
+/* A relay between whose sessions one goes says another thing than an end whose worker is gone. */
+START_TEST(a_hop_goes)
+{
+	route_at(TICKET_RELAY);
+	open_route(&peer, 1, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn");
+	open_at(&vpnd, 2, peer2.port.node_id, "vpn");
+	port_detach(&peer2.port);
+	expect_reset(&peer, 1, REASON_HOP_GONE);
+	expect_reset(&vpnd, 2, REASON_PEER_GONE);
+	port_attach(&peer2.port, &sw, &ops, PORT_SESSION, false, 10, 10);
+}
+END_TEST
+
+static bool was_moved;
+
+static bool
+broken(struct fswitch *s, const struct stream *st, uint64_t reason)
+{
+	(void)s;
+	ck_assert_uint_eq(reason, REASON_HOP_GONE);
+	if (was_moved)
+		ck_assert_uint_eq(switch_sweep_route(st->route, NULL, NULL, REASON_MOVED), 2);
+	return was_moved;
+}
+
+static struct route *the_way;
+
+static struct port *
+way(struct fswitch *s, const uint8_t *id, unsigned class, struct route **r)
+{
+	(void)class;
+	ck_assert_uint_eq(id[0], 0x44);
+	*r = the_way;
+	return the_way == NULL ? NULL : s->session(s, route_neighbour(the_way));
+}
+
+/* What this node's workers open over a route, and what becomes of it when a node on it says that it is broken. */
+START_TEST(own_streams_over_a_route)
+{
+	static const struct switch_hooks hooks = { .way = way, .broken = broken };
+	uint8_t far[NODE_ID_LEN];
+	struct frame f = { .type = FT_RESET_STREAM, .reset = { .reason = REASON_HOP_GONE } };
+
+	memset(far, 0x44, sizeof(far));
+	sw.hooks = &hooks;
+	the_way = NULL;
+	open_at(&vpnd, 2, far, "vpn");
+	expect_reset(&vpnd, 2, REASON_UNREACHABLE);
+	the_way = route_at(TICKET_SOURCE);
+	open_at(&vpnd, 4, far, "vpn");
+	open_at(&vpnd, 6, far, "vpn");
+	open_at(&vpnd, 8, far, "vpn");
+	ck_assert_uint_eq(peer2.log[0].f.open.route_id, 77);
+	data_at(&vpnd, 4);
+	ck_assert_uint_eq(the_way->forth[CLASS_INTERACTIVE], 1);
+	was_moved = false;
+	f.reset.stream_id = peer2.log[0].f.open.stream_id;
+	switch_control(&peer2.port, &f);
+	expect_reset(&vpnd, 4, REASON_HOP_GONE);
+	was_moved = true;
+	f.reset.stream_id = peer2.log[1].f.open.stream_id;
+	switch_control(&peer2.port, &f);
+	expect_reset(&vpnd, 6, REASON_MOVED);
+	ck_assert_uint_eq(the_way->nstreams, 0);
+	/* An end's word is no route's. */
+	was_moved = false;
+	open_at(&vpnd, 10, far, "vpn");
+	f.reset.stream_id = peer2.log[peer2.nlog - 1].f.open.stream_id;
+	f.reset.reason = REASON_PEER_GONE;
+	switch_control(&peer2.port, &f);
+	expect_reset(&vpnd, 10, REASON_PEER_GONE);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
 	const TTest *const tests[] = {
 		opens_outward, opens_inward, refused, protocol_errors, limits_each_way, ends, early_data_is_dropped,
 		port_goes, bind_replaces_and_is_bounded, full_port_counts, many,
+		relays, routes_end_here, routes_refuse, entries_that_make_no_sense, routes_have_a_rate, a_hop_goes,
+		own_streams_over_a_route,
 	};
 	Suite *s = suite_create("switch");
 	TCase *tc = tcase_create("switch");

@@ -45,6 +45,10 @@ struct fake_port {
 	char		 last_name[FRAME_SERVICE_MAX + 1];
 	uint8_t		 last_records[PM_RECORDS_MAX];
 	size_t		 last_records_len;
+	unsigned	 loads, stats, moves, useds, wants, want_faileds;
+	struct pm_route_stat route_stat[8];		/* by the low bits of the route id */
+	struct pm_route_moved last_moved;
+	struct pm_route_used used[CLASS_COUNT];
 };
 
 struct node {
@@ -139,6 +143,28 @@ fake_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 		break;
 	case PM_PEER_STAT:
 		p->last_stat = m.peer_stat;
+		break;
+	case PM_LOAD:
+		p->loads++;
+		break;
+	case PM_ROUTE_STAT:
+		p->stats++;
+		p->route_stat[m.route_stat.route_id % 8] = m.route_stat;
+		break;
+	case PM_ROUTE_MOVED:
+		p->moves++;
+		p->last_moved = m.route_moved;
+		break;
+	case PM_ROUTE_USED:
+		p->useds++;
+		p->used[m.route_used.class] = m.route_used;
+		break;
+	case PM_WANT:
+		p->wants++;
+		memcpy(p->last_node, m.want.node_id, NODE_ID_LEN);
+		break;
+	case PM_WANT_FAILED:
+		p->want_faileds++;
 		break;
 	case PM_DIAL_FAILED:
 		p->dial_failed++;

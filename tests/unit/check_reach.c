@@ -1,0 +1,551 @@
+/*
+ * Ways between nodes, with whole dataplanes over loopback: what goes over a relay, how it is found out that a way does not
+ * work any more, and that what was on it goes on over another.
+ *
+ *        .--- r ---.
+ *       a           b       and a session a - b where a test says so
+ *        '--- s ---'
+ */
+#include <check.h>
+
+#include "dp_adapter.h"
+#include "fabricd/dataplane/reach.h"
+
+#define VIA_R	1u	/* route ids */
+#define VIA_S	2u
+
+static struct event_base *base;
+static struct sign_key authority;
+static struct node a, b, r, s;
+static struct adapter from, to;
+static struct user u[8];
+static uint64_t hard;
+
+static void
+say(struct node *n, const struct procmsg *m)
+{
+	if (n->dp == NULL)
+		return;
+	ck_assert_int_eq(procmsg_send(n->routed.ipc, m, -1), 0);
+	ipc_flush(n->routed.ipc);
+}
+
+static void
+route_say(struct node *n, uint64_t id, unsigned place, const struct node *prev, const struct node *next,
+    const struct node *far, const struct pm_route *like)
+{
+	struct procmsg m = { .type = PM_ROUTE };
+
+	m.route = *like;
+	m.route.route_id = id;
+	m.route.epoch = 1;
+	m.route.place = (uint8_t)place;
+	m.route.hard = hard;
+	if (prev != NULL)
+		memcpy(m.route.prev, prev->id, NODE_ID_LEN);
+	if (next != NULL)
+		memcpy(m.route.next, next->id, NODE_ID_LEN);
+	if (far != NULL)
+		memcpy(m.route.far, far->id, NODE_ID_LEN);
+	say(n, &m);
+}
+
+static const struct pm_route any = { .classes = 0x3f };
+
+/* From a over relay to b, as three routeds would say it. */
+static void
+route_make(uint64_t id, struct node *relay, const struct pm_route *like)
+{
+	route_say(&a, id, TICKET_SOURCE, NULL, relay, &b, like);
+	route_say(relay, id, TICKET_RELAY, &a, &b, NULL, like);
+	route_say(&b, id, TICKET_DEST, relay, NULL, &a, like);
+}
+
+static void
+route_unmake(struct node *n, uint64_t id, uint64_t reason)
+{
+	struct procmsg m = { .type = PM_ROUTE_DEL, .route_del = { .route_id = id, .reason = reason } };
+
+	say(n, &m);
+}
+
+static void
+remote_say(struct node *n, struct node *far)
+{
+	static uint8_t membership[FRAME_RECORD_MAX];
+	struct procmsg m = { .type = PM_REMOTE };
+
+	memcpy(m.peer_up.node_id, far->id, NODE_ID_LEN);
+	strcpy(m.peer_up.name, far->name);
+	strcpy(m.peer_up.tenant, far->tenant);
+	m.peer_up.not_after = far->not_after;
+	m.peer_up.membership.p = membership;
+	m.peer_up.membership.len = make_membership(far, membership, sizeof(membership));
+	say(n, &m);
+}
+
+static void
+rank_say(struct node *n, const struct node *far, unsigned classes, uint64_t first, uint64_t second)
+{
+	uint8_t ids[16] = { [7] = (uint8_t)first, [15] = (uint8_t)second };
+	struct procmsg m = { .type = PM_ROUTE_RANK };
+
+	memcpy(m.route_rank.node_id, far->id, NODE_ID_LEN);
+	m.route_rank.classes = (uint8_t)classes;
+	m.route_rank.ids = (struct frame_bytes){ ids, sizeof(ids) };
+	say(n, &m);
+}
+
+static void
+setup(void)
+{
+	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+	base = event_base_new();
+	ck_assert_int_eq(sign_key_generate(&authority), 0);
+	node_init(&a, base, "a", &authority);
+	node_init(&b, base, "b", &authority);
+	node_init(&r, base, "r", &authority);
+	node_init(&s, base, "s", &authority);
+	for (struct node *const *n = (struct node *const[]){ &a, &b, &r, &s, NULL }; *n != NULL; n++) {
+		(*n)->session.dead_ms = 20000;	/* it is not QUIC that finds out */
+		(*n)->session.keepalive_ms = 10000;
+		node_start(*n);
+	}
+	adapter_init(&from, base);
+	adapter_init(&to, base);
+	adapter_join(&from, &a, WORKER_SVCHOSTD, NULL);
+	adapter_join(&to, &b, WORKER_SVCHOSTD, "tcp");
+	hard = clock_wall() + 600;
+	memset(u, 0, sizeof(u));
+	node_target(&a, &r);
+	node_target(&a, &s);
+	node_target(&r, &b);
+	node_target(&s, &b);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 2 && b.vpnd.up == 2 && a.routed.up == 2));
+}
+
+static void
+teardown(void)
+{
+	adapter_free(&from);
+	adapter_free(&to);
+	from.ipc = to.ipc = NULL;
+	node_free(&a);
+	node_free(&b);
+	node_free(&r);
+	node_free(&s);
+	event_base_free(base);
+}
+
+static struct way *
+way_of(struct node *n, const struct node *far, uint64_t id)
+{
+	struct reach *x = reach_find(n->dp, far->id);
+	struct way *w;
+
+	if (x != NULL)
+		TAILQ_FOREACH(w, &x->ways, entry)
+			if (way_id(w) == id)
+				return w;
+	return NULL;
+}
+
+static bool
+is_up(struct node *n, const struct node *far, uint64_t id)
+{
+	struct way *w = way_of(n, far, id);
+
+	return w != NULL && w->state == WAY_UP;
+}
+
+static void
+both_ways(bool two)
+{
+	remote_say(&a, &b);
+	remote_say(&b, &a);
+	route_make(VIA_R, &r, &any);
+	if (two)
+		route_make(VIA_S, &s, &any);
+	ck_assert(RUN_UNTIL(base, 3000, is_up(&a, &b, VIA_R) && is_up(&b, &a, VIA_R)));
+	if (two)
+		ck_assert(RUN_UNTIL(base, 3000, is_up(&a, &b, VIA_S) && is_up(&b, &a, VIA_S)));
+}
+
+static bool
+over(const struct user *x, size_t i)
+{
+	return x->ended && to.naccepted > i && to.accepted[i]->ended;
+}
+
+START_TEST(a_stream_over_a_relay)
+{
+	unsigned ups = a.vpnd.up;
+	struct route *e;
+
+	remote_say(&a, &b);
+	remote_say(&b, &a);
+	ck_assert_ptr_null(way_of(&a, &b, VIA_R));
+	route_make(VIA_R, &r, &any);
+	/* The adapters hear of the far node when it has answered, and routed has no session with it. */
+	ck_assert(RUN_UNTIL(base, 3000, a.vpnd.up == ups + 1 && b.vpnd.up == 3));
+	ck_assert_mem_eq(a.vpnd.last_up.node_id, b.id, NODE_ID_LEN);
+	ck_assert_str_eq(a.vpnd.last_up.name, "b");
+	ck_assert_uint_eq(a.routed.up, 2);
+	to.answer = 1000000;
+	user_open(&u[0], &from, b.id, "tcp", CLASS_BULK, 3000000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 20000, over(&u[0], 0)));
+	ck_assert_uint_eq(u[0].reason, REASON_NONE);
+	ck_assert_uint_eq(u[0].read, 1000000);
+	ck_assert_uint_eq(to.accepted[0]->read, 3000000);
+	ck_assert(!u[0].wrong && !to.accepted[0]->wrong);
+	ck_assert_uint_eq(to.last_source_first, a.id[0]);	/* the far end, and not the relay */
+	ck_assert_uint_eq(r.svc.opens, 0);
+	/* What the relay counted, with the headers of the frames: less than a hundredth. */
+	e = route_find(&r.dp->sw.routes, VIA_R);
+	ck_assert_uint_ge(e->forth[CLASS_BULK], 3000000);
+	ck_assert_uint_le(e->forth[CLASS_BULK], 3060000);
+	ck_assert_uint_ge(e->back[CLASS_BULK], 1000000);
+	ck_assert_uint_le(e->back[CLASS_BULK], 1020000);
+	ck_assert(RUN_UNTIL(base, 3000, r.routed.used[CLASS_BULK].forth == e->forth[CLASS_BULK]));
+	ck_assert_uint_eq(r.routed.used[CLASS_BULK].route_id, VIA_R);
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.route_stat[VIA_R].state == WAY_UP && a.routed.route_stat[VIA_R].probes > 0));
+	ck_assert_mem_eq(a.routed.route_stat[VIA_R].node_id, b.id, NODE_ID_LEN);
+	ck_assert_uint_gt(a.routed.route_stat[VIA_R].rtt_us, 0);
+	ck_assert_uint_eq(a.routed.route_stat[VIA_R].loss, 0);
+	/* And the other way: the destination opens a stream to the source over the same lease. */
+	adapter_join(&from, &a, WORKER_SVCHOSTD, "tcp");
+	adapter_join(&to, &b, WORKER_SVCHOSTD, NULL);
+	user_open(&u[1], &to, a.id, "tcp", CLASS_BULK, 100000);
+	adapter_pump(&to);
+	ck_assert(RUN_UNTIL(base, 5000, u[1].ended && from.naccepted == 1 && from.accepted[0]->ended));
+	ck_assert_uint_eq(from.accepted[0]->read, 100000);
+}
+END_TEST
+
+/* What a datagram holds over the whole of the route is found out. */
+START_TEST(the_size_of_a_datagram)
+{
+	both_ways(false);
+	ck_assert(RUN_UNTIL(base, 3000, way_of(&a, &b, VIA_R)->probe.datagram_max > 1150));
+	ck_assert(RUN_UNTIL(base, 8000, a.vpnd.last_stat.datagram_max == node_session(&a, &r)->datagram_max &&
+	    way_of(&a, &b, VIA_R)->probe.datagram_max == node_session(&a, &r)->datagram_max));
+	ck_assert_mem_eq(a.vpnd.last_stat.node_id, b.id, NODE_ID_LEN);
+}
+END_TEST
+
+static void
+begin(uint64_t target)
+{
+	rank_say(&a, &b, 0x3f, VIA_R, VIA_S);
+	user_open(&u[0], &from, b.id, "tcp", CLASS_INTERACTIVE, target);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 5000, to.naccepted == 1 && to.accepted[0]->read > target / 10));
+	ck_assert_uint_ge(route_find(&a.dp->sw.routes, VIA_R)->nstreams, 1 + 1);
+}
+
+static void
+finish(uint64_t target)
+{
+	ck_assert(RUN_UNTIL(base, 30000, over(&u[0], 0)));
+	ck_assert_uint_eq(u[0].reason, REASON_NONE);
+	ck_assert_uint_eq(to.accepted[0]->read, target);
+	ck_assert(!to.accepted[0]->wrong);
+	ck_assert_uint_eq(to.naccepted, 1);
+}
+
+/* The relay dies without a word, in the middle of a stream: it goes on over the other one, whole. */
+START_TEST(a_relay_dies)
+{
+	both_ways(true);
+	to.answer = 10;
+	begin(60000000);
+	node_kill(&r);
+	ck_assert(RUN_UNTIL(base, 5000, a.routed.moves == 1));
+	ck_assert_uint_eq(a.routed.last_moved.from, VIA_R);
+	ck_assert_uint_eq(a.routed.last_moved.to, VIA_S);
+	ck_assert(!a.routed.last_moved.to_none);
+	ck_assert_uint_eq(a.routed.last_moved.reason, REASON_TIMEOUT);
+	ck_assert_uint_eq(a.routed.last_moved.streams, 1);
+	ck_assert_uint_ge(a.routed.last_moved.detect_us, 100000);
+	ck_assert_uint_ge(a.routed.last_moved.recover_us, a.routed.last_moved.detect_us);
+	finish(60000000);
+	ck_assert_uint_eq(u[0].read, 10);
+}
+END_TEST
+
+/* It says goodbye: that is no time lost at all. */
+START_TEST(a_relay_drains)
+{
+	both_ways(true);
+	begin(60000000);
+	dp_drain(r.dp, 100);
+	ck_assert(RUN_UNTIL(base, 5000, a.routed.moves == 1));
+	ck_assert_uint_eq(a.routed.last_moved.to, VIA_S);
+	ck_assert_uint_lt(a.routed.last_moved.detect_us, 50000);
+	finish(60000000);
+}
+END_TEST
+
+/* The relay loses its session to the far end only: its word is taken at once. */
+START_TEST(the_next_hop_is_gone)
+{
+	both_ways(true);
+	begin(60000000);
+	conn_end(node_session(&r, &b), REASON_TIMEOUT);
+	dp_flush(r.dp);
+	ck_assert(RUN_UNTIL(base, 5000, a.routed.moves >= 1));
+	ck_assert_uint_eq(a.routed.last_moved.reason, REASON_HOP_GONE);
+	ck_assert_uint_eq(a.routed.last_moved.to, VIA_S);
+	finish(60000000);
+	/* When the session is there again, so is the way. */
+	ck_assert(RUN_UNTIL(base, 8000, is_up(&a, &b, VIA_R)));
+}
+END_TEST
+
+START_TEST(a_route_is_taken_back)
+{
+	both_ways(true);
+	begin(60000000);
+	route_unmake(&r, VIA_R, REASON_FENCED);		/* by the relay's routed alone */
+	ck_assert(RUN_UNTIL(base, 5000, a.routed.moves == 1));
+	ck_assert_uint_eq(a.routed.last_moved.reason, REASON_FENCED);
+	route_unmake(&a, VIA_S, REASON_NO_ROUTE);	/* now there is none */
+	RUN_UNTIL(base, 200, false);
+	route_make(VIA_R, &r, &any);
+	ck_assert(RUN_UNTIL(base, 5000, is_up(&a, &b, VIA_R)));
+	finish(60000000);
+}
+END_TEST
+
+/* What routed ranks: only the classes that it names are moved, and only those that this node opened. */
+START_TEST(outranked)
+{
+	both_ways(true);
+	begin(60000000);
+	rank_say(&a, &b, 1u << CLASS_BULK, VIA_S, VIA_R);
+	RUN_UNTIL(base, 100, false);
+	ck_assert_uint_eq(a.routed.moves, 0);
+	rank_say(&a, &b, 1u << CLASS_INTERACTIVE, VIA_S, VIA_R);
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.moves == 1));
+	ck_assert_uint_eq(a.routed.last_moved.reason, REASON_BETTER);
+	ck_assert_uint_eq(a.routed.last_moved.to, VIA_S);
+	finish(60000000);
+}
+END_TEST
+
+/* The direct way is lost, and what was on it goes over the relay; the adapters do not hear of it. */
+START_TEST(from_direct_to_relayed)
+{
+	unsigned downs;
+
+	node_target(&a, &b);
+	ck_assert(RUN_UNTIL(base, 5000, node_session(&a, &b) != NULL && a.dp->nup == 3));
+	both_ways(false);
+	downs = a.vpnd.down;
+	user_open(&u[0], &from, b.id, "tcp", CLASS_INTERACTIVE, 60000000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 5000, to.naccepted == 1 && to.accepted[0]->read > 1000000));
+	ck_assert_uint_eq(route_find(&a.dp->sw.routes, VIA_R)->nstreams, 2);	/* the probes */
+	a.dp->draining = true;		/* it does not come back */
+	conn_end(node_session(&b, &a), REASON_TIMEOUT);
+	dp_flush(b.dp);
+	ck_assert(RUN_UNTIL(base, 5000, a.routed.moves == 1));
+	ck_assert_uint_eq(a.routed.last_moved.from, 0);
+	ck_assert_uint_eq(a.routed.last_moved.to, VIA_R);
+	ck_assert_uint_eq(a.vpnd.down, downs);
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.down >= 1));
+	finish(60000000);
+}
+END_TEST
+
+START_TEST(the_last_way_goes)
+{
+	unsigned downs = a.vpnd.down;
+
+	both_ways(false);
+	node_kill(&r);
+	ck_assert(RUN_UNTIL(base, 8000, a.vpnd.down == downs + 1));
+	ck_assert_uint_eq(a.dp->nup, 2);	/* that to the relay is not dead yet, for QUIC */
+	user_open(&u[0], &from, b.id, "tcp", CLASS_BULK, 1000);
+	adapter_pump(&from);
+	RUN_UNTIL(base, 100, false);
+	ck_assert(!u[0].up);
+}
+END_TEST
+
+START_TEST(a_route_expires)
+{
+	hard = clock_wall() + 2;
+	both_ways(false);
+	ck_assert(RUN_UNTIL(base, 5000, a.dp->sw.routes.n == 0 && r.dp->sw.routes.n == 0 && b.dp->sw.routes.n == 0));
+	ck_assert(RUN_UNTIL(base, 1000, a.vpnd.down == 1));
+	ck_assert_ptr_null(way_of(&a, &b, VIA_R));
+}
+END_TEST
+
+/* 4 Mbit/s: the bytes of a stream wait for them, and none is lost. */
+START_TEST(a_route_has_a_rate)
+{
+	const struct pm_route slow = { .classes = 0x3f, .kbps = 4000 };
+	uint64_t begun;
+
+	remote_say(&a, &b);
+	remote_say(&b, &a);
+	route_make(VIA_R, &r, &slow);
+	ck_assert(RUN_UNTIL(base, 3000, is_up(&a, &b, VIA_R)));
+	begun = clock_ns();
+	user_open(&u[0], &from, b.id, "tcp", CLASS_BULK, 1000000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 20000, over(&u[0], 0)));
+	ck_assert_uint_eq(to.accepted[0]->read, 1000000);
+	ck_assert_uint_ge(clock_ns() - begun, 1800 * NS_PER_MS);
+	ck_assert_uint_gt(r.dp->sw.routes.counters.held, 0);
+	ck_assert(is_up(&a, &b, VIA_R));	/* its probes were not starved */
+	ck_assert_uint_eq(a.routed.moves, 0);
+}
+END_TEST
+
+static void
+permit_say(struct node *n, const uint8_t *node_id, bool all, const char *service, unsigned classes)
+{
+	struct procmsg m = { .type = PM_PERMIT };
+	uint8_t list[64];
+
+	memcpy(m.permit.node_id, node_id, NODE_ID_LEN);
+	m.permit.all = all;
+	m.permit.services.p = list;
+	if (service != NULL) {
+		list[0] = (uint8_t)strlen(service);
+		memcpy(list + 1, service, list[0]);
+		list[1 + list[0]] = (uint8_t)classes;
+		m.permit.services.len = 2u + list[0];
+	}
+	say(n, &m);
+}
+
+START_TEST(permits)
+{
+	static const uint8_t everybody[NODE_ID_LEN];
+
+	both_ways(false);
+	permit_say(&b, a.id, false, "tcp", 1u << CLASS_BULK);
+	user_open(&u[0], &from, b.id, "tcp", CLASS_BULK, 1000);
+	user_open(&u[1], &from, b.id, "tcp", CLASS_DNS, 1000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 3000, u[1].ended && over(&u[0], 0)));
+	ck_assert_uint_eq(u[1].reason, REASON_NOT_ALLOWED);
+	ck_assert_uint_eq(u[0].reason, REASON_NONE);
+	permit_say(&b, a.id, false, NULL, 0);
+	user_open(&u[2], &from, b.id, "tcp", CLASS_BULK, 1000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 3000, u[2].ended));
+	ck_assert_uint_eq(u[2].reason, REASON_NOT_ALLOWED);
+	permit_say(&b, a.id, true, NULL, 0);
+	permit_say(&b, everybody, false, NULL, 0);	/* of whom nothing was said: nobody else */
+	user_open(&u[3], &from, b.id, "tcp", CLASS_BULK, 1000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 3000, over(&u[3], 1)));
+	ck_assert_uint_eq(u[3].reason, REASON_NONE);
+}
+END_TEST
+
+/* An OPEN that comes before routed's word waits for it, and what was sent with it; not for ever. */
+START_TEST(permits_are_waited_for)
+{
+	both_ways(false);
+	permit_say(&b, r.id, true, NULL, 0);
+	RUN_UNTIL(base, 50, false);
+	user_open(&u[0], &from, b.id, "tcp", CLASS_BULK, 5000);
+	adapter_pump(&from);
+	RUN_UNTIL(base, 300, false);
+	ck_assert_uint_eq(to.naccepted, 0);
+	ck_assert(!u[0].ended);
+	permit_say(&b, a.id, true, NULL, 0);
+	ck_assert(RUN_UNTIL(base, 3000, over(&u[0], 0)));
+	ck_assert_uint_eq(to.accepted[0]->read, 5000);
+	ck_assert(!to.accepted[0]->wrong);
+	/* The relay has a session of its own, and nobody says what s may do. */
+	adapter_join(&from, &s, WORKER_SVCHOSTD, NULL);
+	user_open(&u[1], &from, b.id, "tcp", CLASS_BULK, 5000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 3000, u[1].ended));
+	ck_assert_uint_eq(u[1].reason, REASON_NOT_ALLOWED);
+	ck_assert_uint_eq(b.dp->sw.nstreams, 2);	/* the probes, one each way */
+}
+END_TEST
+
+START_TEST(revoked)
+{
+	struct procmsg m = { .type = PM_REVOKE };
+
+	both_ways(true);
+	memcpy(m.revoke.node_id, r.id, NODE_ID_LEN);
+	m.revoke.revoked = true;
+	say(&a, &m);
+	ck_assert(RUN_UNTIL(base, 3000, a.dp->nup == 1 && way_of(&a, &b, VIA_R) == NULL));
+	ck_assert(is_up(&a, &b, VIA_S));
+	/* It may come as often as it likes. */
+	ck_assert(RUN_UNTIL(base, 5000, a.routed.dial_failed > 0));
+	ck_assert_uint_eq(a.dp->nup, 1);
+	m.revoke.revoked = false;
+	say(&a, &m);
+	ck_assert(RUN_UNTIL(base, 8000, a.dp->nup == 2));
+}
+END_TEST
+
+START_TEST(wants_go_to_routed)
+{
+	struct procmsg m = { .type = PM_WANT };
+
+	memcpy(m.want.node_id, b.id, NODE_ID_LEN);
+	ck_assert_int_eq(procmsg_send(a.vpnd.ipc, &m, -1), 0);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 1000, a.routed.wants == 1));
+	ck_assert_mem_eq(a.routed.last_node, b.id, NODE_ID_LEN);
+	m.type = PM_WANT_FAILED;
+	memcpy(m.want_failed.node_id, b.id, NODE_ID_LEN);
+	m.want_failed.reason = REASON_UNREACHABLE;
+	say(&a, &m);
+	ck_assert(RUN_UNTIL(base, 1000, a.vpnd.want_faileds == 1));
+	ck_assert(RUN_UNTIL(base, 2000, a.routed.loads > 0));
+	/* What is routed's to say, no adapter may. */
+	m.type = PM_REVOKE;
+	m.revoke.revoked = true;
+	ck_assert_int_eq(procmsg_send(a.vpnd.ipc, &m, -1), 0);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 1000, a.vpnd.closed));
+}
+END_TEST
+
+static Suite *
+suite(void)
+{
+	const TTest *const tests[] = {
+		a_stream_over_a_relay, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
+		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires,
+		a_route_has_a_rate, permits, permits_are_waited_for, revoked, wants_go_to_routed,
+	};
+	Suite *x = suite_create("reach");
+	TCase *tc = tcase_create("square");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tcase_add_test(tc, tests[i]);
+	suite_add_tcase(x, tc);
+	return x;
+}
+
+int
+main(void)
+{
+	SRunner *sr = srunner_create(suite());
+	int failed;
+
+	crypto_init();
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
