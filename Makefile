@@ -181,7 +181,7 @@ $(O)/tests/sim/sim: $(addprefix $(O)/,$(SIM_OBJS)) $(O)/libcommon.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(BASE_LIBS)
 
 # The golden vectors as seeds for the fuzz targets of the same names.
-$(O)/seeds/made: tests/fuzz/seeds.sh $(wildcard tests/unit/vectors/*.txt)
+$(O)/seeds/made: tests/fuzz/seeds.sh etc/policy.conf.example $(wildcard tests/unit/vectors/*.txt)
 	$(SAY) SEEDS $(O)/seeds
 	$(Q)tests/fuzz/seeds.sh $(O)/seeds
 	@touch $@

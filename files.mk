@@ -31,7 +31,7 @@ FABRICD_OBJS = \
 FABRICCTL_OBJS = \
 	fabricctl/authority.o fabricctl/client.o fabricctl/connect.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \
 	fabricctl/record.o fabricctl/rows.o fabricctl/table.o fabricctl/top.o \
-	fabricctl/policy_conf.o fabricctl/policy_parse.o fabricctl/policy_set.o
+	fabricctl/policy.o fabricctl/policy_conf.o fabricctl/policy_parse.o fabricctl/policy_set.o fabricctl/policy_why.o
 
 DATAPLANE_OBJS = \
 	fabricd/dataplane/accept.o fabricd/dataplane/cid.o fabricd/dataplane/conf.o fabricd/dataplane/conn.o \
@@ -44,9 +44,10 @@ DATAPLANE_OBJS = \
 	fabricd/dataplane/probe.o
 
 ROUTED_OBJS = \
-	routed/dirmsg.o routed/mesh.o \
+	routed/dirmsg.o routed/known.o routed/known_take.o routed/mesh.o routed/sync.o \
 	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
-	routed/asking.o routed/fences.o routed/history.o routed/install.o routed/manager.o routed/manager_ask.o routed/manager_tell.o routed/routemsg.o routed/routes.o routed/ways.o
+	routed/asking.o routed/fences.o routed/history.o routed/install.o routed/manager.o routed/manager_ask.o routed/manager_tell.o routed/routemsg.o routed/routes.o routed/ways.o \
+	routed/coordinator.o routed/lease.o routed/leasestore.o
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \
@@ -71,16 +72,17 @@ UNIT = \
 	tests/unit/check_express tests/unit/check_flow tests/unit/check_frag tests/unit/check_frame tests/unit/check_govern tests/unit/check_pressure tests/unit/check_hostile \
 	tests/unit/check_icmp tests/unit/check_identity tests/unit/check_ip tests/unit/check_ipc \
 	tests/unit/check_keyfile tests/unit/check_lpm tests/unit/check_names tests/unit/check_noise tests/unit/check_openmetrics \
-	tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_rate tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
+	tests/unit/check_ping tests/unit/check_procmsg tests/unit/check_pump tests/unit/check_rate tests/unit/check_record tests/unit/check_row tests/unit/check_rows \
 	tests/unit/check_sched tests/unit/check_seal tests/unit/check_segment tests/unit/check_services tests/unit/check_session tests/unit/check_socks \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
 	tests/unit/check_switch tests/unit/check_tcp tests/unit/check_tlv tests/unit/check_top tests/unit/check_varint \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
 	tests/unit/check_box \
 	tests/unit/check_policy \
+	tests/unit/check_install tests/unit/check_routes \
 	tests/unit/check_ways \
 	tests/unit/check_policy tests/unit/check_policy_conf \
-	tests/unit/check_graph tests/unit/check_ticket
+	tests/unit/check_graph tests/unit/check_ticket tests/unit/check_coordinator
 
 FUZZERS = \
 	tests/fuzz/fuzz_dirmsg \

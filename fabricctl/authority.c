@@ -262,32 +262,6 @@ output_path(char out[PATH_MAX], const struct authority_options *o)
 	return -1;
 }
 
-static bool passphrase_missing;
-
-static const char *
-ask(void)
-{
-	const char *words = identity_passphrase();
-
-	passphrase_missing = words == NULL;	/* and it was said why */
-	return words;
-}
-
-static int
-authority_key_read(struct sign_key *k, const struct authority_options *o)
-{
-	char path[PATH_MAX], err[KEYFILE_ERR_MAX];
-
-	if (identity_path(path, o->dir, AUTHORITY_KEY_FILE) == -1)
-		return -1;
-	identity_passphrase_from(o->passphrase_file);
-	if (keyfile_read_secret(k, path, ask, err) == 0)
-		return 0;
-	if (!passphrase_missing)
-		identity_fail("%s", err);
-	return -1;
-}
-
 static int
 authority_sign(struct authority_options *o)
 {
@@ -301,7 +275,7 @@ authority_sign(struct authority_options *o)
 
 	if (output_path(out, o) == -1 || request_read(&req, reqbuf, sizeof(reqbuf), o->request, now) == -1)
 		return CMD_FAILED;
-	if (authority_key_read(&k, o) == -1)
+	if (identity_authority_key(&k, o->dir, o->passphrase_file) == -1)
 		goto done;
 	m->kind = RECORD_MEMBERSHIP;
 	m->subject = req.subject;

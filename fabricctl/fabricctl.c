@@ -32,7 +32,8 @@ static const char usage_text[] =
 	"  ping node [-c count]       round trips to a node over the fabric\n"
 	"  connect service[@node]     stdin and stdout to a service; an ssh ProxyCommand\n"
 	"  reload | stop | log level  level is error, warn, info or debug\n"
-	"  authority | node | record  keys and certificates, see fabricctl(8)\n";
+	"  authority | node | record  keys and certificates, see fabricctl(8)\n"
+	"  policy check|test|sign|show|why  who may reach what, see policy.conf(5)\n";
 
 struct options {
 	const char *socket;
@@ -395,12 +396,19 @@ run_record(const struct options *o, int argc, char **argv)
 	return cmd_record(argc, argv);
 }
 
+static int
+run_policy(const struct options *o, int argc, char **argv)
+{
+	return cmd_policy(o->socket, o->json, argc, argv);
+}
+
 static const struct command commands[] = {
 	{ "status", run_status }, { "show", run_show }, { "ping", run_ping }, { "health", run_health },
 	{ "connect", run_connect }, { "stream", run_stream }, { "reload", run_reload }, { "log", run_log }, { "stop", run_stop },
 };
 static const struct command identity_commands[] = {
 	{ "authority", run_authority }, { "node", run_node }, { "record", run_record },
+	{ "policy", run_policy },
 };
 
 static int

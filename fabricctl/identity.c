@@ -266,3 +266,29 @@ identity_passphrase_wipe(void)
 {
 	crypto_wipe(passphrase, sizeof(passphrase));
 }
+
+static bool passphrase_missing;
+
+static const char *
+ask(void)
+{
+	const char *words = identity_passphrase();
+
+	passphrase_missing = words == NULL;	/* and it was said why */
+	return words;
+}
+
+int
+identity_authority_key(struct sign_key *k, const char *dir, const char *file)
+{
+	char path[PATH_MAX], err[KEYFILE_ERR_MAX];
+
+	if (identity_path(path, dir, AUTHORITY_KEY_FILE) == -1)
+		return -1;
+	identity_passphrase_from(file);
+	if (keyfile_read_secret(k, path, ask, err) == 0)
+		return 0;
+	if (!passphrase_missing)
+		identity_fail("%s", err);
+	return -1;
+}

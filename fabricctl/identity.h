@@ -1,5 +1,5 @@
 /*
- * The subcommands that need no running node: authority, node, record; and what they share. argv[0] is the
+ * The subcommands that need no running node: authority, node, record, policy; and what they share. argv[0] is the
  * subcommand's name. Each returns the exit status: 0 ok, 1 it failed (said on stderr), 2 wrong usage.
  */
 #ifndef FABRICCTL_IDENTITY_H
@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crypto/crypto.h"
 #include "wire/record.h"
 
 #ifndef SYSCONFDIR
@@ -29,6 +30,8 @@ enum cmd_status { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
 int	cmd_authority(int argc, char **argv);
 int	cmd_node(int argc, char **argv);
 int	cmd_record(int argc, char **argv);
+/* policy: `socket' for what a running node is asked. Here 2 is also that there is no answer. */
+int	cmd_policy(const char *socket, bool json, int argc, char **argv);
 
 /* "fabricctl: what: why" on stderr; CMD_FAILED. */
 int	identity_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -71,5 +74,8 @@ void	identity_passphrase_from(const char *file);
 const char *identity_passphrase(void);
 const char *identity_passphrase_new(void);	/* asks twice at a terminal; refuses an empty one */
 void	identity_passphrase_wipe(void);
+
+/* The authority's key in `dir', with a passphrase as above when it is sealed: 0, or -1 (said). Wipe both afterwards. */
+int	identity_authority_key(struct sign_key *k, const char *dir, const char *passphrase_file);
 
 #endif

@@ -23,6 +23,23 @@ policy_conf_free(struct policy_conf *c)
 	free(c);
 }
 
+struct policy_conf *
+policy_conf_load(const char *name, const uint8_t *p, size_t len, char err[POLICY_CONF_ERR_MAX])
+{
+	struct policy_conf *c = calloc(1, sizeof(*c));
+	int e = 0;
+
+	if (c == NULL || (c->name = strdup(name)) == NULL || (c->compiled = malloc(len + 1)) == NULL ||
+	    (c->policy = policy_load(p, len, &e)) == NULL) {
+		snprintf(err, POLICY_CONF_ERR_MAX, "%s: %s", name, e == 0 ? "out of memory" : frame_strerror(e));
+		policy_conf_free(c);
+		return NULL;
+	}
+	memcpy(c->compiled, p, len);
+	c->len = len;
+	return c;
+}
+
 static struct policy_conf_node *
 find(const struct policy_conf *c, const char *name)
 {

@@ -45,6 +45,8 @@ struct policy_conf {
 
 /* NULL, and err says why. */
 struct policy_conf *policy_conf_parse(const char *name, const char *text, size_t len, char err[POLICY_CONF_ERR_MAX]);
+/* A compiled policy, without nodes and tests. */
+struct policy_conf *policy_conf_load(const char *name, const uint8_t *p, size_t len, char err[POLICY_CONF_ERR_MAX]);
 void	policy_conf_free(struct policy_conf *);
 
 /* Adds a node of its membership; one of a line of that name makes room for it. -1: another has it already, or too many. */

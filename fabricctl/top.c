@@ -269,6 +269,7 @@ make_row(struct busy *b, const struct frame_bytes *before, const struct frame_by
 	copy_field(w, now, "class", "class");
 	copy_field(w, now, "opened_by", "opened_by");
 	copy_field(w, now, "state", "state");
+	copy_field(w, now, "reason", "reason");
 	row_uint(w, "bytes_in_rate", in);
 	row_uint(w, "bytes_out_rate", out);
 	copy_field(w, now, "rtt_us", "rtt_us");
@@ -302,6 +303,13 @@ shown_by_adapter(const struct frame_bytes *row, bool adapter)
 	return adapter && row_is(row, "at", "dataplane") && row_is(row, "port", "svchostd");
 }
 
+/* That is seen once, in the first picture after it. */
+static bool
+ended_before(const struct frame_bytes *row, uint64_t elapsed_us)
+{
+	return row_is(row, "state", "ended") && row_number(row, "ended_ms", 0) * 1000 > elapsed_us;
+}
+
 void
 top_rows(struct rows *out, const struct rows *before, const struct rows *now, uint64_t elapsed_us)
 {
@@ -314,7 +322,7 @@ top_rows(struct rows *out, const struct rows *before, const struct rows *now, ui
 	for (size_t i = 0; i < now->n; i++)
 		adapter |= row_is(&now->list[i], "at", "svchostd");
 	for (size_t i = 0; list != NULL && i < now->n; i++)
-		if (!shown_by_adapter(&now->list[i], adapter))
+		if (!shown_by_adapter(&now->list[i], adapter) && !ended_before(&now->list[i], elapsed_us))
 			make_row(&list[n++], find_before(keys, before->n, &now->list[i]), &now->list[i], elapsed_us);
 	if (list != NULL)
 		qsort(list, n, sizeof(*list), by_rate);

@@ -63,6 +63,11 @@ struct lease_node {
 	uint64_t	 not_after;	/* of the whole chain to its ticket key; a lease ends before it */
 };
 
+/*
+ * The graph should hold only nodes that `node' finds with a key that is valid: a route over another is not given, and the
+ * search does not look for one around it.
+ */
+
 struct coordinator_ops {
 	bool	(*node)(const uint8_t *node_id, struct lease_node *, void *arg);
 	bool	(*revoked)(const uint8_t *node_id, void *arg);
@@ -113,7 +118,10 @@ struct lease_time { uint64_t now_ms, now_ns; };
 int	coordinator_issue(struct coordinator *, const struct lease_ask *, struct lease out[], size_t max,
 	    const struct lease_time *, enum lease_error *why);
 
-/* A fence, signed; its number is greater than that of any before. The record's length, or 0. */
+/*
+ * A fence, signed, valid for as long as a lease could still be; kept in the store. With an epoch of 0 it gets one that all
+ * leases given so far are not newer than. The record's length, or 0.
+ */
 size_t	coordinator_fence(struct coordinator *, uint8_t *buf, size_t size, const struct fence *, const struct lease_time *);
 
 /* Wipes and frees what it owns; all zero afterwards. */
@@ -122,6 +130,9 @@ void	lease_free(struct lease *);
 /* What is sealed to the source. The length, or 0: it does not fit. 0 or a negative frame_error; the lease is then empty. */
 size_t	lease_encode(uint8_t *buf, size_t size, const struct lease *);
 int	lease_decode(struct lease *, const uint8_t *p, size_t len);
+
+/* What the source's ticket has as its `answer': a hash of all of the lease but this ticket. -1: it is no sound lease. */
+int	lease_answer_hash(uint8_t out[HASH_LEN], const struct lease *);
 
 /*
  * The source, after ticket_check() of sealed[0]: is this the lease that the ticket's issuer signed for? 0 or -1. Without it

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "crypto/identity.h"
 #include "fabric/facts.h"
@@ -37,30 +38,28 @@ struct known {
 	uint8_t	 route_key[RECORD_KEY_LEN];	/* Ed25519: signs the node record, tickets, fences, requests, receipts */
 	uint8_t	 ticket_key[RECORD_KEY_LEN];	/* X25519: what is for its eyes only is sealed to it */
 	uint64_t route_end, ticket_end;		/* when their delegations end, seconds since 1970; 0: there is no such key */
-	struct known_raw record;	/* the node record; none: only who it is, is known */
+	struct known_raw record;	/* the node record */
 	uint64_t serial, not_after;	/* of the node record */
-	/*
-	 * NULL without a record. Allocated only as far as facts->nlinks goes: read links[] below that, and never copy the
-	 * struct as a whole.
-	 */
+	/* Allocated only as far as facts->nlinks goes: read links[] below that, and never copy the struct as a whole. */
 	struct facts *facts;
 	bool	 leaf;			/* its only roles are mobile-edge and observer */
 	bool	 self;			/* this node */
 	int64_t	 skew_s;		/* its clock against this node's, of a neighbour by its HELLO, else by its record; only reported */
 	uint64_t heard;			/* wall: when the record came */
+	uint64_t brought_by;		/* the neighbour that it came from first: the first bytes of its id; 0: itself, or the store */
 	struct service_set services;
-	uint64_t services_sum;		/* of them; see known_services_sum() */
-	/* sync.c's and store.c's */
-	uint64_t have;			/* neighbours (by their place) that have this serial */
-	bool	 dirty;
+	uint64_t services_sum;		/* of them; 0: none */
 	void	*user;			/* whoever sets it in `changed'; NULL at first */
-	struct known *key_next;		/* by route key */
-	struct known *name_next;
-	struct known *id_next;
+	/* sync.c's, store.c's and known.c's */
+	uint64_t have;			/* neighbours (by their place) that have this serial */
+	bool	 dirty, in_store, announce;
+	struct known *id_next, *key_next, *name_next;
+	TAILQ_ENTRY(known) entry;
 };
+TAILQ_HEAD(known_list, known);
 
 enum known_change {
-	KNOWN_NEW,		/* was not known, or had no record */
+	KNOWN_NEW,		/* was not known */
 	KNOWN_RECORD,		/* another record; `links' or other facts may differ */
 	KNOWN_KEYS,		/* another membership or delegation; comes before KNOWN_RECORD where both changed */
 	KNOWN_SERVICES,
@@ -112,6 +111,9 @@ size_t	knowns_count(const struct knowns *);
 /* In no order; the callee may change nothing but known->user. Ends when fn gives false. */
 void	knowns_each(const struct knowns *, bool (*fn)(struct known *, void *arg), void *arg);
 
+/* The first of those whose id begins with this byte; the others follow by TAILQ_NEXT(k, entry). */
+struct known *knowns_bucket(const struct knowns *, unsigned bucket);
+
 /*
  * Coordinators that are known with both keys, this node included if it is one: those that this node has a session with
  * first, then by the round trip that is known, then by id. `last' NULL: the first; NULL: there are no more.
@@ -125,5 +127,49 @@ struct policy_node known_policy_node(const struct known *);
 const struct record *knowns_policy(const struct knowns *);
 const struct record *knowns_revocation(const struct knowns *);
 bool	knowns_revoked(const struct knowns *, const uint8_t *node_id);
+
+/*
+ * A node's item: out of a neighbour's message, of this node's own making, or (from NULL) out of the store. Everything is
+ * verified that was not verified before, byte for byte. KNOWN_OK: it is newer, and held now. *out, which may be NULL, is
+ * the node if it is known afterwards.
+ */
+enum known_error knowns_take(struct knowns *, const struct dirmsg_item *, const uint8_t *from, uint64_t wall,
+	    struct known **out);
+
+/*
+ * A policy, a revocation or a fence. `stored': out of the store; what the authority said is then taken also when its time
+ * is over, for there is nothing better.
+ */
+enum known_error knowns_take_signed(struct knowns *, const uint8_t *record, size_t len, bool stored, uint64_t wall);
+
+/* The item of a node, whole or only its record. Borrowed, the services in `buf' (PM_RECORDS_MAX bytes). */
+void	known_item(const struct known *, bool whole, struct dirmsg_item *, uint8_t *buf);
+
+/* The sum of a set of service records, as the node record has it. */
+uint64_t known_services_sum(const struct service_set *);
+
+/* What is over goes: nodes, fences. */
+void	knowns_expire(struct knowns *, uint64_t wall);
+
+/* The fences that are in force: their sum, and each. */
+uint64_t knowns_fences_sum(const struct knowns *);
+void	knowns_fences_each(const struct knowns *, void (*fn)(const uint8_t *record, size_t len, void *arg), void *arg);
+
+/* What this node's next record has to have at least as serial, since others hold one of its with more. */
+uint64_t knowns_serial_floor(const struct knowns *);
+
+/* Bytes of memory that the nodes take, about. */
+uint64_t knowns_memory(const struct knowns *);
+
+/* This node's own; NULL before there is a record of it. */
+struct known *knowns_own(const struct knowns *);
+
+/* The nodes that are gone and have to leave the store: their ids, which the caller says that it has dealt with. */
+const uint8_t (*knowns_removed(const struct knowns *, size_t *n))[NODE_ID_LEN];
+void	knowns_removed_clear(struct knowns *);
+
+/* Policy, revocation or fences differ from what the store has; who asks has written it. */
+bool	knowns_signed_dirty(const struct knowns *);
+void	knowns_signed_clean(struct knowns *);
 
 #endif

@@ -134,7 +134,7 @@ keep(struct service_set *set, const struct record *r)
 	return e;
 }
 
-/* Records back to back into *set, which is empty on every error. `known`: what that node said before. */
+/* `wall' 0: also what is not valid now. */
 static enum services_error
 parse(struct service_set *set, struct frame_bytes b, const uint8_t *node_id, const struct service_set *known,
     uint64_t wall)
@@ -151,7 +151,7 @@ parse(struct service_set *set, struct frame_bytes b, const uint8_t *node_id, con
 			e = SERVICES_E_MANY;
 		else if ((e = judge(&r, node_id, known)) != SERVICES_OK)
 			continue;
-		else if (valid_now(&r, wall))
+		else if (wall == 0 || valid_now(&r, wall))
 			e = keep(set, &r);
 		else
 			STAT_INC(ROUTED_SERVICE_EXPIRED);
@@ -161,6 +161,12 @@ parse(struct service_set *set, struct frame_bytes b, const uint8_t *node_id, con
 	if (e != SERVICES_OK)
 		service_set_free(set);
 	return e;
+}
+
+enum services_error
+services_parse(struct service_set *set, struct frame_bytes b, const uint8_t *node_id, const struct service_set *known)
+{
+	return parse(set, b, node_id, known, 0);
 }
 
 /* --- one node's set instead of another -------------------------------------------------------------------- */

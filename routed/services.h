@@ -69,6 +69,13 @@ enum services_error {
 const char *services_strerror(enum services_error);
 
 void	services_free(struct directory *);
+
+/*
+ * Records back to back into *set, which is empty on every error; what has expired is among them. `known': what that node
+ * said before, which is not verified again.
+ */
+enum services_error services_parse(struct service_set *set, struct frame_bytes, const uint8_t *node_id,
+	    const struct service_set *known);
 void	service_set_free(struct service_set *);
 
 /* The supervisor's word: this node's whole set. -1: it is malformed, and nothing has changed. */

@@ -401,7 +401,7 @@ samples_take(struct hub *h, uint64_t now_ns)
 
 		if (p->s->snd_max < p->sample_seq)
 			continue;
-		delay_add(&p->delay, (now_ns - p->sample_ns) / NS_PER_US);
+		pump_delay(p, (now_ns - p->sample_ns) / NS_PER_US);
 		unsample(h, i);
 	}
 }
@@ -531,6 +531,12 @@ hub_tick(struct hub *h)
 		pump_account(p);
 		pump_rest(p, now_ns);
 	}
+}
+
+const struct pump_ended *
+pump_ended(const struct hub *h, unsigned i)
+{
+	return i < ENDED_MAX && i < h->nended ? &h->ended[(h->nended - 1 - i) % ENDED_MAX] : NULL;
 }
 
 struct pump *

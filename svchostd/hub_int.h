@@ -43,7 +43,12 @@ struct pump_rest {
 };
 
 /* What the counters of its class have of a stream's. */
-struct pump_seen { uint64_t bytes_in, bytes_out, bytes_again, stall_window_ns, stall_credit_ns; };
+struct pump_seen {
+	uint64_t bytes_in, bytes_out, frames_in, frames_out, bytes_again;
+	uint64_t stall_far_us, stall_hop_us, stall_local_us, stall_path_us;
+};
+
+#define PUMP_SHARES 3u	/* sums that a stream is in: of its service, its peer, its class */
 
 struct pump {
 	struct hub	*hub;
@@ -78,7 +83,7 @@ struct pump {
 	uint64_t	 sample_seq, sample_ns;
 	struct delay	 delay;
 	struct pump_seen seen;
-	struct stats_share *by_service, *by_peer;	/* from when it is open */
+	struct stats_share *share[PUMP_SHARES];	/* by service, peer and class, from when it is open */
 };
 TAILQ_HEAD(pump_list, pump);
 
@@ -100,6 +105,8 @@ struct hub {
 	struct pump	*samples[SAMPLES_MAX];
 	unsigned	 nsamples;
 	bool		 running;
+	struct pump_ended ended[ENDED_MAX];	/* the oldest is overwritten */
+	uint64_t	 nended;
 	uint8_t		 in[HUB_BUF], text[HUB_BUF], out[HUB_BUF + E2E_OVERHEAD];
 };
 
@@ -117,7 +124,8 @@ void	pump_gone(void *pump);
 /* Ends it for both sides: `tell' the owner. */
 void	pump_end(struct pump *, uint64_t reason, bool tell, uint64_t now_ns);
 void	pump_answered(struct pump *, int fd, uint64_t now_ns);
-void	pump_account(struct pump *);			/* adds what is new to its class's counters */
+void	pump_account(struct pump *);			/* adds what is new to the sums that it is in */
+void	pump_delay(struct pump *, uint64_t us);		/* a byte has waited so long */
 /* Gives back what a stream does not need on which no byte has moved for PUMP_REST_NS. */
 void	pump_rest(struct pump *, uint64_t now_ns);
 #define PUMP_REST_NS	(10 * NS_PER_SEC)

@@ -171,8 +171,29 @@ owner_tell(struct pump *p, uint64_t reason)
 }
 
 static void
+share_add(struct pump *p, enum stats_share_value which, uint64_t more)
+{
+	for (unsigned i = 0; i < PUMP_SHARES && p->share[i] != NULL; i++)
+		p->share[i]->v[which] += more;
+}
+
+static void
+ended_keep(const struct pump *p, uint64_t reason, uint64_t now_ns)
+{
+	struct hub *h = p->hub;
+	struct pump_ended *e = &h->ended[h->nended++ % ENDED_MAX];
+
+	pump_info(p, &e->info, now_ns);
+	strcpy(e->service, p->to.name);
+	e->info.service = e->service;
+	e->reason = reason;
+	e->at_ns = now_ns;
+}
+
+static void
 count_end(const struct pump *p, uint64_t reason)
 {
+	stats_share(BY_REASON, reason_name(reason))->v[SHARE_STREAMS]++;
 	if (p->state != PUMP_OPEN)
 		STAT_INC(SVCHOSTD_STREAMS_FAILED);
 	else if (reason == REASON_NONE)
@@ -193,10 +214,9 @@ pump_end(struct pump *p, uint64_t reason, bool tell, uint64_t now_ns)
 	p->over = true;
 	pump_account(p);
 	count_end(p, reason);
-	if (reason != REASON_NONE && p->by_service != NULL) {
-		p->by_service->v[SHARE_BROKEN]++;
-		p->by_peer->v[SHARE_BROKEN]++;
-	}
+	if (reason != REASON_NONE)
+		share_add(p, SHARE_BROKEN, 1);
+	ended_keep(p, reason, now_ns);
 	hub_pump_over(p);
 	STAT_SET(SVCHOSTD_STREAMS, p->hub->npumps);
 	if (reason != REASON_NONE)
@@ -620,8 +640,6 @@ pump_event(struct pump *p, unsigned events, uint64_t now_ns)
 
 /* --- numbers --- */
 
-#define ACCOUNT(field) account(&p->seen.field, p->s->n.field)
-
 static uint64_t
 account(uint64_t *seen, uint64_t now)
 {
@@ -636,47 +654,73 @@ static void
 share_find(struct pump *p)
 {
 	char hex[2 * NODE_ID_LEN + 1];
-	struct pump_info info;
 
-	if (p->by_service != NULL || p->state != PUMP_OPEN)
+	if (p->share[0] != NULL || p->state != PUMP_OPEN)
 		return;
-	pump_info(p, &info, p->opened_ns);
-	p->by_service = stats_share(BY_SERVICE, info.service);
-	p->by_peer = stats_share(BY_PEER, hex_encode(hex, info.node_id, NODE_ID_LEN));
-	p->by_service->v[SHARE_STREAMS]++;
-	p->by_peer->v[SHARE_STREAMS]++;
+	p->share[0] = stats_share(BY_SERVICE, p->to.name);
+	p->share[1] = stats_share(BY_PEER, hex_encode(hex, p->to.node_id, NODE_ID_LEN));
+	p->share[2] = stats_share(BY_CLASS, class_name(p->to.class));
+	share_add(p, SHARE_STREAMS, 1);
+}
+
+/* The delays of each sum, as those of each pump are in the pump. */
+void
+pump_delay(struct pump *p, uint64_t us)
+{
+	static struct delay sums[STATS_SHARES];
+
+	delay_add(&p->delay, us);
+	for (unsigned i = 0; i < PUMP_SHARES && p->share[i] != NULL; i++) {
+		struct delay *d = &sums[p->share[i] - stats->share];
+
+		delay_add(d, us);
+		p->share[i]->v[SHARE_QUEUE_P50_US] = delay_percentile(d, 50);
+		p->share[i]->v[SHARE_QUEUE_P99_US] = delay_percentile(d, 99);
+	}
 }
 
 static void
-share_add(struct pump *p, enum stats_share_value which, uint64_t more)
+account_stalls(struct pump *p, const struct pump_info *i, unsigned class)
 {
-	if (p->by_service == NULL)
-		return;
-	p->by_service->v[which] += more;
-	p->by_peer->v[which] += more;
+	uint64_t far_us = account(&p->seen.stall_far_us, i->stall_far_us);
+	uint64_t hop_us = account(&p->seen.stall_hop_us, i->stall_hop_us);
+
+	stats->counter[STAT_SVCHOSTD_STALL_FAR_CONTROL + class] += far_us;
+	stats->counter[STAT_SVCHOSTD_STALL_HOP_CONTROL + class] += hop_us;
+	share_add(p, SHARE_STALL_US, far_us + hop_us);
+	share_add(p, SHARE_STALL_FAR_US, far_us);
+	share_add(p, SHARE_STALL_HOP_US, hop_us);
+	share_add(p, SHARE_STALL_LOCAL_US, account(&p->seen.stall_local_us, i->stall_local_us));
+	share_add(p, SHARE_STALL_PATH_US, account(&p->seen.stall_path_us, i->stall_leg_us));
 }
 
 void
 pump_account(struct pump *p)
 {
 	unsigned c = p->to.class;
-	uint64_t in, out, far_us, hop_us;
+	struct pump_info i;
+	uint64_t in, out, again;
 
 	if (p->s == NULL || c >= CLASS_COUNT)
 		return;
-	in = ACCOUNT(bytes_in);
-	out = ACCOUNT(bytes_out);
-	far_us = ACCOUNT(stall_window_ns) / NS_PER_US;
-	hop_us = ACCOUNT(stall_credit_ns) / NS_PER_US;
+	pump_info(p, &i, clock_ns());
+	share_find(p);
+	in = account(&p->seen.bytes_in, p->s->n.bytes_in);
+	out = account(&p->seen.bytes_out, p->s->n.bytes_out);
+	again = account(&p->seen.bytes_again, i.bytes_again);
 	stats->counter[STAT_SVCHOSTD_BYTES_IN_CONTROL + c] += in;
 	stats->counter[STAT_SVCHOSTD_BYTES_OUT_CONTROL + c] += out;
-	stats->counter[STAT_SVCHOSTD_STALL_FAR_CONTROL + c] += far_us;
-	stats->counter[STAT_SVCHOSTD_STALL_HOP_CONTROL + c] += hop_us;
-	STAT_ADD(SVCHOSTD_BYTES_AGAIN, ACCOUNT(bytes_again));
-	share_find(p);
+	STAT_ADD(SVCHOSTD_BYTES_AGAIN, again);
 	share_add(p, SHARE_BYTES_IN, in);
 	share_add(p, SHARE_BYTES_OUT, out);
-	share_add(p, SHARE_STALL_US, far_us + hop_us);
+	share_add(p, SHARE_BYTES_AGAIN, again);
+	share_add(p, SHARE_FRAMES_IN, account(&p->seen.frames_in, i.frames_in));
+	share_add(p, SHARE_FRAMES_OUT, account(&p->seen.frames_out, i.frames_out));
+	account_stalls(p, &i, c);
+	if (in + out > 0 && i.rtt_us > 0) {
+		share_add(p, SHARE_RTT_US, i.rtt_us);
+		share_add(p, SHARE_RTT_SAMPLES, 1);
+	}
 }
 
 void

@@ -83,6 +83,17 @@ struct pump_info {
 const char *pump_state_name(unsigned state);
 void	pump_info(const struct pump *, struct pump_info *, uint64_t now_ns);
 
+/* A stream that ended not long ago. */
+#define ENDED_MAX	64u
+struct pump_ended {
+	struct pump_info info;		/* info.service is `service' */
+	char		 service[FRAME_SERVICE_MAX + 1];
+	uint64_t	 reason, at_ns;
+};
+
+/* The i-th of those that ended last, the newest first; NULL: there are no more. */
+const struct pump_ended *pump_ended(const struct hub *, unsigned i);
+
 /* All pumps of a hub, the oldest first; NULL at the end. Nothing may be opened or ended meanwhile. */
 struct pump *pump_first(struct hub *);
 struct pump *pump_next(struct pump *);

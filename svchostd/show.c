@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/hex.h"
 
+#define ENDED_SHOWN_S 60u
+
 const char *
 show_node(const struct nodes *nodes, const uint8_t *node_id, char buf[2 * NODE_ID_LEN + 1])
 {
@@ -32,7 +34,7 @@ put_times(struct row_writer *w, const struct pump_info *i, uint64_t now_ns)
 }
 
 static void
-end_row(struct row_writer *w, const struct pump_info *i, const struct nodes *nodes, uint64_t now_ns)
+end_row(struct row_writer *w, const struct pump_info *i, const struct nodes *nodes, const char *state, uint64_t now_ns)
 {
 	char hex[2 * NODE_ID_LEN + 1];
 
@@ -43,7 +45,7 @@ end_row(struct row_writer *w, const struct pump_info *i, const struct nodes *nod
 	row_str(w, "peer", hex_encode(hex, i->node_id, NODE_ID_LEN));
 	row_str(w, "class", class_name(i->class));
 	row_str(w, "opened_by", i->opener ? "us" : "peer");
-	row_str(w, "state", i->no_leg ? "no-path" : pump_state_name(i->state));
+	row_str(w, "state", state);
 	row_bool(w, "ended_in", i->eof_in);
 	row_bool(w, "ended_out", i->eof_out);
 	row_uint(w, "bytes_in", i->bytes_in);
@@ -55,6 +57,22 @@ end_row(struct row_writer *w, const struct pump_info *i, const struct nodes *nod
 	row_uint(w, "bytes_waiting_in", i->queued_in);
 	row_uint(w, "bytes_waiting_out", i->queued_out);
 	put_times(w, i, now_ns);
+}
+
+/* Those that ended not long ago, and why. */
+static void
+ended_rows(struct worker *worker, const struct hub *hub, const struct nodes *nodes, uint64_t request, uint64_t now_ns)
+{
+	const struct pump_ended *e;
+	struct row_writer w;
+
+	for (unsigned i = 0; (e = pump_ended(hub, i)) != NULL && e->at_ns + ENDED_SHOWN_S * NS_PER_SEC > now_ns; i++) {
+		end_row(&w, &e->info, nodes, "ended", e->at_ns);
+		row_str(&w, "reason", reason_name(e->reason));
+		row_uint(&w, "ended_ms", (now_ns - e->at_ns) / NS_PER_MS);
+		if (worker_row(worker, request, &w) == -1)
+			return;
+	}
 }
 
 void
@@ -69,10 +87,11 @@ show_ends(struct worker *worker, struct hub *hub, const struct nodes *nodes, uin
 		if (shown != n)
 			continue;	/* the channel is full: the others are only counted */
 		pump_info(p, &info, now);
-		end_row(&w, &info, nodes, now);
+		end_row(&w, &info, nodes, info.no_leg ? "no-path" : pump_state_name(info.state), now);
 		if (worker_row(worker, request, &w) == 0)
 			shown++;
 	}
+	ended_rows(worker, hub, nodes, request, now);
 	if (shown != n)
 		snprintf(text, sizeof(text), "only the oldest %llu of %llu streams are shown", (unsigned long long)shown,
 		    (unsigned long long)n);

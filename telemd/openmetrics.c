@@ -130,6 +130,17 @@ static const struct {
 	[SHARE_BYTES_IN] = { "bytes_in", "Bytes from the fabric, sealed" },
 	[SHARE_BYTES_OUT] = { "bytes_out", "Bytes into the fabric, sealed" },
 	[SHARE_STALL_US] = { "stall_us", "Time that streams with something to send were not allowed to" },
+	[SHARE_STALL_FAR_US] = { "stall_far_us", "Of that, by the reader at the far end" },
+	[SHARE_STALL_HOP_US] = { "stall_hop_us", "Of that, by the next hop's credit" },
+	[SHARE_STALL_LOCAL_US] = { "stall_local_us", "Time that the client or service here did not read" },
+	[SHARE_STALL_PATH_US] = { "stall_path_us", "Time that streams had no path" },
+	[SHARE_FRAMES_IN] = { "frames_in", "DATA frames from the fabric" },
+	[SHARE_FRAMES_OUT] = { "frames_out", "DATA frames into the fabric" },
+	[SHARE_BYTES_AGAIN] = { "bytes_again", "Bytes sent again by another path, sealed" },
+	[SHARE_RTT_US] = { "rtt_us", "Round trips from end to end, each second of each stream that carries something" },
+	[SHARE_RTT_SAMPLES] = { "rtt_samples", "How many of them" },
+	[SHARE_QUEUE_P50_US] = { "queue_p50_us", "What half of the bytes waited here at most before they left, of late" },
+	[SHARE_QUEUE_P99_US] = { "queue_p99_us", "What 99 of 100 bytes waited here at most before they left, of late" },
 };
 
 /* As another process wrote it: whatever is no name of a service or node is left out, so that the text stays text. */
@@ -170,12 +181,26 @@ put_shares(struct writer *w, const struct stats_page *page, enum stats_by by, co
 	size_t n = shares_read(list, page, by);
 
 	for (size_t v = 0; v < SHARE_COUNT && n > 0; v++) {
-		put(w, "# TYPE fabric_%s_%s counter\n# HELP fabric_%s_%s %s, by %s\n", label, shares[v].name, label,
-		    shares[v].name, shares[v].help, label);
+		bool gauge = v >= SHARE_GAUGES;
+
+		put(w, "# TYPE fabric_%s_%s %s\n# HELP fabric_%s_%s %s, by %s\n", label, shares[v].name,
+		    gauge ? "gauge" : "counter", label, shares[v].name, shares[v].help, label);
 		for (size_t i = 0; i < n; i++)
-			put(w, "fabric_%s_%s_total{%s=\"%s\"} %" PRIu64 "\n", label, shares[v].name, label, list[i].name,
-			    list[i].v[v]);
+			put(w, "fabric_%s_%s%s{%s=\"%s\"} %" PRIu64 "\n", label, shares[v].name, gauge ? "" : "_total", label,
+			    list[i].name, list[i].v[v]);
 	}
+}
+
+static void
+put_reasons(struct writer *w, const struct stats_page *page)
+{
+	struct stats_share list[STATS_SHARES];
+	size_t n = shares_read(list, page, BY_REASON);
+
+	if (n > 0)
+		put(w, "# TYPE fabric_stream_ends counter\n# HELP fabric_stream_ends Reliable streams that ended, and why\n");
+	for (size_t i = 0; i < n; i++)
+		put(w, "fabric_stream_ends_total{reason=\"%s\"} %" PRIu64 "\n", list[i].name, list[i].v[SHARE_STREAMS]);
 }
 
 int
@@ -190,6 +215,8 @@ openmetrics_write(struct evbuffer *out, const struct counter_pages *pages, const
 	if ((page = pages_of(pages, WORKER_SVCHOSTD)) != NULL) {
 		put_shares(&w, page, BY_SERVICE, "service");
 		put_shares(&w, page, BY_PEER, "peer");
+		put_shares(&w, page, BY_CLASS, "class");
+		put_reasons(&w, page);
 	}
 	put(&w, "# EOF\n");
 	return w.failed ? -1 : 0;

@@ -20,6 +20,7 @@ install_all() {
 		install -m 644 "$page" "$man/man$section/"
 	done
 	install -m 600 etc/fabricd.conf.example "$conf/fabricd.conf.example"
+	install -m 600 etc/policy.conf.example "$conf/policy.conf.example"
 	install -d -m 755 "$D$sysconfdir/logrotate.d" "$D$prefix/share/fabric"
 	install -m 644 etc/logrotate "$D$sysconfdir/logrotate.d/fabric"
 	sed "s#@sbindir@#$sbindir#" etc/rc.d/fabricd >"$D$prefix/share/fabric/fabricd.rc"
@@ -44,7 +45,8 @@ make_users() {
 
 # Keys, configuration, logs and users stay: they are the operator's.
 uninstall_all() {
-	rm -f "$sbin/fabricd" "$sbin/fabricctl" "$conf/fabricd.conf.example" "$D$sysconfdir/logrotate.d/fabric" \
+	rm -f "$sbin/fabricd" "$sbin/fabricctl" "$conf/fabricd.conf.example" \
+		"$conf/policy.conf.example" "$D$sysconfdir/logrotate.d/fabric" \
 		"$D$prefix/lib/systemd/system/fabricd.service" "$D$prefix/share/fabric/fabricd.rc"
 	for w in $workers; do rm -f "$libexec/$w"; done
 	for page in man/*.[1-9]; do rm -f "$man/man${page##*.}/$(basename "$page")"; done

@@ -297,6 +297,12 @@ policy_rules(const struct policy *p)
 	return p == NULL ? 0 : p->nrules;
 }
 
+uint32_t
+policy_rule_line(const struct policy *p, uint32_t rule)
+{
+	return p == NULL || rule == 0 || rule > p->nrules ? 0 : p->rules[rule - 1].line;
+}
+
 /* --- asking ------------------------------------------------------------------------------------------ */
 
 /* A node, in the policy's own numbers: -1 where the policy does not know the word. */

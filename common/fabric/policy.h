@@ -73,7 +73,23 @@ bool	policy_is_own(const char *service);
 struct policy_verdict policy_relay(const struct policy *p, const struct policy_node *relay, const struct policy_node *src,
 	    unsigned class);
 
-size_t	policy_rules(const struct policy *);
+/*
+ * The same for several classes at a time (bits), for people: one answer for all classes that one rule decides, in the order
+ * of their first. `service' NULL: may `a' relay for `b'. Returns how many.
+ */
+struct policy_answer {
+	struct policy_verdict verdict;
+	uint8_t	 classes;
+};
+size_t	policy_answers(const struct policy *p, const struct policy_node *a, const struct policy_node *b, const char *service,
+	    uint8_t classes, struct policy_answer out[CLASS_COUNT]);
+
+/* "all", or "dns,bulk". */
+#define POLICY_CLASSES_TEXT 64
+char	*policy_classes_text(char out[POLICY_CLASSES_TEXT], uint8_t classes);
+
+size_t	policy_rules(const struct policy *);		/* how many */
+uint32_t policy_rule_line(const struct policy *, uint32_t rule);	/* of policy.conf; 0 when there is no such rule */
 
 /*
  * The rule of that number (from 1; 0: the default's own words) as policy.conf(5) has it, on one line, for people who ask

@@ -139,6 +139,40 @@ policy_rule_text(char *buf, size_t size, const struct policy *p, uint32_t rule)
 	return o.len;
 }
 
+size_t
+policy_answers(const struct policy *p, const struct policy_node *a, const struct policy_node *b, const char *service,
+    uint8_t classes, struct policy_answer out[CLASS_COUNT])
+{
+	struct policy_verdict v;
+	size_t n = 0, i;
+
+	for (unsigned class = 0; class < CLASS_COUNT; class++) {
+		if (!(classes & 1u << class))
+			continue;
+		v = service == NULL ? policy_relay(p, a, b, class) : policy_reach(p, a, b, service, class);
+		for (i = 0; i < n && (out[i].verdict.rule != v.rule || out[i].verdict.pass != v.pass); i++)
+			;
+		if (i == n)
+			out[n++] = (struct policy_answer){ .verdict = v };
+		out[i].classes |= (uint8_t)(1u << class);
+	}
+	return n;
+}
+
+char *
+policy_classes_text(char out[POLICY_CLASSES_TEXT], uint8_t classes)
+{
+	struct out o = { out, POLICY_CLASSES_TEXT, 0 };
+
+	out[0] = '\0';
+	if ((classes & CLASSES_ALL) == CLASSES_ALL)
+		add(&o, "all");
+	for (unsigned i = 0; (classes & CLASSES_ALL) != CLASSES_ALL && i < CLASS_COUNT; i++)
+		if (classes & 1u << i)
+			add(&o, "%s%s", o.len > 0 ? "," : "", class_name(i));
+	return out;
+}
+
 /* One text of any length: made twice, first to know the length. */
 static void
 print_who(FILE *f, const struct policy *p, const struct who *w)

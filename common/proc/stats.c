@@ -48,17 +48,22 @@ stats_heap(void)
 	return m.uordblks + m.hblkhd;
 }
 
-/* Each kind has half of the slots, so that neither takes the other's. */
+/* Each kind has slots of its own, so that none takes another's. */
+static const struct { unsigned first, n; } regions[BY_COUNT] = {
+	[BY_SERVICE] = { 0, 128 }, [BY_PEER] = { 128, 128 }, [BY_CLASS] = { 256, 16 }, [BY_REASON] = { 272, 80 },
+};
+_Static_assert(272 + 80 == STATS_SHARES, "all are used");
+
 struct stats_share *
 stats_share(enum stats_by by, const char *name)
 {
-	struct stats_share *first = &stats->share[by == BY_SERVICE ? 0 : STATS_SHARES / 2], *s;
+	struct stats_share *first = &stats->share[regions[by].first], *s;
 
 	if (first->by == BY_NOTHING) {
 		strcpy(first->name, STATS_SHARE_OTHER);
 		__atomic_store_n(&first->by, by, __ATOMIC_RELEASE);
 	}
-	for (s = first + 1; s < first + STATS_SHARES / 2; s++) {
+	for (s = first + 1; s < first + regions[by].n; s++) {
 		if (s->by == BY_NOTHING) {
 			if (strlen(name) >= sizeof(s->name))
 				return first;

@@ -19,18 +19,25 @@
  * Sums by a name that is known only while it runs. Their number is bounded, however many names come: the first slot of a
  * kind is for all that found none.
  */
-#define STATS_SHARES	256u
+#define STATS_SHARES	352u
 #define STATS_SHARE_OTHER "other"
 
-enum stats_by { BY_NOTHING, BY_SERVICE, BY_PEER };
+/* By reason: of streams that ended, SHARE_STREAMS only. */
+enum stats_by { BY_NOTHING, BY_SERVICE, BY_PEER, BY_CLASS, BY_REASON, BY_COUNT };
 enum stats_share_value {
 	SHARE_STREAMS, SHARE_BROKEN, SHARE_BYTES_IN, SHARE_BYTES_OUT, SHARE_STALL_US,
+	SHARE_STALL_FAR_US, SHARE_STALL_HOP_US, SHARE_STALL_LOCAL_US, SHARE_STALL_PATH_US,
+	SHARE_FRAMES_IN, SHARE_FRAMES_OUT, SHARE_BYTES_AGAIN,
+	SHARE_RTT_US,		/* of streams that carry something, each second; with SHARE_RTT_SAMPLES a mean */
+	SHARE_RTT_SAMPLES,
+	SHARE_GAUGES,		/* from here on what is now, and no sum */
+	SHARE_QUEUE_P50_US = SHARE_GAUGES, SHARE_QUEUE_P99_US,
 	SHARE_COUNT
 };
 
 struct stats_share {
 	uint32_t by;		/* enum stats_by; set last */
-	char	 name[68];	/* a service's, or a node id in hexadecimal digits */
+	char	 name[68];	/* a service's, a class's, a reason's, or a node id in hexadecimal digits */
 	uint64_t v[SHARE_COUNT];
 };
 

@@ -18,6 +18,28 @@
 	X(ROUTED_STORE_MOVED, "fabric_routed_database_moved_aside_total", "", "Corrupt or newer databases moved aside") \
 	X(ROUTED_STORE_ROWS_REFUSED, "fabric_routed_database_rows_refused_total", "", "Stored rows that made no sense") \
 	X(ROUTED_REQUESTS, "fabric_routed_requests_total", "", "Requests of fabricctl answered") \
+	X(ROUTED_KNOWN, "fabric_routed_known_nodes", "", "Nodes of which there is a node record") \
+	X(ROUTED_KNOWN_BYTES, "fabric_routed_known_bytes", "", "Memory that these take, about") \
+	X(ROUTED_KNOWN_VERIFIED, "fabric_routed_known_verified_total", "", "Signatures of nodes' records that were checked") \
+	X(ROUTED_KNOWN_EXPIRED, "fabric_routed_known_expired_total", "", "Nodes of which nothing new was heard in time") \
+	X(ROUTED_KNOWN_EVICTED, "fabric_routed_known_evicted_total", "", "Nodes forgotten to make room for others") \
+	X(ROUTED_KNOWN_SKEW, "fabric_routed_known_skew_seconds", "", "The greatest difference of a neighbour's clock to this node's") \
+	X(ROUTED_OWN_RECORDS, "fabric_routed_own_records_total", "", "Times that this node's own record was signed") \
+	X(ROUTED_KNOWN_OK, "fabric_routed_known_items_total", "result=\"ok\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_OLD, "fabric_routed_known_items_total", "result=\"old\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_FORM, "fabric_routed_known_items_total", "result=\"malformed\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_CHAIN, "fabric_routed_known_items_total", "result=\"chain\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_SIGNATURE, "fabric_routed_known_items_total", "result=\"signature\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_TENANT, "fabric_routed_known_items_total", "result=\"tenant\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_EXPIRED, "fabric_routed_known_items_total", "result=\"expired\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_NOT_YET, "fabric_routed_known_items_total", "result=\"not-yet\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_LIFETIME, "fabric_routed_known_items_total", "result=\"lifetime\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_REVOKED, "fabric_routed_known_items_total", "result=\"revoked\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_PARTS, "fabric_routed_known_items_total", "result=\"parts\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_ROOM, "fabric_routed_known_items_total", "result=\"room\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_KNOWN_E_MEMORY, "fabric_routed_known_items_total", "result=\"memory\"", "Items of nodes, policies, revocations and fences that came, by what became of them") \
+	X(ROUTED_SYNC_GIVEN, "fabric_routed_sync_items_sent_total", "", "Items of nodes that were sent to neighbours") \
+	X(ROUTED_SYNC_DIGESTS, "fabric_routed_sync_digests_sent_total", "", "Digests that were sent to neighbours") \
 	X(ROUTED_SERVICES_OWN, "fabric_services", "of=\"this\"", "Services that are known") \
 	X(ROUTED_SERVICES_OTHERS, "fabric_services", "of=\"others\"", "Services that are known") \
 	X(ROUTED_SERVICES_ANNOUNCED, "fabric_services_announced_total", "", "Times that a peer was told what this node serves") \

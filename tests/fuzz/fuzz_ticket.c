@@ -1,11 +1,11 @@
 /*
- * What is shown to a hop. Input: one byte that says what the rest is: a ticket's content, a fence's, or what was sealed to
- * us, records back to back. What is decoded must be encoded to the same bytes, and no ticket is good that nobody signed.
+ * What is shown to a hop. Input: one byte that says what the rest is: a ticket's content, a fence's, what was sealed to us,
+ * records back to back, or a lease as the source gets it. What is decoded must be encoded to the same bytes, and no ticket is good that nobody signed.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "fabric/ticket.h"
+#include "routed/coordinator.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -95,20 +95,39 @@ sealed(const uint8_t *data, size_t size)
 		HOLDS(ticket_check(&c, box, len, &t, &by) != TICKET_OK);
 }
 
+static void
+lease(const uint8_t *data, size_t size)
+{
+	static uint8_t out[LEASE_ANSWER_MAX];
+	uint8_t hash[HASH_LEN];
+	struct lease l;
+
+	if (lease_decode(&l, data, size) == 0) {
+		HOLDS(lease_encode(out, sizeof(out), &l) == size && memcmp(out, data, size) == 0);
+		HOLDS(lease_answer_hash(hash, &l) == 0);
+		lease_free(&l);
+	}
+	for (unsigned i = 0; i < LEASE_HOPS_MAX; i++)
+		HOLDS(l.sealed[i].p == NULL);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size == 0)
 		return 0;
-	switch (data[0] % 3) {
+	switch (data[0] % 4) {
 	case 0:
 		ticket(data + 1, size - 1);
 		break;
 	case 1:
 		fence(data + 1, size - 1);
 		break;
-	default:
+	case 2:
 		sealed(data + 1, size - 1);
+		break;
+	default:
+		lease(data + 1, size - 1);
 	}
 	return 0;
 }

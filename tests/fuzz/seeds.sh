@@ -53,3 +53,7 @@ done
 vectors tests/unit/vectors/record.txt | while read -r name port hex; do
 	write "$out/ticket/sealed-$name" "02$hex"
 done
+
+# fuzz_policyconf: the shipped example.
+mkdir -p "$out/policyconf"
+cp etc/policy.conf.example "$out/policyconf/example"

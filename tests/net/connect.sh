@@ -136,8 +136,8 @@ killed() { # fabricctl dies: the service is told that this was not all
 	wait_for 5 grep -q banner "$W/out" || return 1
 	kill -9 "$pid"
 	exec 9>&-
-	wait_for 5 rows 'not [r for r in rows if r["at"] == "svchostd"]' alpha show streams &&
-		wait_for 5 rows 'not [r for r in rows if r["at"] == "svchostd"]' beta show streams
+	wait_for 5 rows 'not [r for r in rows if r["at"] == "svchostd" and r["state"] != "ended"]' alpha show streams &&
+		wait_for 5 rows 'not [r for r in rows if r["at"] == "svchostd" and r["state"] != "ended"]' beta show streams
 }
 mkfifo "$W/fifo"
 t 'a fabricctl that dies leaves nothing behind' killed
@@ -291,6 +291,9 @@ wait_for 5 grep -q held "$W/held"
 t 'show streams: the end here' rows '[r for r in rows if r["at"] == "svchostd" and r["service"] == "mirror" and r["node"] == "beta" and
 	r["opened_by"] == "us" and r["state"] == "open" and r["bytes_in"] == 7 and r["rtt_us"] > 0]' alpha show streams
 t 'show streams: the end there' rows '[r for r in rows if r["at"] == "svchostd" and r["opened_by"] == "peer" and r["bytes_out"] == 7]' beta show streams
+short() { fabricctl connect mirror </dev/null >"$W/short" && rows '[r for r in rows if r["state"] == "ended" and r["reason"] == "none" and
+	r["service"] == "mirror" and r["ended_ms"] < 60000]' alpha show streams; }
+t 'show streams: one that has ended, and why' short
 t 'show streams: the dataplane between' rows '[r for r in rows if r["at"] == "dataplane" and r["service"] == "mirror" and r["reliable"]]' alpha show streams
 t 'show served: the listener' rows '[r for r in rows if r.get("listen") == "127.0.0.1:2201" and r["streams"] == 1 and r["accepted"] > 1300]' alpha show served
 top() {
@@ -303,6 +306,8 @@ scrape() { curl_ http://127.0.0.1:9464/metrics >"$W/metrics" && python3 tests/ne
 t 'metrics are OpenMetrics' scrape
 t 'metrics: by service' grep -qE '^fabric_service_bytes_out_total\{service="mirror"\} [1-9][0-9]{7}' "$W/metrics"
 t 'metrics: by peer' grep -qE "^fabric_peer_streams_total\{peer=\"${node_id[beta]}\"\} [1-9][0-9]{3}" "$W/metrics"
+t 'metrics: by class' grep -qE '^fabric_class_frames_out_total\{class="[a-z]*"\} [1-9][0-9]{3}' "$W/metrics"
+t 'metrics: by reason' grep -qE '^fabric_stream_ends_total\{reason="connection-reset"\} [1-9]' "$W/metrics"
 t 'metrics: not by stream' [ "$(grep -c '^fabric_\(service\|peer\)_streams_total' "$W/metrics")" -lt 10 ]
 keys() { # on a terminal: q ends it, an interrupt ends it, and the terminal is as before
 	python3 - "$FABRICCTL" "$W/alpha/run" <<'PY'

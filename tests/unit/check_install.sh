@@ -18,7 +18,7 @@ t 'install' make O="${FABRIC_O:-build}" DESTDIR="$D/root" prefix=/usr install
 for f in usr/sbin/fabricd usr/sbin/fabricctl usr/libexec/fabricd/dataplane usr/libexec/fabricd/routed \
 	usr/libexec/fabricd/vpnd usr/libexec/fabricd/svchostd usr/libexec/fabricd/telemd \
 	usr/share/man/man8/fabricd.8 usr/share/man/man5/fabricd.conf.5 usr/share/man/man7/fabric.7 \
-	etc/fabric/fabricd.conf.example etc/logrotate.d/fabric usr/lib/systemd/system/fabricd.service; do
+	etc/fabric/fabricd.conf.example etc/fabric/policy.conf.example etc/logrotate.d/fabric usr/lib/systemd/system/fabricd.service; do
 	t "$f is installed" test -s "$D/root/$f"
 done
 t 'every page is installed' sh -c "[ \$(find '$D/root/usr/share/man' -type f | wc -l) -eq \$(ls man/*.[1-9] | wc -l) ]"

@@ -73,7 +73,8 @@ END_TEST
 static struct stats_share *
 share(struct stats_page *p, size_t i, enum stats_by by, const char *name)
 {
-	p->share[i] = (struct stats_share){ .by = by, .v = { 1, 2, 3, 4, 5 } };
+	p->share[i] = (struct stats_share){ .by = by, .v = { 1, 2, 3, 4, 5, [SHARE_FRAMES_IN] = 10,
+	    [SHARE_QUEUE_P99_US] = 16 } };
 	memcpy(p->share[i].name, name, strnlen(name, sizeof(p->share[i].name)));
 	return &p->share[i];
 }
@@ -94,6 +95,8 @@ START_TEST(sums_by_name)
 	share(p, 3, BY_SERVICE, "x\"} 1\nevil{a=\"");
 	share(p, 4, (enum stats_by)77, "unknown");
 	memset(share(p, 5, BY_SERVICE, "")->name, 'a', sizeof(p->share[5].name));
+	share(p, 6, BY_CLASS, "bulk");
+	share(p, 7, BY_REASON, "target-down");
 	share(p, STATS_SHARES - 1, BY_PEER, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
 	ck_assert_int_eq(openmetrics_write(out, &pages, NULL), 0);
 	evbuffer_add(out, "", 1);
@@ -104,6 +107,11 @@ START_TEST(sums_by_name)
 	ck_assert_ptr_nonnull(strstr(text, "\nfabric_service_bytes_out_total{service=\"other\"} 4\n"));
 	ck_assert_ptr_nonnull(strstr(text, "\nfabric_peer_stall_us_total{peer=\"0123456789abcdef0123456789abcdef"
 	    "0123456789abcdef0123456789abcdef\"} 5\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nfabric_class_frames_in_total{class=\"bulk\"} 10\n"));
+	ck_assert_ptr_nonnull(strstr(text, "# TYPE fabric_class_queue_p99_us gauge\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nfabric_class_queue_p99_us{class=\"bulk\"} 16\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nfabric_stream_ends_total{reason=\"target-down\"} 1\n"));
+	ck_assert_ptr_null(strstr(text, "fabric_reason"));
 	ck_assert_ptr_null(strstr(text, "evil"));
 	ck_assert_ptr_null(strstr(text, "unknown"));
 	ck_assert_ptr_null(strstr(text, "aaaa"));
@@ -124,11 +132,15 @@ START_TEST(slots_are_bounded)
 		snprintf(name, sizeof(name), "s%u", i);
 		s = stats_share(BY_SERVICE, name);
 		ck_assert_ptr_eq(stats_share(BY_SERVICE, name), s);
-		ck_assert((strcmp(s->name, name) == 0) == (i < STATS_SHARES / 2 - 1));
+		ck_assert((strcmp(s->name, name) == 0) == (i < 127));
 	}
 	none = stats_share(BY_SERVICE, "one-more");
 	ck_assert_str_eq(none->name, STATS_SHARE_OTHER);
 	ck_assert_str_eq(stats_share(BY_PEER, "p")->name, "p");
+	for (unsigned i = 0; i < REASON_COUNT; i++)	/* each has its place */
+		ck_assert_str_eq(stats_share(BY_REASON, reason_name(i))->name, reason_name(i));
+	for (unsigned i = 0; i < CLASS_COUNT; i++)
+		ck_assert_str_eq(stats_share(BY_CLASS, class_name(i))->name, class_name(i));
 }
 END_TEST
 

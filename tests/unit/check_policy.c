@@ -236,6 +236,8 @@ static const struct question {
 	{ { { .how = "block", .to = "in:admins" } }, "relay", "home", "x", CLASS_BULK, false, 1, 0 },
 	{ { { .how = "block", .from = "in:admins" } }, "relay", "home", "x", CLASS_BULK, true, 0, 0 },
 	{ { { .how = "block", .from = "in:lost in:admins" } }, "phone", "home", "x", CLASS_BULK, false, 1, 0 },
+	{ { { .how = "pass", .from = "in:admins" }, { .how = "block", .from = "in:admins" } }, "phone", "home", "x", CLASS_BULK,
+	    false, 2, 0 },
 	{ { { .how = "block", .from = "not:admins" } }, "phone", "home", "x", CLASS_BULK, true, 0, 0 },
 	{ { { .how = "block", .from = "not:admins" } }, "relay", "home", "x", CLASS_BULK, false, 1, 0 },
 	{ { { .how = "block", .from = "not:admins not:lost" } }, "phone", "home", "x", CLASS_BULK, true, 0, 0 },
@@ -380,8 +382,11 @@ static const struct {
 	{ "01 02 0461636d65 0162 00 00 01 01 0a 04 01 00 00", "a string not used", FRAME_E_VALUE },
 	{ "01 01 00 00 00 00", "an empty string", FRAME_E_VALUE },
 	{ "01 02 0461636d65 0162 00 01 01 00 01 01 0a 00 20 01 00", "a table of nobody", FRAME_E_VALUE },
-	{ "01 02 0461636d65 0162 00 01 01 01 00 01 01 0a 00 20 01 00", "a table of everybody", FRAME_E_VALUE },
-	{ "01 02 0461636d65 0162 00 01 01 01 24 01 00 01 00 00", "a table in a table", FRAME_E_VALUE },
+	{ "01 01 0162 00 01 00 01 00 00", "a table of everybody", FRAME_E_VALUE },
+	{ "01 02 0161 0162 00 02 00 01 08 01 00 01 01 08 01 00 00", "two tables", 1 },
+	{ "01 02 0161 0162 00 02 00 01 08 01 00 01 01 20 01 00 00", "a table in a table", FRAME_E_VALUE },
+	{ "01 01 0161 00 02 00 01 08 01 00 00 01 08 01 00 00", "a table twice", FRAME_E_TLV_ORDER },
+	{ "01 00 01 1111111111111111111111111111111111111111111111111111111111111111 00 00", "an id not used", FRAME_E_VALUE },
 	{ "01 02 0461636d65 0162 00 01 02 01 04 01 00 00", "a table without a name", FRAME_E_VALUE },
 	{ "01 02 0461636d65 0162 00 01 01 01 04 01 00 01 01 0a 00 20 01 01", "a table that is not there", FRAME_E_VALUE },
 	{ "01 02 0461636d65 0162 00 01 01 01 04 01 00 01 01 0a 00 20 00", "a list of nothing", FRAME_E_VALUE },
@@ -578,6 +583,34 @@ START_TEST(rule_text)
 }
 END_TEST
 
+/* Classes that one rule decides stand together. */
+START_TEST(answers)
+{
+	static const struct short_rule x[] = {
+		{ "block", NULL, NULL, NULL, 1u << CLASS_DNS | 1u << CLASS_BULK, 0 },
+		{ "pass r", NULL, NULL, NULL, 1u << CLASS_BULK, 9 },
+	};
+	static uint8_t buf[POLICY_MAX];
+	struct policy *p = load(buf, compile(buf, x, 2));
+	struct policy_node phone = node("phone"), home = node("home"), relay = node("relay");
+	struct policy_answer out[CLASS_COUNT];
+	char text[POLICY_CLASSES_TEXT];
+
+	ck_assert_uint_eq(policy_answers(p, &phone, &home, "x", 0x3f, out), 2);
+	ck_assert(out[0].verdict.pass && out[0].verdict.rule == 0);
+	ck_assert_str_eq(policy_classes_text(text, out[0].classes), "control,interactive,reliable,droppable");
+	ck_assert(!out[1].verdict.pass && out[1].verdict.rule == 1);
+	ck_assert_str_eq(policy_classes_text(text, out[1].classes), "dns,bulk");
+	ck_assert_uint_eq(policy_answers(p, &relay, &phone, NULL, 1u << CLASS_BULK, out), 1);
+	ck_assert(out[0].verdict.pass && out[0].verdict.kbps == 9 && out[0].classes == 1u << CLASS_BULK);
+	ck_assert_uint_eq(policy_answers(p, &home, &phone, NULL, 0x3f, out), 1);
+	ck_assert(!out[0].verdict.pass);
+	ck_assert_str_eq(policy_classes_text(text, out[0].classes), "all");
+	ck_assert_str_eq(policy_classes_text(text, 0x1f), "control,dns,interactive,reliable,bulk");
+	policy_free(p);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -596,6 +629,7 @@ main(void)
 	tcase_add_loop_test(t, not_encoded, 0, sizeof(refused) / sizeof(refused[0]));
 	tcase_add_test(t, tables_not_encoded);
 	tcase_add_test(t, rule_text);
+	tcase_add_test(t, answers);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

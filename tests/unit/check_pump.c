@@ -1,4 +1,5 @@
 /* svchostd's core: pumps and hubs, two of them over a channel that a test holds, with real sockets at both ends. */
+#include "base/hex.h"
 #include "hub_talk.h"
 
 #include <malloc.h>
@@ -795,6 +796,81 @@ START_TEST(numbers)
 }
 END_TEST
 
+static uint64_t
+sum_of(enum stats_by by, const char *name, enum stats_share_value v)
+{
+	return stats_share(by, name)->v[v];
+}
+
+/* What streams did, by service, by peer and by class; what became of them, by reason; and those that ended, one by one. */
+START_TEST(sums)
+{
+	static const struct { enum stats_by by; const char *name; } of[] = {
+		{ BY_SERVICE, "ssh" }, { BY_CLASS, "interactive" }, { BY_PEER, NULL },
+	};
+	char hex[2 * NODE_ID_LEN + 1];
+	struct talk t;
+
+	memset(stats->share, 0, sizeof(stats->share));
+	ck_assert_ptr_null(pump_ended(pair.side[0].hub, 0));
+	talk_open(&t, "ssh");
+	talk_answer(&t, 0);
+	ck_assert_int_eq(write(t.client.fd, "12345", 5), 5);
+	ck_assert(RUN_UNTIL(&pair, pair.data[0] == 1));
+	ck_assert_int_eq(write(t.server.fd, "123456789", 9), 9);
+	ck_assert(RUN_UNTIL(&pair, ({ struct pump_info a; pump_info(t.pump, &a, clock_ns()); a.bytes_in == 9; })));
+	for (unsigned i = 0; i < 2; i++) {
+		hub_tick(pair.side[0].hub);	/* the other hub is in this process as well, and counts when it ticks */
+		for (size_t k = 0; k < sizeof(of) / sizeof(of[0]); k++) {
+			const char *name = of[k].name != NULL ? of[k].name : hex_encode(hex, pair.world.b.self.node_id, NODE_ID_LEN);
+
+			ck_assert_uint_eq(sum_of(of[k].by, name, SHARE_STREAMS), 1);
+			ck_assert_uint_eq(sum_of(of[k].by, name, SHARE_BYTES_OUT), 5 + E2E_OVERHEAD);
+			ck_assert_uint_eq(sum_of(of[k].by, name, SHARE_FRAMES_OUT), 1);
+			ck_assert_uint_eq(sum_of(of[k].by, name, SHARE_FRAMES_IN), 2);
+			ck_assert_uint_eq(sum_of(of[k].by, name, SHARE_RTT_SAMPLES), 1);
+			ck_assert_uint_gt(sum_of(of[k].by, name, SHARE_RTT_US), 0);
+			ck_assert_uint_eq(sum_of(of[k].by, name, SHARE_BROKEN), 0);
+		}
+	}
+	ck_assert_int_eq(write(t.client.fd, "12345", 5), 5);
+	ck_assert(RUN_UNTIL(&pair, sum_of(BY_CLASS, "interactive", SHARE_QUEUE_P50_US) > 0));
+	ck_assert_uint_ge(sum_of(BY_SERVICE, "ssh", SHARE_QUEUE_P99_US), sum_of(BY_SERVICE, "ssh", SHARE_QUEUE_P50_US));
+	ck_assert(RUN_UNTIL(&pair, ({ struct pump_info b; pump_info(pair.accepted[0], &b, clock_ns()); b.bytes_in == 10; })));
+	ck_assert_int_eq(read(t.server.fd, hex, 10), 10);
+	ck_assert_int_eq(read(t.client.fd, hex, 10), 9);
+	shutdown(t.client.fd, SHUT_WR);
+	shutdown(t.server.fd, SHUT_WR);
+	ck_assert(RUN_UNTIL(&pair, BOTH_EMPTY));
+	talk_close(&t);
+	ck_assert_uint_eq(sum_of(BY_REASON, "none", SHARE_STREAMS), 2);
+	ck_assert_uint_eq(sum_of(BY_REASON, "target-down", SHARE_STREAMS), 0);
+	ck_assert_uint_eq(pump_ended(pair.side[0].hub, 0)->reason, REASON_NONE);
+	ck_assert_uint_eq(pump_ended(pair.side[0].hub, 0)->info.bytes_in, 9);
+	ck_assert_str_eq(pump_ended(pair.side[0].hub, 0)->info.service, "ssh");
+	ck_assert_ptr_null(pump_ended(pair.side[0].hub, 1));
+}
+END_TEST
+
+/* The last of those that ended, the newest first, however many there were. */
+START_TEST(ended_are_bounded)
+{
+	struct talk t;
+
+	for (unsigned i = 0; i < ENDED_MAX + 3; i++) {
+		talk_open(&t, i == ENDED_MAX + 2 ? "last" : "ssh");
+		ck_assert(RUN_UNTIL(&pair, pair.naccepted == i + 1));
+		hub_refuse(pair.accepted[i], REASON_TARGET_DOWN);
+		expect_failed(&t, REASON_TARGET_DOWN);
+	}
+	ck_assert_str_eq(pump_ended(pair.side[0].hub, 0)->info.service, "last");
+	ck_assert_uint_eq(pump_ended(pair.side[0].hub, 0)->reason, REASON_TARGET_DOWN);
+	ck_assert_str_eq(pump_ended(pair.side[0].hub, 1)->info.service, "ssh");
+	ck_assert_ptr_nonnull(pump_ended(pair.side[0].hub, ENDED_MAX - 1));
+	ck_assert_ptr_null(pump_ended(pair.side[0].hub, ENDED_MAX));
+}
+END_TEST
+
 START_TEST(delays)
 {
 	struct delay d = { .n = 0 };
@@ -852,6 +928,8 @@ main(void)
 	tcase_add_test(tc, many_short);
 	tcase_add_test(tc, idle_memory);
 	tcase_add_test(tc, numbers);
+	tcase_add_test(tc, sums);
+	tcase_add_test(tc, ended_are_bounded);
 	tcase_add_test(tc, delays);
 	tcase_add_checked_fixture(l, setup_few, teardown);
 	tcase_add_test(l, limit);

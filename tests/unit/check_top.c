@@ -75,6 +75,30 @@ START_TEST(rates)
 }
 END_TEST
 
+/* One that has ended is seen once, with the reason. */
+START_TEST(ended)
+{
+	static const uint64_t ended_ms[] = { 300, 2300 };
+	struct row_writer w;
+	struct frame_bytes b;
+
+	for (size_t i = 0; i < 2; i++) {
+		row_init(&w);
+		row_str(&w, "at", "svchostd");
+		row_uint(&w, "stream", i);
+		row_str(&w, "state", "ended");
+		row_str(&w, "reason", i == 0 ? "target-down" : "none");
+		row_uint(&w, "ended_ms", ended_ms[i]);
+		b = (struct frame_bytes){ w.buf, w.len };
+		rows_add(&now, &b);
+	}
+	top_rows(&out, &before, &now, 1000000);
+	ck_assert_uint_eq(out.n, 1);
+	ck_assert(row_is(&out.list[0], "state", "ended"));
+	ck_assert(row_is(&out.list[0], "reason", "target-down"));
+}
+END_TEST
+
 /* One that is new began within the time; a number used again begins anew; no time is no rate. */
 START_TEST(changes)
 {
@@ -143,6 +167,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, NULL, teardown);
 	tcase_add_test(tc, rates);
+	tcase_add_test(tc, ended);
 	tcase_add_test(tc, changes);
 	tcase_add_test(tc, places);
 	tcase_add_test(tc, many);

@@ -1,0 +1,49 @@
+/* Between known.c, which holds the nodes, and known_take.c, which decides what is believed. */
+#ifndef ROUTED_KNOWN_INT_H
+#define ROUTED_KNOWN_INT_H
+
+#include "routed/known.h"
+
+#define FENCES_MAX	64u
+
+struct known_signed {
+	struct known_raw raw;
+	struct record	 r;		/* of it */
+};
+
+struct known_fence {
+	struct known_raw raw;
+	uint8_t		 issuer[NODE_ID_LEN];
+	uint64_t	 not_after, sum;
+};
+
+struct knowns {
+	const struct known_ops *ops;
+	void		*arg;
+	size_t		 max, n, mask;
+	uint64_t	 secret;
+	struct known_list all[DIRMSG_BUCKETS];	/* by the first byte of the id */
+	struct known	**by_id, **by_key, **by_name;
+	struct known	*own;
+	bool		 self_known, signed_dirty;
+	uint8_t		 self[NODE_ID_LEN], authority[SIGN_PUBLIC_LEN];
+	char		 tenant[RECORD_TENANT_MAX + 1];
+	uint64_t	 serial_floor;
+	struct known_signed policy, revocation;
+	struct known_fence fences[FENCES_MAX];
+	size_t		 nfences;
+	uint8_t		(*removed)[NODE_ID_LEN];
+	size_t		 nremoved, removed_size;
+};
+
+/* In the order of the buckets; `k' NULL: the first. */
+struct known *knowns_next(const struct knowns *, const struct known *k);
+#define KNOWNS_FOREACH(k, ks) for ((k) = knowns_next(ks, NULL); (k) != NULL; (k) = knowns_next(ks, k))
+
+void	known_insert(struct knowns *, struct known *);
+void	known_remove(struct knowns *, struct known *);
+void	known_index(struct knowns *, struct known *);	/* by key and name */
+void	known_unindex(struct knowns *, struct known *);
+void	known_free(struct known *);
+
+#endif

@@ -1,0 +1,816 @@
+/*
+ * Leases as they are given: every hop's ticket is one that the hop accepts; no relay learns a third node from all that it
+ * holds; epochs never go back, also over a restart with a clock that was set back; who gets none and why; and what is kept.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "crypto/box.h"
+#include "routed/coordinator.h"
+#include "routed/leasestore.h"
+#include "tests/unit/vectors.h"
+
+#define NOW	1800000000ull
+#define NODES	8
+#define ALL	0x3f
+
+/* phone(0) - entry(1) - relay(2) - host(3); entry(1) - relay(4) - host(3); 5: the coordinator, off the routes; 6: alone */
+enum { PHONE, ENTRY, RELAY, HOST, OTHER, COORD, ALONE, AUTHORITY };
+
+static struct node {
+	struct sign_key node, route;
+	struct noise_key ticket;
+	uint8_t	 id[NODE_ID_LEN];
+	char	 name[32];
+	const char *tenant;
+	uint32_t roles;
+	uint64_t key_end;
+	bool	 known;
+	struct facts facts;
+	uint8_t	 membership[512], delegation[512];
+	size_t	 mlen, dlen;
+} n[NODES];
+
+static struct graph *g;
+static struct coordinator *c;
+static struct lease out[LEASE_MAX];
+static int nout;
+static struct lease_ask ask;
+static struct lease_time t;
+static const uint8_t *is_revoked;
+static unsigned reach_classes;
+
+static bool
+node_of(const uint8_t *id, struct lease_node *x, void *arg)
+{
+	for (unsigned i = 0; i < NODES; i++)
+		if (n[i].known && memcmp(n[i].id, id, NODE_ID_LEN) == 0) {
+			*x = (struct lease_node){ { n[i].id, n[i].name, n[i].tenant, n[i].roles, 5 }, n[i].node.public,
+			    n[i].ticket.public, n[i].key_end };
+			return true;
+		}
+	return false;
+}
+
+static bool
+revoked(const uint8_t *id, void *arg)
+{
+	return is_revoked != NULL && memcmp(id, is_revoked, NODE_ID_LEN) == 0;
+}
+
+static bool
+reach(const struct policy_node *s, const struct policy_node *d, unsigned class, void *arg)
+{
+	return reach_classes >> class & 1;
+}
+
+static const struct coordinator_ops ops = { node_of, revoked, reach };
+
+static void
+link_of(unsigned a, unsigned b, uint32_t rtt_us, uint32_t kbps)
+{
+	struct fact_link *l = &n[a].facts.links[n[a].facts.nlinks++];
+
+	*l = (struct fact_link){ .rtt_us = rtt_us, .kbps = kbps };
+	memcpy(l->node_id, n[b].id, NODE_ID_LEN);
+}
+
+static void
+node_put(unsigned i)
+{
+	struct policy_node who = { n[i].id, n[i].name, n[i].tenant, n[i].roles, 5 };
+
+	ck_assert_int_eq(graph_node_set(g, &who, &n[i].facts, 0), 0);
+}
+
+static void
+keys_make(void)
+{
+	log_init("check", STDERR_FILENO, LOG_LEVEL_ERROR);
+	crypto_init();
+	for (unsigned i = 0; i < NODES; i++) {
+		ck_assert_int_eq(sign_key_generate(&n[i].node), 0);
+		ck_assert_int_eq(sign_key_generate(&n[i].route), 0);
+		ck_assert_int_eq(noise_key_generate(&n[i].ticket), 0);
+		node_id_from_key(n[i].id, n[i].node.public);
+	}
+}
+
+static void
+records_make(struct node *x)
+{
+	struct record m = { .kind = RECORD_MEMBERSHIP, .subject = x->node.public, .serial = 1, .not_before = NOW - 1000,
+	    .not_after = NOW + 86400, .roles = x->roles, .tier = 5 };
+	struct record d = { .kind = RECORD_DELEGATION, .subject = x->route.public, .serial = 1, .not_before = NOW - 1000,
+	    .not_after = x->key_end, .purpose = PURPOSE_ROUTE };
+
+	vector_word(m.name, sizeof(m.name), x->name);
+	vector_word(m.tenant, sizeof(m.tenant), x->tenant);
+	x->mlen = record_sign(x->membership, sizeof(x->membership), &m, &n[AUTHORITY].node);
+	x->dlen = record_sign(x->delegation, sizeof(x->delegation), &d, &x->node);
+	ck_assert(x->mlen > 0 && x->dlen > 0);
+}
+
+static void
+coordinator_is(unsigned i, struct leasestore *s)
+{
+	records_make(&n[i]);
+	coordinator_free(c);
+	c = coordinator_new(g, &ops, NULL, s);
+	ck_assert_ptr_nonnull(c);
+	ck_assert_int_eq(coordinator_keys(c, &n[i].route, (struct frame_bytes){ n[i].membership, n[i].mlen },
+	    (struct frame_bytes){ n[i].delegation, n[i].dlen }), 0);
+}
+
+static void
+begin(void)
+{
+	static const char *const names[NODES] = { "phone-of-alice", "entry-one", "relay-two", "home-of-bob", "relay-four",
+	    "coordinator-x", "lonely", "authority" };
+
+	graph_free(g);
+	g = graph_new();
+	for (unsigned i = 0; i < NODES; i++) {
+		vector_word(n[i].name, sizeof(n[i].name), names[i]);
+		n[i].tenant = "home";
+		n[i].roles = 1u << ROLE_RELAY;
+		n[i].key_end = NOW + 3600;
+		n[i].known = i != AUTHORITY;
+		memset(&n[i].facts, 0, sizeof(n[i].facts));
+		n[i].facts.relay = true;
+		n[i].facts.relay_classes = ALL;
+	}
+	n[PHONE].roles = 1u << ROLE_MOBILE_EDGE;
+	n[ENTRY].roles = 1u << ROLE_ENTRY;
+	n[HOST].roles = 1u << ROLE_SERVICE_HOST;
+	n[COORD].roles = 1u << ROLE_ROUTE_COORDINATOR;
+	link_of(PHONE, ENTRY, 5000, 0);
+	link_of(ENTRY, RELAY, 1000, 5000);
+	link_of(RELAY, HOST, 1000, 5000);
+	link_of(ENTRY, OTHER, 9000, 500000);
+	link_of(OTHER, HOST, 9000, 500000);
+	for (unsigned i = 0; i < AUTHORITY; i++)
+		node_put(i);
+	coordinator_is(COORD, NULL);
+	is_revoked = NULL;
+	reach_classes = ALL;
+	ask = (struct lease_ask){ .classes = 1u << CLASS_INTERACTIVE };
+	memcpy(ask.source, n[PHONE].id, NODE_ID_LEN);
+	memcpy(ask.dest, n[HOST].id, NODE_ID_LEN);
+	t = (struct lease_time){ NOW * 1000, 1000000000ull };
+}
+
+static void
+release(void)
+{
+	for (int i = 0; i < nout; i++)
+		lease_free(&out[i]);
+	nout = 0;
+}
+
+static enum lease_error
+issue(void)
+{
+	enum lease_error why;
+
+	release();
+	nout = coordinator_issue(c, &ask, out, LEASE_MAX, &t, &why);
+	ck_assert((nout > 0) == (why == LEASE_OK));
+	if (nout < 0)
+		nout = 0;
+	return why;
+}
+
+static void
+end(void)
+{
+	release();
+	coordinator_free(c);
+	graph_free(g);
+	c = NULL;
+	g = NULL;
+}
+
+static struct node *
+node_at(const struct lease *l, unsigned hop)
+{
+	for (unsigned i = 0; i < NODES; i++)
+		if (memcmp(n[i].id, l->nodes[hop], NODE_ID_LEN) == 0)
+			return &n[i];
+	ck_abort_msg("nobody");
+}
+
+static enum ticket_error
+shown_to(const struct node *x, const struct lease *l, unsigned hop, struct ticket *k)
+{
+	struct ticket_issuer by;
+	struct ticket_ctx ctx = { .node_id = x->id, .node_key = x->node.public, .keys = &x->ticket, .nkeys = 1,
+	    .authority = n[AUTHORITY].node.public, .from = hop == 0 ? NULL : l->nodes[hop - 1], .route_id = l->route_id,
+	    .now = t.now_ms / 1000, .roles = x->roles, .relays = true, .relay_classes = ALL };
+
+	return ticket_check(&ctx, l->sealed[hop].p, l->sealed[hop].len, k, &by);
+}
+
+static enum ticket_error
+shown(const struct lease *l, unsigned hop, struct ticket *k)
+{
+	return shown_to(node_at(l, hop), l, hop, k);
+}
+
+/* As text, by the numbers of the nodes. */
+static const char *
+path(const struct lease *l)
+{
+	static char buf[2][32];
+	static unsigned turn;
+	char *p = buf[turn++ % 2];
+
+	for (unsigned i = 0; i < l->n; i++)
+		p[i] = (char)('0' + (node_at(l, i) - n));
+	p[l->n] = '\0';
+	return p;
+}
+
+START_TEST(each_hop_accepts_its_ticket)
+{
+	begin();
+	ask.classes = ALL;
+	ask.kbps = 7000;
+	ask.streams = 9;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_ge(nout, 2);
+	for (int i = 0; i < nout; i++) {
+		const struct lease *l = &out[i];
+		struct ticket k;
+
+		ck_assert_uint_eq(l->epoch, out[0].epoch);
+		ck_assert_uint_eq(l->soft, NOW + LEASE_SOFT_S);
+		ck_assert_uint_eq(l->hard, NOW + LEASE_HARD_S);
+		for (int j = 0; j < i; j++)
+			ck_assert_uint_ne(l->route_id, out[j].route_id);
+		for (unsigned hop = 0; hop < l->n; hop++) {
+			ck_assert_int_eq(shown(l, hop, &k), TICKET_OK);
+			ck_assert_uint_eq(k.place, hop == 0 ? TICKET_SOURCE : hop + 1u == l->n ? TICKET_DEST : TICKET_RELAY);
+			ck_assert_uint_eq(k.epoch, l->epoch);
+			ck_assert_uint_eq(k.classes, l->classes);
+			ck_assert_uint_eq(k.kbps, 7000);
+			ck_assert_uint_eq(k.streams, 9);
+			ck_assert_str_eq(k.tenant, "home");
+			if (hop > 0)
+				ck_assert_mem_eq(k.prev, l->nodes[hop - 1], NODE_ID_LEN);
+			if (hop + 1u < l->n)
+				ck_assert_mem_eq(k.next, l->nodes[hop + 1], NODE_ID_LEN);
+		}
+		ck_assert_int_eq(shown(l, 0, &k), TICKET_OK);
+		ck_assert_mem_eq(k.far, l->nodes[l->n - 1], NODE_ID_LEN);
+		ck_assert_int_eq(lease_check(l, &k), 0);
+		ck_assert_int_eq(shown(l, l->n - 1, &k), TICKET_OK);
+		ck_assert_mem_eq(k.far, l->nodes[0], NODE_ID_LEN);
+		ck_assert_int_eq(lease_check(l, &k), -1);
+		t.now_ms = l->hard * 1000;
+		ck_assert_int_eq(shown(l, 1, &k), TICKET_E_EXPIRED);
+		t.now_ms = NOW * 1000;
+	}
+	end();
+}
+END_TEST
+
+/* --- what a relay holds --- */
+
+static bool
+contains(const uint8_t *p, size_t len, const void *what, size_t what_len)
+{
+	return memmem(p, len, what, what_len) != NULL;
+}
+
+/* All bytes of a relay's, back to back: what it was handed, what it could open, and what it passes on. */
+static size_t
+held_by(const struct lease *l, unsigned hop, uint8_t *buf, size_t size)
+{
+	struct node *x = node_at(l, hop);
+	uint8_t pro[sizeof(TICKET_PROLOGUE) + 8];
+	size_t len = 0;
+	int opened;
+
+	memcpy(pro, TICKET_PROLOGUE, sizeof(TICKET_PROLOGUE));
+	for (unsigned i = 0; i < 8; i++)
+		pro[sizeof(TICKET_PROLOGUE) + i] = (uint8_t)(l->route_id >> (56 - 8 * i));
+	for (unsigned i = hop; i < l->n; i++) {
+		ck_assert_uint_ge(size - len, 2 * TICKET_SEALED_MAX);
+		memcpy(buf + len, l->sealed[i].p, l->sealed[i].len);
+		len += l->sealed[i].len;
+		opened = box_open(buf + len, size - len, &x->ticket, pro, sizeof(pro), l->sealed[i].p, l->sealed[i].len);
+		ck_assert_int_eq(opened > 0, i == hop);
+		len += opened > 0 ? (size_t)opened : 0;
+	}
+	return len;
+}
+
+/* Any part of a node that would tell who it is. */
+static bool
+tells_of(const uint8_t *p, size_t len, const struct node *x)
+{
+	return contains(p, len, x->id, 8) || contains(p, len, x->id + 24, 8) || contains(p, len, x->node.public, 8) ||
+	    contains(p, len, x->route.public, 8) || contains(p, len, x->ticket.public, 8) ||
+	    contains(p, len, x->name, strlen(x->name));
+}
+
+START_TEST(no_relay_learns_a_third_node)
+{
+	static uint8_t buf[16 * TICKET_SEALED_MAX];
+	unsigned relays = 0;
+
+	begin();
+	/* phone - entry - relay - other - host - alone, and what is shorter. */
+	link_of(RELAY, OTHER, 10, 0);
+	link_of(HOST, ALONE, 10, 0);
+	n[HOST].roles |= 1u << ROLE_RELAY;
+	for (unsigned i = 0; i < AUTHORITY; i++)
+		node_put(i);
+	memcpy(ask.dest, n[ALONE].id, NODE_ID_LEN);
+	ask.classes = ALL;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	for (int k = 0; k < nout; k++) {
+		const struct lease *l = &out[k];
+
+		for (unsigned hop = 1; hop + 1 < l->n; hop++) {
+			size_t len = held_by(l, hop, buf, sizeof(buf));
+
+			relays++;
+			ck_assert(contains(buf, len, l->nodes[hop - 1], NODE_ID_LEN));
+			ck_assert(contains(buf, len, l->nodes[hop + 1], NODE_ID_LEN));
+			ck_assert(tells_of(buf, len, node_at(l, hop)));
+			ck_assert(tells_of(buf, len, &n[COORD]));	/* who issued it */
+			for (unsigned i = 0; i < NODES; i++) {
+				if (i == COORD || i == AUTHORITY || &n[i] == node_at(l, hop) || &n[i] == node_at(l, hop - 1) ||
+				    &n[i] == node_at(l, hop + 1))
+					continue;
+				ck_assert_msg(!tells_of(buf, len, &n[i]), "relay %u of %s learns of %s", hop, path(l), n[i].name);
+			}
+			/* Not even of its neighbours more than their ids. */
+			ck_assert(!contains(buf, len, node_at(l, hop - 1)->name, strlen(node_at(l, hop - 1)->name)));
+			ck_assert(!contains(buf, len, node_at(l, hop + 1)->node.public, 8));
+		}
+		/* Nor by the lengths of what it passes on. */
+		for (unsigned hop = 2; hop < l->n; hop++)
+			ck_assert_uint_eq(l->sealed[hop].len, l->sealed[1].len);
+	}
+	ck_assert_uint_ge(relays, 4);
+	end();
+}
+END_TEST
+
+/* --- the answer --- */
+
+START_TEST(answers_both_ways)
+{
+	static uint8_t buf[LEASE_ANSWER_MAX], again[LEASE_ANSWER_MAX];
+	struct lease back;
+	struct ticket k;
+	size_t len;
+
+	begin();
+	ask.classes = 1u << CLASS_INTERACTIVE | 1u << CLASS_BULK;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	len = lease_encode(buf, sizeof(buf), &out[0]);
+	ck_assert_uint_gt(len, 0);
+	ck_assert_uint_eq(lease_encode(again, len - 1, &out[0]), 0);
+	ck_assert_int_eq(lease_decode(&back, buf, len), 0);
+	ck_assert_uint_eq(lease_encode(again, sizeof(again), &back), len);
+	ck_assert_mem_eq(again, buf, len);
+	ck_assert_mem_eq(back.nodes, out[0].nodes, sizeof(back.nodes));
+	ck_assert_mem_eq(back.score, out[0].score, sizeof(back.score));
+	ck_assert_mem_eq(back.scored.part, out[0].scored.part, sizeof(back.scored.part));
+	ck_assert_uint_eq(back.scored.score, out[0].scored.score);
+	ck_assert_uint_eq(back.scored.rtt_us, out[0].scored.rtt_us);
+	ck_assert_uint_eq(back.kbps, out[0].kbps);
+	ck_assert_int_eq(shown(&back, 0, &k), TICKET_OK);
+	ck_assert_int_eq(lease_check(&back, &k), 0);
+	lease_free(&back);
+	for (size_t cut = 0; cut < len; cut++) {
+		uint8_t *copy = exact_copy(buf, cut);
+
+		ck_assert_int_ne(lease_decode(&back, copy, cut), 0);
+		free(copy);
+	}
+	buf[len] = 0;
+	ck_assert_int_eq(lease_decode(&back, buf, len + 1), FRAME_E_TRAILING);
+	/* Whatever is changed is no lease, or not what the issuer signed. */
+	for (size_t bit = 0; bit < len * 8; bit += bit < 2400 ? 1 : 13) {
+		buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		if (lease_decode(&back, buf, len) == 0) {
+			ck_assert(shown_to(&n[PHONE], &back, 0, &k) != TICKET_OK || lease_check(&back, &k) == -1);
+			lease_free(&back);
+		}
+		buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	/* One lease's own ticket in another. */
+	ck_assert_int_ge(nout, 2);
+	ck_assert_int_eq(shown(&out[1], 0, &k), TICKET_OK);
+	ck_assert_int_eq(lease_check(&out[0], &k), -1);
+	/* What encoding must not make. */
+	back = out[0];
+#define REFUSED(change) do { back = out[0]; change; ck_assert_uint_eq(lease_encode(again, sizeof(again), &back), 0); } while (0)
+	REFUSED(back.n = 1);
+	REFUSED(back.n = LEASE_HOPS_MAX + 1);
+	REFUSED(back.route_id = 0);
+	REFUSED(back.epoch = 0);
+	REFUSED(back.classes = 0);
+	REFUSED(back.soft = back.hard + 1);
+	REFUSED(back.self = true);		/* over two relays */
+	REFUSED(back.score[CLASS_BULK] = UINT32_MAX);
+	REFUSED(back.score[CLASS_DNS] = 1);
+	REFUSED(memcpy(back.nodes[1], back.nodes[0], NODE_ID_LEN));
+	REFUSED(back.sealed[1].len = 0);
+	REFUSED(back.sealed[1].len = TICKET_SEALED_MAX + 1);
+	end();
+}
+END_TEST
+
+/* --- choice --- */
+
+START_TEST(classes_and_alternates)
+{
+	begin();
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_eq(nout, 2);
+	ck_assert_str_eq(path(&out[0]), "0123");
+	ck_assert_str_eq(path(&out[1]), "0143");
+	ask.classes = 1u << CLASS_INTERACTIVE | 1u << CLASS_BULK;
+	ask.routes = 1;		/* of each kind: they differ */
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_eq(nout, 2);
+	ck_assert_str_eq(path(&out[0]), "0123");
+	ck_assert_str_eq(path(&out[1]), "0143");
+	ck_assert_uint_lt(out[0].score[CLASS_INTERACTIVE], out[1].score[CLASS_INTERACTIVE]);
+	ck_assert_uint_gt(out[0].score[CLASS_BULK], out[1].score[CLASS_BULK]);
+	ck_assert_uint_eq(out[0].score[CLASS_DNS], UINT32_MAX);
+	/* A relay that does not carry one of them. */
+	n[RELAY].facts.relay_classes = 1u << CLASS_INTERACTIVE;
+	node_put(RELAY);
+	ask.routes = 0;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_str_eq(path(&out[0]), "0123");
+	ck_assert_uint_eq(out[0].classes, 1u << CLASS_INTERACTIVE);
+	ck_assert_uint_eq(out[1].classes, ask.classes);
+	/* Two classes of a kind, no relay carries both: each has its route. */
+	n[OTHER].facts.relay_classes = 1u << CLASS_DNS;
+	node_put(OTHER);
+	ask.classes = 1u << CLASS_INTERACTIVE | 1u << CLASS_DNS;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_eq(nout, 2);
+	ck_assert_uint_eq(out[0].classes | out[1].classes, ask.classes);
+	ck_assert_uint_eq(out[0].classes & out[1].classes, 0);
+	/* Only what the source may do at the destination. */
+	reach_classes = 1u << CLASS_DNS;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_eq(nout, 1);
+	ck_assert_uint_eq(out[0].classes, 1u << CLASS_DNS);
+	end();
+}
+END_TEST
+
+START_TEST(a_route_that_is_held_keeps_its_id)
+{
+	uint64_t id, epoch;
+
+	begin();
+	ck_assert_int_eq(issue(), LEASE_OK);
+	id = out[1].route_id;
+	epoch = out[1].epoch;
+	ask.nheld = 2;
+	ask.held[0] = (struct lease_held){ .route_id = 77, .n = 3 };
+	ask.held[1] = (struct lease_held){ .route_id = id, .n = out[1].n };
+	memcpy(ask.held[1].nodes, out[1].nodes, sizeof(out[1].nodes));
+	ask.known_epoch = epoch;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_eq(out[1].route_id, id);
+	ck_assert_uint_ne(out[0].route_id, id);
+	ck_assert_uint_gt(out[1].epoch, epoch);
+	end();
+}
+END_TEST
+
+/* Without a coordinator: the source itself, directly or over one relay. */
+START_TEST(by_the_source_itself)
+{
+	struct ticket k;
+
+	begin();
+	coordinator_is(PHONE, NULL);
+	ask.self = true;
+	ck_assert_int_eq(issue(), LEASE_E_NO_ROUTE);	/* two relays */
+	memcpy(ask.dest, n[RELAY].id, NODE_ID_LEN);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_eq(nout, 1);
+	ck_assert_str_eq(path(&out[0]), "012");
+	ck_assert(out[0].self);
+	for (unsigned hop = 0; hop < 3; hop++)
+		ck_assert_int_eq(shown(&out[0], hop, &k), TICKET_OK);
+	memcpy(ask.dest, n[ENTRY].id, NODE_ID_LEN);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_str_eq(path(&out[0]), "01");
+	ck_assert_int_eq(shown(&out[0], 1, &k), TICKET_OK);
+	memcpy(ask.source, n[ENTRY].id, NODE_ID_LEN);	/* not for others */
+	memcpy(ask.dest, n[RELAY].id, NODE_ID_LEN);
+	ck_assert_int_eq(issue(), LEASE_E_FORM);
+	ask.self = false;
+	ck_assert_int_eq(issue(), LEASE_E_KEYS);
+	end();
+}
+END_TEST
+
+START_TEST(who_gets_none)
+{
+#define NONE(error, change) do { begin(); change; ck_assert_int_eq(issue(), error); } while (0)
+	NONE(LEASE_E_FORM, ask.classes = 0);
+	NONE(LEASE_E_FORM, ask.classes = 1u << CLASS_COUNT);
+	NONE(LEASE_E_FORM, memcpy(ask.dest, ask.source, NODE_ID_LEN));
+	NONE(LEASE_E_FORM, ask.known_epoch = UINT64_MAX);
+	NONE(LEASE_E_UNKNOWN, n[PHONE].known = false);
+	NONE(LEASE_E_UNKNOWN, n[HOST].known = false);
+	NONE(LEASE_E_REVOKED, is_revoked = n[PHONE].id);
+	NONE(LEASE_E_REVOKED, is_revoked = n[HOST].id);
+	NONE(LEASE_E_NO_ROUTE, is_revoked = n[ENTRY].id);
+	NONE(LEASE_E_POLICY, reach_classes = 1u << CLASS_BULK);
+	NONE(LEASE_E_NO_ROUTE, memcpy(ask.dest, n[ALONE].id, NODE_ID_LEN));
+	NONE(LEASE_E_NO_ROUTE, graph_node_del(g, n[ENTRY].id));
+	NONE(LEASE_E_KEYS, n[ENTRY].key_end = NOW);
+	NONE(LEASE_E_KEYS, n[ENTRY].known = false);
+	NONE(LEASE_E_KEYS, n[HOST].key_end = NOW + 4);
+	NONE(LEASE_E_KEYS, (n[COORD].key_end = NOW + 4, coordinator_is(COORD, NULL)));
+	NONE(LEASE_E_KEYS, (n[COORD].roles = 0, coordinator_is(COORD, NULL)));
+	begin();	/* one relay without keys leaves the other */
+	n[RELAY].key_end = NOW;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_eq(nout, 1);
+	ck_assert_str_eq(path(&out[0]), "0143");
+	begin();	/* a lease ends before the first of the keys */
+	n[RELAY].key_end = NOW + 100;
+	n[OTHER].key_end = NOW + 20;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_eq(out[0].hard, NOW + 100);
+	ck_assert_uint_eq(out[0].soft, NOW + 60);
+	ck_assert_uint_eq(out[1].hard, NOW + 20);
+	ck_assert_uint_eq(out[1].soft, NOW + 20);
+	for (unsigned i = 0; i < LEASE_E_COUNT; i++)
+		for (unsigned j = 0; j < i; j++)
+			ck_assert_str_ne(lease_strerror(i), lease_strerror(j));
+	end();
+}
+END_TEST
+
+START_TEST(keys_that_do_not_belong_together)
+{
+	struct frame_bytes m, d, none = { NULL, 0 };
+
+	begin();
+	records_make(&n[ENTRY]);
+	m = (struct frame_bytes){ n[COORD].membership, n[COORD].mlen };
+	d = (struct frame_bytes){ n[COORD].delegation, n[COORD].dlen };
+	ck_assert_int_eq(coordinator_keys(c, &n[ENTRY].route, m, d), -1);
+	ck_assert_int_eq(issue(), LEASE_E_KEYS);
+	ck_assert_int_eq(coordinator_keys(c, &n[COORD].route, (struct frame_bytes){ n[ENTRY].membership, n[ENTRY].mlen }, d), -1);
+	ck_assert_int_eq(coordinator_keys(c, &n[COORD].route, d, m), -1);
+	ck_assert_int_eq(coordinator_keys(c, &n[COORD].route, none, none), -1);
+	ck_assert_int_eq(coordinator_keys(c, &n[COORD].route, m, d), 0);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	end();
+}
+END_TEST
+
+START_TEST(sources_are_limited)
+{
+	unsigned given = 0;
+
+	begin();
+	for (unsigned i = 0; i < 50; i++)
+		given += issue() == LEASE_OK;
+	ck_assert_uint_eq(given, COORDINATOR_BURST);
+	ck_assert_int_eq(issue(), LEASE_E_RATE);
+	memcpy(ask.source, n[OTHER].id, NODE_ID_LEN);	/* another is not */
+	ck_assert_int_eq(issue(), LEASE_OK);
+	memcpy(ask.source, n[PHONE].id, NODE_ID_LEN);
+	t.now_ns += COORDINATOR_EVERY_MS * 1000000ull;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_eq(issue(), LEASE_E_RATE);
+	end();
+}
+END_TEST
+
+/* --- what outlives a restart --- */
+
+static char dir[] = "/tmp/check_coordinator.XXXXXX";
+static char file[64];
+
+static void
+dir_make(void)
+{
+	strcpy(dir, "/tmp/check_coordinator.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/%s", dir, LEASESTORE_FILE);
+}
+
+static void
+dir_remove(void)
+{
+	char cmd[96];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+START_TEST(epochs_never_go_back)
+{
+	struct leasestore *s = leasestore_sqlite(file);
+	uint64_t last = 0;
+
+	begin();
+	ck_assert_ptr_nonnull(s);
+	coordinator_is(COORD, s);
+	for (unsigned i = 0; i < 10; i++) {	/* also within a millisecond */
+		ck_assert_int_eq(issue(), LEASE_OK);
+		ck_assert_uint_gt(out[0].epoch, last);
+		ck_assert_uint_ge(out[0].epoch, NOW * 1000);
+		last = out[0].epoch;
+	}
+	/* A restart, and the clock an hour back. */
+	s->ops->free(s);
+	s = leasestore_sqlite(file);
+	coordinator_is(COORD, s);
+	t.now_ms -= 3600 * 1000;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_gt(out[0].epoch, last);
+	last = out[0].epoch;
+	/* A source that knows of a greater one gets a greater one; the others are not dragged along. */
+	ask.known_epoch = last + 1000000000;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_eq(out[0].epoch, ask.known_epoch + 1);
+	ask.known_epoch = 0;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_gt(out[0].epoch, last);
+	ck_assert_uint_lt(out[0].epoch, last + 1000);
+	/* Without a store it is the time. */
+	coordinator_is(COORD, NULL);
+	t.now_ms = (NOW + 5000) * 1000;
+	n[COORD].key_end = NOW + 9000;
+	for (unsigned i = 0; i < NODES; i++)
+		n[i].key_end = NOW + 9000;
+	coordinator_is(COORD, NULL);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_eq(out[0].epoch, t.now_ms);
+	s->ops->free(s);
+	end();
+}
+END_TEST
+
+static unsigned seen;
+static struct lease_out seen_lease;
+static uint8_t seen_fence[512];
+static size_t seen_fence_len;
+
+static void
+lease_seen(const struct lease_out *l, void *arg)
+{
+	seen++;
+	seen_lease = *l;
+}
+
+static void
+fence_seen(const uint8_t *p, size_t len, void *arg)
+{
+	seen++;
+	ck_assert_uint_le(len, sizeof(seen_fence));
+	memcpy(seen_fence, p, len);
+	seen_fence_len = len;
+}
+
+START_TEST(leases_and_fences_are_kept)
+{
+	struct leasestore *s = leasestore_sqlite(file);
+	struct fence f = { .what = FENCE_ROUTE }, back;
+	uint8_t rec[512];
+	struct record r;
+	size_t len;
+
+	begin();
+	coordinator_is(COORD, s);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_eq(nout, 2);
+	f.route_id = out[0].route_id;
+	len = coordinator_fence(c, rec, sizeof(rec), &f, &t);
+	ck_assert_uint_gt(len, 0);
+	ck_assert_int_eq(record_decode(&r, rec, len), RECORD_OK);
+	ck_assert_int_eq(record_verify(&r), 0);
+	ck_assert_mem_eq(r.issuer, n[COORD].route.public, RECORD_KEY_LEN);
+	ck_assert_int_eq(fence_decode(&back, &r), 0);
+	ck_assert_uint_eq(back.route_id, f.route_id);
+	ck_assert_uint_ge(back.epoch, out[0].epoch);	/* it hits what was given */
+	ck_assert_uint_eq(r.serial, back.epoch);
+	s->ops->free(s);
+	s = leasestore_sqlite(file);
+	seen = 0;
+	ck_assert_int_eq(s->ops->leases(s, NOW, lease_seen, NULL), 0);
+	ck_assert_uint_eq(seen, 2);
+	ck_assert_uint_eq(seen_lease.epoch, out[0].epoch);
+	ck_assert_uint_eq(seen_lease.n, 4);
+	ck_assert_mem_eq(seen_lease.nodes[0], n[PHONE].id, NODE_ID_LEN);
+	ck_assert_mem_eq(seen_lease.nodes[3], n[HOST].id, NODE_ID_LEN);
+	ck_assert_int_eq(s->ops->fences(s, NOW, fence_seen, NULL), 0);
+	ck_assert_uint_eq(seen, 3);
+	ck_assert_uint_eq(seen_fence_len, len);
+	ck_assert_mem_eq(seen_fence, rec, len);
+	/* Later than that, a lease is given whose epoch the fence does not hit. */
+	coordinator_is(COORD, s);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_gt(out[0].epoch, back.epoch);
+	/* What has expired goes. */
+	ck_assert_int_eq(s->ops->expire(s, NOW + LEASE_HARD_S), 0);
+	seen = 0;
+	ck_assert_int_eq(s->ops->leases(s, 0, lease_seen, NULL), 0);
+	ck_assert_uint_eq(seen, 0);
+	ck_assert_int_eq(s->ops->fences(s, 0, fence_seen, NULL), 0);
+	ck_assert_uint_eq(seen, 1);
+	ck_assert_int_eq(s->ops->expire(s, NOW + LEASE_LIFE_MAX_S), 0);
+	ck_assert_int_eq(s->ops->fences(s, 0, fence_seen, NULL), 0);
+	ck_assert_uint_eq(seen, 1);
+	/* Nobody who is no coordinator fences. */
+	coordinator_is(PHONE, s);
+	ck_assert_uint_eq(coordinator_fence(c, rec, sizeof(rec), &f, &t), 0);
+	s->ops->free(s);
+	end();
+}
+END_TEST
+
+/* A file that is not one: it is moved aside, and leases are given all the same; also where no file can be. */
+START_TEST(a_bad_file_stops_nothing)
+{
+	static const char *const bad[] = { "not a database, and long enough that it cannot be taken for an empty one", "" };
+	char aside[96], cmd[256];
+	struct leasestore *s;
+	uint64_t upto;
+
+	for (size_t i = 0; i < 2; i++) {
+		FILE *fp = fopen(file, "w");
+
+		ck_assert_ptr_nonnull(fp);
+		for (unsigned j = 0; j < 100 && bad[i][0] != '\0'; j++)
+			fputs(bad[i], fp);
+		fclose(fp);
+		s = leasestore_sqlite(file);
+		begin();
+		coordinator_is(COORD, s);
+		ck_assert_int_eq(issue(), LEASE_OK);
+		ck_assert_int_eq(s->ops->epoch_get(s, &upto), 0);
+		ck_assert_uint_gt(upto, NOW * 1000);
+		s->ops->free(s);
+		snprintf(aside, sizeof(aside), "%s.bad", file);
+		ck_assert_int_eq(access(aside, F_OK), bad[i][0] == '\0' ? -1 : 0);
+		snprintf(cmd, sizeof(cmd), "rm -f %s*", file);
+		ck_assert_int_eq(system(cmd), 0);
+	}
+	s = leasestore_sqlite("/nonexistent/leases.db");
+	begin();
+	coordinator_is(COORD, s);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_int_eq(s->ops->epoch_get(s, &upto), -1);
+	s->ops->free(s);
+	end();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("coordinator");
+	TCase *tc = tcase_create("leases"), *kept = tcase_create("kept");
+	SRunner *r;
+	int failed;
+
+	tcase_add_unchecked_fixture(tc, keys_make, NULL);
+	tcase_add_test(tc, each_hop_accepts_its_ticket);
+	tcase_add_test(tc, no_relay_learns_a_third_node);
+	tcase_add_test(tc, answers_both_ways);
+	tcase_add_test(tc, classes_and_alternates);
+	tcase_add_test(tc, a_route_that_is_held_keeps_its_id);
+	tcase_add_test(tc, by_the_source_itself);
+	tcase_add_test(tc, who_gets_none);
+	tcase_add_test(tc, keys_that_do_not_belong_together);
+	tcase_add_test(tc, sources_are_limited);
+	suite_add_tcase(s, tc);
+	tcase_add_unchecked_fixture(kept, keys_make, NULL);
+	tcase_add_checked_fixture(kept, dir_make, dir_remove);
+	tcase_add_test(kept, epochs_never_go_back);
+	tcase_add_test(kept, leases_and_fences_are_kept);
+	tcase_add_test(kept, a_bad_file_stops_nothing);
+	suite_add_tcase(s, kept);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}

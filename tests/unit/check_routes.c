@@ -1,0 +1,551 @@
+/* routed: the routes of a node, as their source. A coordinator, hops and a clock that are this test's. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "routed/routes.h"
+
+#define WALL	1800000000ull
+#define MS	NS_PER_MS
+
+static struct routes *r;
+static struct clock_both now;
+static uint8_t dest[NODE_ID_LEN] = { 0xdd }, self_id[NODE_ID_LEN] = { 0x11 };
+
+/* The world. */
+static struct {
+	int	 answer;		/* leases that a coordinator gives at once, or one of ROUTES_* */
+	int	 self;			/* that the node gives itself */
+	enum lease_error why, self_why;
+	unsigned install;		/* what installing says at once */
+	bool	 session;
+	uint64_t next_id, epoch;
+	unsigned soft_s, hard_s;
+	bool	 same_ids;		/* the same paths come again */
+	unsigned nodes;		/* on each */
+} world;
+
+/* What was done to it. */
+static struct {
+	unsigned asks, selfs, installs, ends, ups, leavings, gones, faileds;
+	uint64_t ask_id, ask_ns, installed[64], ended[64];
+	struct lease_ask ask;
+	enum lease_error failed;
+} seen;
+
+static void
+make(struct lease *l, uint64_t id, unsigned relay, bool self)
+{
+	memset(l, 0, sizeof(*l));
+	l->route_id = id;
+	l->epoch = world.epoch;
+	l->soft = now.wall + world.soft_s;
+	l->hard = now.wall + world.hard_s;
+	l->n = (uint8_t)world.nodes;
+	l->classes = 0x3f;
+	l->self = self;
+	memcpy(l->nodes[0], self_id, NODE_ID_LEN);
+	for (unsigned i = 1; i + 1 < l->n; i++)
+		l->nodes[i][0] = (uint8_t)(relay + i);
+	memcpy(l->nodes[l->n - 1], dest, NODE_ID_LEN);
+	l->sealed[0].p = malloc(8);	/* so that what is not freed is found */
+	l->sealed[0].len = 8;
+}
+
+static int
+give(struct lease *out, int n, bool self)
+{
+	world.epoch++;
+	for (int i = 0; i < n; i++)
+		make(&out[i], world.same_ids ? 100 + (uint64_t)i : ++world.next_id, 0x20 + (unsigned)i * 4, self);
+	return n;
+}
+
+static int
+on_ask(const struct lease_ask *a, uint64_t id, unsigned attempt, struct lease out[LEASE_MAX], enum lease_error *e, void *arg)
+{
+	seen.asks++;
+	seen.ask = *a;
+	seen.ask_id = id;
+	seen.ask_ns = now.now_ns;
+	*e = world.why;
+	return world.answer > 0 ? give(out, world.answer, false) : world.answer;
+}
+
+static int
+on_self(const struct lease_ask *a, struct lease out[LEASE_MAX], enum lease_error *e, void *arg)
+{
+	seen.selfs++;
+	ck_assert(a->self);
+	*e = world.self_why;
+	return world.self > 0 ? give(out, world.self, true) : world.self;
+}
+
+static unsigned
+on_install(const struct lease *l, void *arg)
+{
+	seen.installed[seen.installs++ % 64] = l->route_id;
+	return world.install;
+}
+
+static void
+on_end(uint64_t id, void *arg)
+{
+	seen.ended[seen.ends++ % 64] = id;
+	routes_result(r, id, INSTALL_E_CLOSED, &now);	/* as install does */
+}
+
+static bool on_session(const uint8_t *id, void *arg) { return world.session; }
+static void on_up(const struct route_dest *d, const struct lease *l, void *arg) { seen.ups++; }
+static void on_leaving(const struct route_dest *d, const struct lease *l, void *arg) { seen.leavings++; }
+static void on_gone(const struct route_dest *d, const struct lease *l, void *arg) { seen.gones++; }
+static void on_answered(const struct route_dest *d, int n, enum lease_error e, void *arg) { }
+static uint64_t on_random(void *arg) { static uint64_t v = 1; return v = v * 6364136223846793005ull + 1442695040888963407ull; }
+
+static void
+on_failed(const uint8_t *id, enum lease_error e, void *arg)
+{
+	seen.faileds++;
+	seen.failed = e;
+}
+
+static void
+setup(void)
+{
+	static const struct routes_ops ops = { on_ask, on_self, on_install, on_end, on_session, on_up, on_leaving, on_gone,
+	    on_failed, on_answered, on_random };
+
+	memset(&world, 0, sizeof(world));
+	memset(&seen, 0, sizeof(seen));
+	world.answer = ROUTES_SENT;
+	world.self = ROUTES_REFUSED;
+	world.soft_s = 60;
+	world.hard_s = 300;
+	world.nodes = 3;
+	world.self_why = LEASE_E_NO_ROUTE;
+	now = (struct clock_both){ 5000 * NS_PER_SEC, WALL };
+	r = routes_new(&ops, NULL);
+	ck_assert_ptr_nonnull(r);
+}
+
+static void
+teardown(void)
+{
+	routes_free(r);
+}
+
+static void
+pass(uint64_t ms)
+{
+	for (uint64_t i = 0; i < ms; i += 100) {
+		now.now_ns += 100 * MS;
+		now.wall = WALL + (now.now_ns - 5000 * NS_PER_SEC) / NS_PER_SEC;
+		routes_tick(r, &now);
+	}
+}
+
+static void
+want(void)
+{
+	ck_assert_int_eq(routes_want(r, dest, true, &now), 0);
+	routes_tick(r, &now);
+}
+
+static const struct route_dest *
+d(void)
+{
+	const struct route_dest *x = routes_find(r, dest);
+
+	ck_assert_ptr_nonnull(x);
+	return x;
+}
+
+static unsigned
+in_state(unsigned state)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d()->n; i++)
+		n += d()->held[i].state == state;
+	return n;
+}
+
+/* All that is being installed is there. */
+static void
+installed(void)
+{
+	for (unsigned i = 0; i < d()->n; i++)
+		if (d()->held[i].state == HELD_INSTALLING)
+			routes_result(r, d()->held[i].lease.route_id, INSTALL_OK, &now);
+}
+
+static void
+have(int n)
+{
+	world.answer = n;
+	want();
+	installed();
+	ck_assert_uint_eq(in_state(HELD_UP), (unsigned)n);
+}
+
+/* What is wanted is asked for at once, in all classes, and all that comes is installed. */
+START_TEST(asks)
+{
+	struct lease v[LEASE_MAX];
+
+	want();
+	ck_assert_uint_eq(seen.asks, 1);
+	ck_assert_uint_eq(seen.ask.classes, 0x3f);
+	ck_assert_mem_eq(seen.ask.dest, dest, NODE_ID_LEN);
+	ck_assert_uint_eq(seen.ask.known_epoch, 0);
+	give(v, 3, false);
+	routes_answer(r, seen.ask_id, v, 3, LEASE_OK, &now);
+	ck_assert_uint_eq(seen.installs, 3);
+	ck_assert_uint_eq(in_state(HELD_INSTALLING), 3);
+	ck_assert_uint_eq(seen.ups, 0);
+	installed();
+	ck_assert_uint_eq(seen.ups, 3);
+	pass(10000);
+	ck_assert_uint_eq(seen.asks, 1);
+	ck_assert_uint_eq(seen.faileds + seen.selfs, 0);
+}
+END_TEST
+
+/* An answer that is nobody's, or the second to the same question, changes nothing. */
+START_TEST(strange_answers)
+{
+	struct lease v[LEASE_MAX];
+
+	want();
+	give(v, 2, false);
+	routes_answer(r, seen.ask_id + 2, v, 2, LEASE_OK, &now);
+	ck_assert_uint_eq(seen.installs, 0);
+	routes_answer(r, 0, NULL, ROUTES_REFUSED, LEASE_E_POLICY, &now);
+	give(v, 2, false);
+	routes_answer(r, seen.ask_id, v, 2, LEASE_OK, &now);
+	give(v, 2, false);
+	routes_answer(r, seen.ask_id, v, 2, LEASE_OK, &now);
+	ck_assert_uint_eq(seen.installs, 2);
+	/* Leases to another destination, or the direct way, are no routes. */
+	world.nodes = 2;
+	world.answer = 2;
+	routes_want(r, (const uint8_t[NODE_ID_LEN]){ 9 }, true, &now);
+	routes_tick(r, &now);
+	ck_assert_uint_eq(seen.asks, 2);
+	ck_assert_uint_eq(seen.installs, 2);
+}
+END_TEST
+
+/* Nobody answers: within about a second the node helps itself, but not against a policy, nor while something holds. */
+static const struct {
+	const char *what;
+	int	 answer;
+	enum lease_error why;
+	unsigned wait_ms, selfs;
+} without[] = {
+	{ "silence", ROUTES_SENT, 0, 1100, 1 },
+	{ "nobody there", ROUTES_NOBODY, 0, 0, 1 },
+	{ "a coordinator that knows nothing", ROUTES_REFUSED, LEASE_E_UNKNOWN, 0, 1 },
+	{ "no route", ROUTES_REFUSED, LEASE_E_NO_ROUTE, 0, 1 },
+	{ "the policy", ROUTES_REFUSED, LEASE_E_POLICY, 0, 0 },
+	{ "revoked", ROUTES_REFUSED, LEASE_E_REVOKED, 0, 0 },
+};
+
+START_TEST(helps_itself)
+{
+	world.answer = without[_i].answer;
+	world.why = without[_i].why;
+	world.self = 1;
+	want();
+	if (without[_i].wait_ms > 0)
+		ck_assert_uint_eq(seen.selfs, 0);
+	pass(without[_i].wait_ms);
+	ck_assert_msg(seen.selfs == without[_i].selfs, "%s: %u", without[_i].what, seen.selfs);
+	if (without[_i].selfs == 0) {
+		ck_assert_uint_eq(seen.faileds, 1);
+		ck_assert_int_eq(seen.failed, without[_i].why);
+		return;
+	}
+	installed();
+	ck_assert(d()->self);
+	ck_assert_uint_eq(in_state(HELD_UP), 1);
+	ck_assert_uint_eq(seen.faileds, 0);
+}
+END_TEST
+
+/* A coordinator that comes back is asked when it is time; what there is runs on until something newer is up. */
+START_TEST(no_flapping)
+{
+	world.answer = ROUTES_NOBODY;
+	world.self = 1;
+	want();
+	installed();
+	world.answer = 2;
+	pass(40000);
+	ck_assert_uint_eq(seen.asks, 1);
+	ck_assert_uint_eq(seen.ends, 0);
+	pass(25000);
+	ck_assert_uint_eq(seen.asks, 2);
+	ck_assert_uint_eq(in_state(HELD_LEAVING), 1);
+	ck_assert_uint_eq(seen.ends, 0);
+	pass(2000);
+	ck_assert_uint_eq(seen.ends, 0);	/* the new ones are not up yet */
+	installed();
+	pass(4000);
+	ck_assert_uint_eq(seen.ends, 0);
+	pass(2500);
+	ck_assert_uint_eq(seen.ends, 1);
+	ck_assert_uint_eq(seen.ended[0], 1);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+}
+END_TEST
+
+/* At the soft expiry the same paths come again with a later end: nothing is left, nothing ends. */
+START_TEST(renews)
+{
+	uint64_t epoch, hard;
+
+	world.same_ids = true;
+	have(2);
+	epoch = d()->held[0].lease.epoch;
+	hard = d()->held[0].lease.hard;
+	pass(44000);
+	ck_assert_uint_eq(seen.asks, 1);
+	pass(17000);
+	ck_assert_uint_eq(seen.asks, 2);
+	ck_assert_uint_eq(seen.ask.nheld, 2);
+	ck_assert_uint_eq(seen.ask.held[0].route_id, 100);
+	ck_assert_uint_eq(seen.ask.held[0].n, 3);
+	ck_assert_uint_eq(seen.ask.known_epoch, epoch);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+	ck_assert_uint_gt(d()->held[0].lease.epoch, epoch);
+	ck_assert_uint_gt(d()->held[0].lease.hard, hard);
+	ck_assert_uint_eq(seen.installs, 4);
+	ck_assert_uint_eq(seen.leavings + seen.gones + seen.ends, 0);
+	/* Not even when a hop was not to be reached just then. */
+	routes_result(r, 100, INSTALL_E_NO_NEXT, &now);
+	routes_result(r, 101, INSTALL_E_TIMEOUT, &now);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+	routes_result(r, 101, TICKET_E_FENCED, &now);
+	ck_assert_uint_eq(in_state(HELD_UP), 1);
+}
+END_TEST
+
+/* The coordinator is gone for good: what there is runs to its hard expiry, and then the node goes on alone. */
+START_TEST(until_hard)
+{
+	have(2);
+	world.answer = ROUTES_SENT;
+	world.self = 1;
+	pass(260000);
+	ck_assert_uint_eq(seen.ends + seen.gones, 0);
+	ck_assert_uint_eq(seen.selfs, 0);
+	ck_assert_uint_gt(seen.asks, 5);
+	ck_assert_uint_lt(seen.asks, 40);
+	pass(40000);
+	ck_assert_uint_ge(seen.selfs, 1);
+	installed();
+	routes_result(r, 1, TICKET_E_EXPIRED, &now);
+	routes_result(r, 2, TICKET_E_EXPIRED, &now);
+	ck_assert_uint_ge(in_state(HELD_UP), 1);
+}
+END_TEST
+
+/* A late answer is better than one's own. */
+START_TEST(late)
+{
+	struct lease v[LEASE_MAX];
+	uint64_t id;
+
+	world.self = 1;
+	want();
+	id = seen.ask_id;
+	pass(1200);
+	installed();
+	ck_assert(d()->self);
+	give(v, 2, false);
+	routes_answer(r, id, v, 2, LEASE_OK, &now);
+	installed();
+	ck_assert(!d()->self);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+	ck_assert_uint_eq(in_state(HELD_LEAVING), 1);
+}
+END_TEST
+
+/* A neighbour's word that there is nothing is not the last: an answer of another may follow. */
+START_TEST(one_refuses)
+{
+	struct lease v[LEASE_MAX];
+
+	want();
+	routes_answer(r, seen.ask_id, NULL, ROUTES_REFUSED, LEASE_E_UNKNOWN, &now);
+	ck_assert_uint_eq(seen.selfs, 0);
+	give(v, 2, false);
+	routes_answer(r, seen.ask_id, v, 2, LEASE_OK, &now);
+	ck_assert_uint_eq(in_state(HELD_INSTALLING), 2);
+}
+END_TEST
+
+/* Nothing helps: it is asked again, ever more seldom; who wanted it is told once for each time that it wants it. */
+START_TEST(backs_off)
+{
+	unsigned first;
+
+	world.answer = ROUTES_NOBODY;
+	want();
+	ck_assert_uint_eq(seen.faileds, 1);
+	pass(10000);
+	first = seen.asks;
+	ck_assert_uint_ge(first, 3);
+	ck_assert_uint_le(first, 6);
+	pass(290000);
+	ck_assert_uint_le(seen.asks - first, 16);
+	ck_assert_uint_ge(seen.asks - first, 8);
+	ck_assert_uint_eq(seen.faileds, 1);
+	want();
+	pass(1500);
+	ck_assert_uint_eq(seen.faileds, 2);
+	/* With a session there is a way. */
+	world.session = true;
+	want();
+	pass(1500);
+	ck_assert_uint_eq(seen.faileds, 2);
+}
+END_TEST
+
+START_TEST(hinted)
+{
+	world.answer = ROUTES_NOBODY;
+	want();
+	pass(120000);
+	seen.asks = 0;
+	world.answer = 2;
+	routes_hint(r, &now);
+	pass(700);
+	ck_assert_uint_eq(seen.asks, 1);
+	installed();
+	seen.asks = 0;
+	routes_hint(r, &now);	/* who has a route has no need */
+	pass(2000);
+	ck_assert_uint_eq(seen.asks, 0);
+}
+END_TEST
+
+/* A hop refuses, or dies: it is forgotten, and another is asked for. */
+START_TEST(breaks)
+{
+	have(2);
+	routes_result(r, 1, TICKET_E_REVOKED, &now);
+	ck_assert_uint_eq(d()->n, 1);
+	ck_assert_uint_eq(seen.gones, 1);
+	ck_assert_uint_eq(seen.ends, 0);	/* install has ended it already */
+	pass(ROUTES_LEAVE_NS / MS + 200);
+	ck_assert_uint_eq(seen.asks, 2);
+	/* Silent: left at once, so that it is not asked for again, and taken back when another is there. */
+	installed();
+	routes_silent(r, d()->held[d()->n - 1].lease.route_id, &now);
+	ck_assert_uint_eq(seen.leavings, 2);
+	pass(1200);
+	ck_assert_uint_eq(seen.asks, 3);
+}
+END_TEST
+
+START_TEST(revoked)
+{
+	have(3);
+	/* The relay of the first one. */
+	routes_revoked(r, (const uint8_t[NODE_ID_LEN]){ 0x21 }, &now);
+	ck_assert_uint_eq(seen.ends, 1);
+	ck_assert_uint_eq(seen.ended[0], 1);
+	routes_tick(r, &now);
+	ck_assert_uint_eq(seen.asks, 2);
+	routes_revoked(r, dest, &now);
+	ck_assert_ptr_null(routes_find(r, dest));
+}
+END_TEST
+
+/* Wanted by nobody for long: dropped, unless streams are on it or it is configured. */
+START_TEST(unwanted)
+{
+	world.same_ids = true;
+	have(2);
+	for (unsigned i = 0; i < 10; i++) {
+		pass(100000);
+		routes_used(r, dest, &now);
+	}
+	ck_assert_ptr_nonnull(routes_find(r, dest));
+	routes_configured(r, (const uint8_t (*)[NODE_ID_LEN])dest, 1, &now);
+	pass(ROUTES_WANT_NS / MS + 1000);
+	ck_assert_ptr_nonnull(routes_find(r, dest));
+	routes_configured(r, NULL, 0, &now);
+	pass(200);
+	ck_assert_ptr_null(routes_find(r, dest));
+	ck_assert_uint_eq(seen.ends, 2);
+}
+END_TEST
+
+START_TEST(bounds)
+{
+	uint8_t id[NODE_ID_LEN] = { 1 };
+
+	world.answer = ROUTES_SENT;
+	for (unsigned i = 0; i < ROUTES_DESTS_MAX; i++) {
+		id[1] = (uint8_t)(i >> 8);
+		id[2] = (uint8_t)i;
+		ck_assert_int_eq(routes_want(r, id, false, &now), 0);
+	}
+	id[3] = 1;
+	ck_assert_int_eq(routes_want(r, id, false, &now), -1);
+	routes_tick(r, &now);
+	ck_assert_uint_eq(seen.asks, ROUTES_ASK_BURST);
+	pass(1000);
+	ck_assert_uint_le(seen.asks, ROUTES_ASK_BURST + 1000 / ROUTES_ASK_MS + 1);
+}
+END_TEST
+
+/* Whatever the answers are, there are never more than there is room for, and none is lost. */
+START_TEST(many)
+{
+	for (unsigned i = 0; i < 50; i++) {
+		world.answer = (int)LEASE_MAX;
+		routes_want(r, dest, true, &now);
+		pass(70000);
+		if (i % 3 != 0)
+			installed();
+		ck_assert_uint_le(d()->n, ROUTES_HELD_MAX);
+	}
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("routes");
+	TCase *tc = tcase_create("routes");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, asks);
+	tcase_add_test(tc, strange_answers);
+	tcase_add_loop_test(tc, helps_itself, 0, sizeof(without) / sizeof(without[0]));
+	tcase_add_test(tc, no_flapping);
+	tcase_add_test(tc, renews);
+	tcase_add_test(tc, until_hard);
+	tcase_add_test(tc, late);
+	tcase_add_test(tc, one_refuses);
+	tcase_add_test(tc, backs_off);
+	tcase_add_test(tc, hinted);
+	tcase_add_test(tc, breaks);
+	tcase_add_test(tc, revoked);
+	tcase_add_test(tc, unwanted);
+	tcase_add_test(tc, bounds);
+	tcase_add_test(tc, many);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
