@@ -16,6 +16,7 @@ dirmsg_name(unsigned type)
 		[DIRMSG_ITEM] = "item", [DIRMSG_SIGNED] = "signed", [DIRMSG_QUERY] = "query",
 		[DIRMSG_ROUTE_REQUEST] = "route-request", [DIRMSG_ROUTE_ANSWER] = "route-answer",
 		[DIRMSG_INSTALL] = "install", [DIRMSG_INSTALLED] = "installed", [DIRMSG_TEARDOWN] = "teardown",
+		[DIRMSG_RECEIPT] = "receipt",
 	};
 
 	return type < sizeof(names) / sizeof(names[0]) && names[type] != NULL ? names[type] : "unknown";

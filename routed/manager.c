@@ -432,6 +432,58 @@ ways_first(const struct ways_node *n, enum way_group g, uint64_t from, uint64_t 
 
 static const struct ways_ops ways_ops = { .rank = ways_rank, .first = ways_first };
 
+/* --- what usage asks and says --- */
+
+static const uint8_t *
+usage_route_key(const uint8_t *node_id, void *arg)
+{
+	const struct manager *m = arg;
+	const struct known *k = known_find(m->knowns, node_id);
+
+	return k != NULL && k->route_end > m->now.wall ? k->route_key : NULL;
+}
+
+static const struct sign_key *
+usage_own_key(const uint8_t **node_key, void *arg)
+{
+	const struct manager *m = arg;
+
+	*node_key = m->node_key;
+	return m->keyed ? &m->route_key : NULL;
+}
+
+static const struct usage_ops usage_ops = { install_send, usage_route_key, usage_own_key };
+
+void
+manager_store(struct manager *m, const char *path)
+{
+	struct usage *u = usage_new(&usage_ops, m, m->id, path == NULL ? NULL : usage_store_open(path));
+
+	if (u == NULL)
+		return;
+	usage_free(m->usage);
+	m->usage = u;
+}
+
+static int
+on_receipt(struct manager *m, const uint8_t *from, const uint8_t *body, size_t len)
+{
+	enum usage_error e = usage_message(m->usage, from, body, len, m->now.wall);
+
+	_Static_assert(STAT_ROUTED_USAGE_E_MORE - STAT_ROUTED_USAGE_OK == USAGE_E_COUNT - 1, "a counter for each");
+	stats->counter[STAT_ROUTED_USAGE_OK + e]++;
+	return e == USAGE_E_FORM ? -1 : 0;
+}
+
+static void
+on_used(struct manager *m, const struct pm_route_used *v)
+{
+	struct installed *e = install_find(m->install, v->route_id);
+
+	if (e != NULL)
+		usage_used(m->usage, e, v);
+}
+
 /* --- life --- */
 
 struct manager *
@@ -453,7 +505,8 @@ manager_new(const struct manager_ops *ops, void *arg, struct knowns *knowns, str
 	m->graph = graph_new();
 	if (m->graph != NULL)
 		m->coordinator = coordinator_new(m->graph, &manager_coordinator_ops, m, NULL);
-	if (history_init(&m->history) == -1 || m->install == NULL || m->routes == NULL || m->ways == NULL ||
+	manager_store(m, NULL);
+	if (history_init(&m->history) == -1 || m->usage == NULL || m->install == NULL || m->routes == NULL || m->ways == NULL ||
 	    m->coordinator == NULL) {
 		manager_free(m);
 		return NULL;
@@ -469,6 +522,7 @@ manager_free(struct manager *m)
 	routes_free(m->routes);
 	install_free(m->install);
 	ways_free(m->ways);
+	usage_free(m->usage);
 	coordinator_free(m->coordinator);
 	graph_free(m->graph);
 	policy_free(m->policy);
@@ -493,6 +547,7 @@ manager_self(struct manager *m, const uint8_t *node_id, const uint8_t *authority
 	memcpy(m->authority, authority, RECORD_KEY_LEN);
 	snprintf(m->tenant, sizeof(m->tenant), "%s", tenant);
 	m->is_self = true;
+	usage_self(m->usage, node_id);
 }
 
 static unsigned
@@ -565,6 +620,8 @@ manager_message(struct manager *m, const uint8_t *from, unsigned type, const uin
 	case DIRMSG_INSTALLED:
 	case DIRMSG_TEARDOWN:
 		return install_message(m->install, from, type, body, len, &m->now);
+	case DIRMSG_RECEIPT:
+		return on_receipt(m, from, body, len);
 	default:
 		return -1;
 	}
@@ -755,6 +812,7 @@ manager_dataplane(struct manager *m, const struct procmsg *msg)
 		on_moved(m, &msg->route_moved);
 		return 0;
 	case PM_ROUTE_USED:
+		on_used(m, &msg->route_used);
 		return 0;
 	case PM_WANT:
 		on_want(m, &msg->want);
@@ -819,6 +877,8 @@ each_second(struct manager *m)
 {
 	manager_sweep_remotes(m);
 	fences_expire(&m->fences, m->now.wall);
+	if (m->keyed)
+		usage_tick(m->usage, m->now.wall);
 	install_judge(m->install, judge_relaying, m, REASON_NO_ROUTE);
 	STAT_SET(ROUTED_ROUTES_HERE, install_count(m->install));
 	STAT_SET(ROUTED_ROUTES_WANTED, routes_count(m->routes));

@@ -20,6 +20,7 @@
 #include "routed/install.h"
 #include "routed/known.h"
 #include "routed/routes.h"
+#include "routed/usage.h"
 #include "routed/ways.h"
 
 #define MANAGER_TICK_MS	100u
@@ -96,6 +97,9 @@ struct manager {
 
 /* NULL when memory is short. `knowns' and `dir' outlive it. */
 struct manager *manager_new(const struct manager_ops *, void *arg, struct knowns *, struct directory *);
+
+/* Where it keeps what was relayed; NULL: in memory only. */
+void	manager_store(struct manager *, const char *path);
 void	manager_free(struct manager *);
 
 /* Each is given the time; wall_ms since 1970. */

@@ -124,13 +124,12 @@ send_permit(struct manager *m, const struct policy_node *who)
 	size_t len = 0;
 
 	memcpy(msg.permit.node_id, who->node_id, NODE_ID_LEN);
-	msg.permit.all = m->policy == NULL && strcmp(who->tenant, m->tenant) == 0;
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
 		len += put_permit(buf + len, m, who, always[i]);
 	for (size_t i = 0; i < own->n && len + 2 + FRAME_SERVICE_MAX <= sizeof(buf); i++)
 		if (strcmp(own->v[i].name, "vpn") != 0 && strcmp(own->v[i].name, "echo") != 0)
 			len += put_permit(buf + len, m, who, own->v[i].name);
-	msg.permit.services = (struct frame_bytes){ buf, msg.permit.all ? 0 : len };
+	msg.permit.services = (struct frame_bytes){ buf, len };
 	return m->ops->dataplane(&msg, m->arg);
 }
 
@@ -140,7 +139,7 @@ manager_tell_permit(struct manager *m, const struct known *k)
 	const struct peer *p = k == NULL ? NULL : directory_find(m->dir, k->node_id);
 	struct policy_node who;
 
-	if (!m->dataplane || k == NULL || ((p == NULL || !p->session.up) && remote_find(m, k->node_id) == NULL))
+	if (!m->dataplane || m->policy == NULL || k == NULL || ((p == NULL || !p->session.up) && remote_find(m, k->node_id) == NULL))
 		return;
 	who = known_policy_node(k);
 	if (send_permit(m, &who) == -1)
@@ -174,12 +173,25 @@ permit_remote(struct manager *m, const struct manager_remote *r)
 	return send_permit(m, &who);
 }
 
-/* First the neighbours, then the far nodes; where it stopped when the channel was full, it goes on. */
+/* Of whom is not named: without a policy all may be reached, since sessions are within a tenant; with one, nothing. */
+static int
+permit_others(struct manager *m)
+{
+	struct procmsg msg = { .type = PM_PERMIT, .permit.all = m->policy == NULL };
+
+	return m->ops->dataplane(&msg, m->arg);
+}
+
+/* First that, then the neighbours, then the far nodes; where it stopped when the channel was full, it goes on. */
 static void
 tell_permits(struct manager *m)
 {
 	size_t n = m->dir->npeers;
 
+	if (m->permits_next == 0 && permit_others(m) == -1)
+		return;
+	if (m->policy == NULL)
+		m->permits_next = n + m->nremotes;
 	for (; m->permits_next < n + m->nremotes; m->permits_next++)
 		if ((m->permits_next < n ? permit_peer(m, m->dir->peers[m->permits_next]) :
 		    permit_remote(m, &m->remotes[m->permits_next - n])) == -1)

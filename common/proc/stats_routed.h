@@ -109,4 +109,13 @@
 	X(ROUTED_FENCES, "fabric_fences_total", "", "Fences that were taken") \
 	X(ROUTED_FENCES_HELD, "fabric_fences", "", "Fences that are in force") \
 	X(ROUTED_REVOKED, "fabric_revoked_nodes", "", "Nodes on the list of revocations") \
-	X(ROUTED_GRAPH_NODES, "fabric_graph_nodes", "", "Nodes of which routes can be made")
+	X(ROUTED_GRAPH_NODES, "fabric_graph_nodes", "", "Nodes of which routes can be made") \
+	X(ROUTED_RELAYED_BYTES, "fabric_relayed_bytes_total", "", "Bytes of others' streams that this node relayed") \
+	X(ROUTED_USAGE_ERRORS, "fabric_usage_database_errors_total", "", "Failures to open or write the database of what was relayed") \
+	X(ROUTED_RECEIPTS_CLAIMED, "fabric_receipts_total", "result=\"claimed\"", "Receipts: claimed by this node, and of what neighbours sent what became of it") \
+	X(ROUTED_USAGE_OK, "fabric_receipts_total", "result=\"ok\"", "Receipts: claimed by this node, and of what neighbours sent what became of it") \
+	X(ROUTED_USAGE_E_FORM, "fabric_receipts_total", "result=\"malformed\"", "Receipts: claimed by this node, and of what neighbours sent what became of it") \
+	X(ROUTED_USAGE_E_ISSUER, "fabric_receipts_total", "result=\"issuer\"", "Receipts: claimed by this node, and of what neighbours sent what became of it") \
+	X(ROUTED_USAGE_E_SIGNATURE, "fabric_receipts_total", "result=\"signature\"", "Receipts: claimed by this node, and of what neighbours sent what became of it") \
+	X(ROUTED_USAGE_E_TIME, "fabric_receipts_total", "result=\"time\"", "Receipts: claimed by this node, and of what neighbours sent what became of it") \
+	X(ROUTED_USAGE_E_MORE, "fabric_receipts_total", "result=\"more\"", "Receipts: claimed by this node, and of what neighbours sent what became of it")
