@@ -16,7 +16,8 @@
 static const char usage[] =
     "usage: fabricctl authority init [-d dir] [--passphrase-file file | --no-passphrase]\n"
     "       fabricctl authority sign request --roles role[,...] --tenant tenant [--tier 0-9]\n"
-    "                 [--expires 365d] [--address prefix ...] [-d dir] [-o file] [--passphrase-file file]\n";
+    "                 [--expires 365d] [--address prefix ...] [-d dir] [-o file] [--passphrase-file file]\n"
+    "       fabricctl authority revoke node ... [-d dir] [-o file] [--passphrase-file file]\n";
 
 enum { OPT_PASSPHRASE_FILE = 256, OPT_NO_PASSPHRASE, OPT_ROLES, OPT_TENANT, OPT_TIER, OPT_EXPIRES, OPT_ADDRESS };
 
@@ -313,6 +314,8 @@ cmd_authority(int argc, char **argv)
 	opterr = 0;
 	if (strcmp(argv[1], "init") == 0)
 		return (rv = init_options(&o, argc - 1, argv + 1)) != CMD_OK ? rv : authority_init(&o);
+	if (strcmp(argv[1], "revoke") == 0)
+		return authority_revoke(argc - 1, argv + 1);
 	if (strcmp(argv[1], "sign") == 0)
 		return (rv = sign_options(&o, argc - 1, argv + 1)) != CMD_OK ? rv : authority_sign(&o);
 	identity_fail("authority %s: no such command", argv[1]);

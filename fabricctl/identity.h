@@ -20,6 +20,7 @@
 #define IDENTITY_DIR		SYSCONFDIR	/* unless -d says otherwise */
 #define AUTHORITY_KEY_FILE	"authority.key"
 #define AUTHORITY_PUB_FILE	"authority.pub"
+#define REVOCATIONS_FILE	"revocations.rec"
 #define NODE_KEY_FILE		"node.key"
 #define NODE_REQUEST_FILE	"node.req"
 #define NODE_CERT_FILE		"node.cert"
@@ -28,6 +29,7 @@
 enum cmd_status { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
 
 int	cmd_authority(int argc, char **argv);
+int	authority_revoke(int argc, char **argv);	/* argv[0] is "revoke" */
 int	cmd_node(int argc, char **argv);
 int	cmd_record(int argc, char **argv);
 /* policy: `socket' for what a running node is asked. Here 2 is also that there is no answer. */

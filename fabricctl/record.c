@@ -12,6 +12,7 @@
 #include "base/hex.h"
 #include "crypto/identity.h"
 #include "crypto/keyfile.h"
+#include "fabricctl/contents.h"
 
 static const char usage[] = "usage: fabricctl record file [--authority file] [--json]\n";
 
@@ -101,17 +102,20 @@ node_key(const struct record *r)
 	return r->kind == RECORD_DELEGATION || r->kind == RECORD_SERVICE ? r->issuer : r->subject;
 }
 
-static void
+/* False: its content is malformed. */
+static bool
 print_text(const struct record *r, const struct verdict *v)
 {
 	char hex[KEY_HEX_LEN], date[DATE_LEN];
 	uint8_t id[NODE_ID_LEN];
+	bool sound;
 
 	node_id_from_key(id, node_key(r));
 	printf("kind        %s\n", record_kind_name(r->kind));
-	if (r->kind != RECORD_DELEGATION)
+	if (r->name[0] != '\0')
 		printf("name        %s\n", r->name);
-	printf("node id     %s\n", hex_encode(hex, id, sizeof(id)));
+	if (r->kind < RECORD_POLICY)
+		printf("node id     %s\n", hex_encode(hex, id, sizeof(id)));
 	printf("subject     %s\n", hex_encode(hex, r->subject, RECORD_KEY_LEN));
 	printf("issuer      %s\n", hex_encode(hex, r->issuer, RECORD_KEY_LEN));
 	if (r->kind == RECORD_MEMBERSHIP)
@@ -120,6 +124,7 @@ print_text(const struct record *r, const struct verdict *v)
 		printf("purpose     %s\n", record_purpose_name(r->purpose));
 	if (r->kind == RECORD_SERVICE)
 		printf("class       %s\n", class_name(r->class));
+	sound = contents_text(r);
 	printf("serial      %" PRIu64 "\n", r->serial);
 	printf("not before  %s\n", date_text(date, r->not_before));
 	printf("not after   %s\n", date_text(date, r->not_after));
@@ -128,6 +133,7 @@ print_text(const struct record *r, const struct verdict *v)
 	printf("signature   %s\n", v->signature ? "good" : "bad");
 	if (r->params_skipped)
 		printf("fields      some are not known to this version and are not shown\n");
+	return sound;
 }
 
 static void
@@ -144,17 +150,19 @@ json_membership(const struct record *r)
 }
 
 /* Names and tenants are [a-z0-9.-] once decoded: no text here needs escaping. */
-static void
+static bool
 print_json(const struct record *r, const struct verdict *v)
 {
 	char hex[KEY_HEX_LEN], date[DATE_LEN];
 	uint8_t id[NODE_ID_LEN];
+	bool sound;
 
 	node_id_from_key(id, node_key(r));
 	printf("{\"version\":1,\"kind\":\"%s\",", record_kind_name(r->kind));
-	if (r->kind != RECORD_DELEGATION)
+	if (r->name[0] != '\0')
 		printf("\"name\":\"%s\",", r->name);
-	printf("\"node_id\":\"%s\",", hex_encode(hex, id, sizeof(id)));
+	if (r->kind < RECORD_POLICY)
+		printf("\"node_id\":\"%s\",", hex_encode(hex, id, sizeof(id)));
 	printf("\"subject\":\"%s\",", hex_encode(hex, r->subject, RECORD_KEY_LEN));
 	printf("\"issuer\":\"%s\",", hex_encode(hex, r->issuer, RECORD_KEY_LEN));
 	if (r->kind == RECORD_MEMBERSHIP)
@@ -163,16 +171,19 @@ print_json(const struct record *r, const struct verdict *v)
 		printf("\"purpose\":\"%s\",", record_purpose_name(r->purpose));
 	if (r->kind == RECORD_SERVICE)
 		printf("\"class\":\"%s\",", class_name(r->class));
+	sound = contents_json(r);
 	printf("\"serial\":%" PRIu64 ",\"not_before\":\"%s\",", r->serial, date_text(date, r->not_before));
 	printf("\"not_after\":\"%s\",\"time\":\"%s\",", date_text(date, r->not_after), v->time);
 	printf("\"authority\":\"%s\",\"signature\":\"%s\",\"verifies\":%s}\n", v->authority,
-	    v->signature ? "good" : "bad", v->verifies ? "true" : "false");
+	    v->signature ? "good" : "bad", v->verifies && sound ? "true" : "false");
+	return sound;
 }
 
 static int
 show(const char *path, const char *authority, bool json)
 {
-	uint8_t buf[FRAME_RECORD_MAX], key[SIGN_PUBLIC_LEN];
+	static uint8_t buf[RECORD_LARGE_MAX];
+	uint8_t key[SIGN_PUBLIC_LEN];
 	char err[KEYFILE_ERR_MAX];
 	struct verdict v;
 	struct record r;
@@ -185,8 +196,7 @@ show(const char *path, const char *authority, bool json)
 	if ((e = record_decode(&r, buf, (size_t)len)) != RECORD_OK)
 		return identity_fail("%s: %s", path, record_strerror(e));
 	v = judge(&r, authority != NULL ? key : NULL);
-	(json ? print_json : print_text)(&r, &v);
-	return v.verifies ? CMD_OK : CMD_FAILED;
+	return (json ? print_json : print_text)(&r, &v) && v.verifies ? CMD_OK : CMD_FAILED;
 }
 
 int

@@ -10,7 +10,7 @@
 #define SIGN_LEN	64
 #define HASH_LEN	32	/* SHA-256 */
 
-#define SIGN_MESSAGE_MAX (16u * 1024) /* bytes of all pieces that are signed together */
+#define SIGN_MESSAGE_MAX (65u * 1024) /* bytes of all pieces that are signed together: the largest record, and its domain */
 
 struct sign_key {
 	uint8_t	public[SIGN_PUBLIC_LEN];

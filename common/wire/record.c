@@ -331,3 +331,35 @@ record_encode(uint8_t *buf, size_t size, const struct record *r)
 		return 0;
 	return w.len;
 }
+
+int
+record_revoked_count(const struct record *r)
+{
+	const struct frame_bytes *c = &r->content;
+
+	if (c->len == 0 || c->len % NODE_ID_LEN != 0)
+		return -1;
+	for (size_t i = NODE_ID_LEN; i < c->len; i += NODE_ID_LEN)
+		if (memcmp(c->p + i - NODE_ID_LEN, c->p + i, NODE_ID_LEN) >= 0)
+			return -1;
+	return (int)(c->len / NODE_ID_LEN);
+}
+
+bool
+record_revokes(const struct record *r, const uint8_t *node_id)
+{
+	size_t low = 0, high = r->content.len / NODE_ID_LEN;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int c = memcmp(r->content.p + mid * NODE_ID_LEN, node_id, NODE_ID_LEN);
+
+		if (c == 0)
+			return true;
+		if (c < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return false;
+}

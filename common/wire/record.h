@@ -115,6 +115,12 @@ int	record_decode_first(struct record *r, const uint8_t *buf, size_t len);
  */
 size_t	record_encode(uint8_t *buf, size_t size, const struct record *r);
 
+/* A revocation's content: how many node ids it has; -1 when it is not ids of NODE_ID_LEN bytes, ascending, none twice. */
+int	record_revoked_count(const struct record *r);
+
+/* Whether a revocation whose content is sound has this id. */
+bool	record_revokes(const struct record *r, const uint8_t *node_id);
+
 const char *record_strerror(int err);
 const char *record_kind_name(unsigned kind);
 const char *record_purpose_name(unsigned purpose);

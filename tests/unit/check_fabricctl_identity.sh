@@ -210,5 +210,41 @@ usage 'nine addresses' "${sign[@]}" "${nine[@]}"
 if [ ! -e z ] && [ ! -e x ]; then ok; else bad 'wrong words made a file'; fi
 run 'eight addresses' 0 "${sign[@]}" "${nine[@]:0:16}"
 
+# --- who is revoked: a list that only grows -----------------------------------------------------
+list=a2/revocations.rec
+revoke=("$ctl" authority revoke -d a2)
+listed() { "$ctl" record "$list" | sed -n 's/^revoked  *//p' | tr '\n' ' '; }
+serial() { "$ctl" record "$list" | sed -n 's/^serial *//p'; }
+ones=$(printf '1%.0s' {1..64}) twos=$(printf '2%.0s' {1..64})
+run 'revoke' 0 "${revoke[@]}" "$twos"
+run 'the list verifies' 0 "$ctl" record "$list" --authority a2/authority.pub
+has 'the list is a revocation' '^kind +revocation$' out
+first=$(serial)
+run 'revoke another' 0 "${revoke[@]}" "$ones"
+if [ "$(listed)" = "$ones $twos " ]; then ok; else bad "the list is $(listed)"; fi
+if [ "$(serial)" -gt "$first" ]; then ok; else bad 'the serial did not grow'; fi
+cp "$list" before
+run 'revoke again' 0 "${revoke[@]}" "$twos" "$ones"
+has 'revoke again says so' ': 0 new, 2 revoked in all' out
+same 'and changes nothing' "$list" before
+run 'revoke by certificate' 0 "${revoke[@]}" other
+if [[ " $(listed)" = *" $(cat id) "* ]]; then ok; else bad "the certificate's node is not in $(listed)"; fi
+cp "$list" before
+refused 'a certificate of another authority' 'n/node.cert: not signed by this authority' "${revoke[@]}" "${ones/1/3}" n/node.cert
+refused 'a word that is no node' 'nobody: No such file' "${revoke[@]}" nobody
+refused 'a request' 'a request record, not a membership' "${revoke[@]}" n/node.req
+same 'one that is wrong revokes nobody' "$list" before
+refused "another authority's list" 'not signed by this authority' \
+	"$ctl" authority revoke -d a --passphrase-file pass -o "$list" "${ones/1/3}"
+refused 'a list that is none' 'a membership record, not a revocation' "${revoke[@]}" -o other "${ones/1/3}"
+refused 'the wrong passphrase for revoke' 'wrong passphrase' "$ctl" authority revoke -d a --passphrase-file wrong "$ones"
+usage 'revoke whom' "${revoke[@]}"
+mapfile -t many < <(for ((i = 1; i <= 2100; i++)); do printf '%064x\n' "$i"; done)
+run 'as many as a record holds' 0 "${revoke[@]}" -o full "${many[@]:0:2040}"
+has 'as many as a record holds' '2040 revoked in all' out
+refused 'more than that' 'full: the list is full' "${revoke[@]}" -o full "${many[@]:0:2045}"
+refused 'far more' 'the list is full' "${revoke[@]}" -o full "${many[@]}"
+has 'json names them' '"revoked":\["0{63}1","0{63}2"' <("$ctl" record full --json)
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -8,6 +8,7 @@
 #include "crypto/identity.h"
 #include "fabric/facts.h"
 #include "fabric/policy.h"
+#include "fabric/ticket.h"
 #include "tests/unit/vectors.h"
 
 #define NOW (1767225600 + 3600)		/* an hour into the validity of the vectors' records */
@@ -218,7 +219,9 @@ content_read(const struct record *r)
 {
 	uint8_t out[FACTS_MAX];
 	struct policy *p;
+	struct ticket t;
 	struct facts f;
+	struct fence e;
 	int err;
 
 	switch (r->kind) {
@@ -226,6 +229,19 @@ content_read(const struct record *r)
 		ck_assert_int_eq(facts_decode(&f, r->content.p, r->content.len), 0);
 		ck_assert_uint_eq(facts_encode(out, sizeof out, &f), r->content.len);
 		ck_assert_mem_eq(out, r->content.p, r->content.len);
+		break;
+	case RECORD_TICKET:
+		ck_assert_int_eq(ticket_decode(&t, r), 0);
+		ck_assert_uint_eq(ticket_encode(out, sizeof out, &t), r->content.len);
+		ck_assert_mem_eq(out, r->content.p, r->content.len);
+		break;
+	case RECORD_FENCE:
+		ck_assert_int_eq(fence_decode(&e, r), 0);
+		ck_assert_uint_eq(fence_encode(out, sizeof out, &e), r->content.len);
+		ck_assert_mem_eq(out, r->content.p, r->content.len);
+		break;
+	case RECORD_REVOCATION:
+		ck_assert_int_eq(record_revoked_count(r), 2);
 		break;
 	case RECORD_POLICY:
 		if (strcmp(v.name, "policy") != 0)
@@ -365,13 +381,15 @@ START_TEST(encode_refuses)
 }
 END_TEST
 
-/* What a whole record may be, by kind: that long it is encoded and read, a byte more and it is neither. */
+/* What a whole record may be, by kind: that long it is encoded, signed and read, a byte more and it is none of these. */
 START_TEST(longest)
 {
 	static uint8_t content[RECORD_LARGE_MAX], out[RECORD_LARGE_MAX + 1];
 	struct record r = { .issuer = some_key, .subject = other_key, .not_after = 1 }, back;
 	size_t most, beside, len;
+	struct sign_key key;
 
+	ck_assert_int_eq(sign_key_generate(&key), 0);
 	for (r.kind = RECORD_NODE; r.kind < RECORD_KIND_COUNT; r.kind++) {
 		most = r.kind == RECORD_POLICY || r.kind == RECORD_REVOCATION ? RECORD_LARGE_MAX : FRAME_RECORD_MAX;
 		ck_assert_uint_eq(record_max(r.kind), most);
@@ -383,6 +401,11 @@ START_TEST(longest)
 		ck_assert_uint_eq(len + RECORD_SIG_LEN, most);
 		ck_assert_int_eq(record_decode(&back, out, most), RECORD_OK);
 		ck_assert_uint_eq(back.content.len, r.content.len);
+		ck_assert_uint_eq(record_sign(out, sizeof out, &r, &key), most);
+		ck_assert_int_eq(record_decode(&back, out, most), RECORD_OK);
+		ck_assert_int_eq(record_verify(&back), 0);
+		out[most / 2] ^= 1;
+		ck_assert_int_eq(record_verify(&back), -1);
 		r.content.len++;
 		ck_assert_msg(record_encode(out, sizeof out, &r) == 0, "%s", record_kind_name(r.kind));
 		r.content.len = 0;
@@ -390,6 +413,35 @@ START_TEST(longest)
 	}
 	for (unsigned kind = 0; kind < RECORD_NODE; kind++)
 		ck_assert_uint_eq(record_max(kind), FRAME_RECORD_MAX);
+}
+END_TEST
+
+/* Lists of 1 to 5 ids: each of them is found, what lies between is not; no other form is a list. */
+START_TEST(revoked)
+{
+	uint8_t ids[5 * NODE_ID_LEN + 1], id[NODE_ID_LEN];
+	struct record r = { .kind = RECORD_REVOCATION };
+
+	for (unsigned n = 1; n <= 5; n++) {
+		for (unsigned i = 0; i < n; i++)
+			memset(ids + i * NODE_ID_LEN, (int)(2 * i + 1), NODE_ID_LEN);
+		r.content = (struct frame_bytes){ ids, n * NODE_ID_LEN };
+		ck_assert_int_eq(record_revoked_count(&r), (int)n);
+		for (unsigned i = 0; i < 2 * n + 1; i++) {
+			memset(id, (int)i, sizeof id);
+			ck_assert_int_eq(record_revokes(&r, id), i % 2 == 1);
+		}
+	}
+	r.content.len = sizeof ids;
+	ck_assert_int_eq(record_revoked_count(&r), -1);
+	r.content.len = 0;
+	ck_assert_int_eq(record_revoked_count(&r), -1);
+	ck_assert(!record_revokes(&r, ids));
+	r.content.len = 5 * NODE_ID_LEN;
+	memcpy(ids + 3 * NODE_ID_LEN, ids + 2 * NODE_ID_LEN, NODE_ID_LEN);	/* twice */
+	ck_assert_int_eq(record_revoked_count(&r), -1);
+	ids[4 * NODE_ID_LEN - 1]--;						/* descends, in the last byte */
+	ck_assert_int_eq(record_revoked_count(&r), -1);
 }
 END_TEST
 
@@ -506,6 +558,7 @@ main(void)
 	tcase_add_test(bad, refused);
 	tcase_add_test(bad, encode_refuses);
 	tcase_add_test(bad, longest);
+	tcase_add_test(bad, revoked);
 	tcase_add_test(bad, names);
 	tcase_add_checked_fixture(auth, load_session, free_session);
 	tcase_add_test(auth, proof);
