@@ -13,6 +13,7 @@
 struct name {
 	LIST_ENTRY(name) bucket;
 	struct e2e_service service;
+	bool	stale;		/* said on an earlier channel, and not again yet */
 };
 LIST_HEAD(bucket, name);
 
@@ -38,6 +39,32 @@ names_clear(struct names *ns)
 			free(n);
 		}
 	ns->n = 0;
+}
+
+void
+names_stale(struct names *ns)
+{
+	struct name *n;
+
+	for (size_t i = 0; i < BUCKETS; i++)
+		LIST_FOREACH(n, &ns->buckets[i], bucket)
+			n->stale = true;
+}
+
+void
+names_sweep(struct names *ns)
+{
+	struct name *n, *next;
+
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (n = LIST_FIRST(&ns->buckets[i]); n != NULL; n = next) {
+			next = LIST_NEXT(n, bucket);
+			if (!n->stale)
+				continue;
+			LIST_REMOVE(n, bucket);
+			free(n);
+			ns->n--;
+		}
 }
 
 void
@@ -97,6 +124,7 @@ names_put(struct names *ns, const struct pm_service *m, uint64_t wall_s)
 		ns->n++;
 	}
 	n->service = s;
+	n->stale = false;
 	return REASON_NONE;
 }
 

@@ -18,7 +18,14 @@ void	names_free(struct names *);
  */
 uint64_t names_put(struct names *, const struct pm_service *, uint64_t wall_s);
 void	names_del(struct names *, const struct pm_service_del *);
-void	names_clear(struct names *);	/* the channel is new: all is told again */
+void	names_clear(struct names *);
+
+/*
+ * The channel is new, and all is told again on it: what was said before is believed meanwhile, as it is signed, and
+ * names_sweep() forgets what was not said again.
+ */
+void	names_stale(struct names *);
+void	names_sweep(struct names *);
 size_t	names_count(const struct names *);
 
 /* Who serves this at this node, by a record that has not expired. False: nobody is known to. */

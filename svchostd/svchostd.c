@@ -17,6 +17,7 @@
 #include "svchostd/show.h"
 
 #define TICK_S 1
+#define TELL_NS (10 * NS_PER_SEC)	/* in which all services are told on a new channel, once that has begun */
 
 /* All that it has are its channels, and sockets that it was handed. */
 static const int syscalls[] = { SCMP_SYS(accept4), SCMP_SYS(shutdown), SCMP_SYS(getsockopt), -1 };
@@ -164,11 +165,24 @@ service_told(struct svchostd *s, const struct pm_service *m)
 {
 	uint64_t reason = names_put(s->names, m, clock_wall());
 
+	if (s->names_stale && s->sweep_ns == 0)
+		s->sweep_ns = clock_ns() + TELL_NS;
 	STAT_SET(SVCHOSTD_NAMES, names_count(s->names));
 	if (reason == REASON_NONE)
 		return;
 	STAT_INC(SVCHOSTD_NAMES_REFUSED);
 	log_info("a service record is not taken: %s", reason_name(reason));
+}
+
+static void
+names_tick(struct svchostd *s, uint64_t now_ns)
+{
+	if (s->sweep_ns == 0 || now_ns < s->sweep_ns)
+		return;
+	names_sweep(s->names);
+	s->names_stale = false;
+	s->sweep_ns = 0;
+	STAT_SET(SVCHOSTD_NAMES, names_count(s->names));
 }
 
 static int
@@ -291,7 +305,9 @@ svchostd_port(struct worker *w, enum worker_kind kind, int fd)
 	stream_ids_init(&s->ids, true);
 	pinger_port(s->pinger, s->dataplane, &s->ids);
 	hub_port(s->hub, s->dataplane, &s->ids);
-	names_clear(s->names);
+	names_stale(s->names);
+	s->names_stale = true;
+	s->sweep_ns = 0;
 	procmsg_send(s->dataplane, &services, -1);
 	bind_services(s);
 }
@@ -523,6 +539,7 @@ tick(evutil_socket_t fd, short what, void *arg)
 	certify_tick(&s->certify, s->worker);
 	tcp_tick(s->tcp, clock_ns());
 	hub_tick(s->hub);
+	names_tick(s, clock_ns());
 	STAT_SET(SVCHOSTD_HEAP, stats_heap());
 	if (s->dataplane == NULL)
 		return;

@@ -41,6 +41,8 @@ struct svchostd {
 	struct hub	*hub;
 	struct tcp	*tcp;
 	struct names	*names;
+	uint64_t	 sweep_ns;	/* when names that were not told again are forgotten; 0: nothing is told yet, or all is */
+	bool		 names_stale;
 	struct local	*local;
 	size_t		 streams_max;
 	struct event	*tick;

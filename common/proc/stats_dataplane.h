@@ -1,7 +1,7 @@
 /* The counters of dataplane: X(symbol, metric name, labels, help). Included by proc/stats.h only. */
 #define STATS_DATAPLANE \
 	X(DATAPLANE_STARTS, "fabric_dataplane_start_generation", "", "Generation of the running worker") \
-	X(DATAPLANE_HEAP, "fabric_heap_bytes", "worker=\"dataplane\"", "Bytes of memory that are in use, of what the process has") \
+	X(DATAPLANE_HEAP, "fabric_dataplane_heap_bytes", "", "Bytes of memory that are in use, of what the process has") \
 	X(DP_UDP_READS, "fabric_udp_reads_total", "", "Messages that the kernel gave, each one datagram or several put together") \
 	X(DP_UDP_DATAGRAMS_IN, "fabric_udp_datagrams_total", "direction=\"in\"", "UDP datagrams") \
 	X(DP_UDP_DATAGRAMS_OUT, "fabric_udp_datagrams_total", "direction=\"out\"", "UDP datagrams") \

@@ -107,7 +107,7 @@
 	X(ROUTED_WANTS, "fabric_route_wants_total", "result=\"asked\"", "Times that an adapter wanted a way to a node, and that there was none") \
 	X(ROUTED_WANTS_FAILED, "fabric_route_wants_total", "result=\"failed\"", "Times that an adapter wanted a way to a node, and that there was none") \
 	X(ROUTED_FENCES, "fabric_fences_total", "", "Fences that were taken") \
-	X(ROUTED_FENCES_HELD, "fabric_fences", "", "Fences that are in force") \
+	X(ROUTED_FENCES_HELD, "fabric_fences_held", "", "Fences that are in force") \
 	X(ROUTED_REVOKED, "fabric_revoked_nodes", "", "Nodes on the list of revocations") \
 	X(ROUTED_GRAPH_NODES, "fabric_graph_nodes", "", "Nodes of which routes can be made") \
 	X(ROUTED_RELAYED_BYTES, "fabric_relayed_bytes_total", "", "Bytes of others' streams that this node relayed") \

@@ -1,7 +1,7 @@
 /* The counters of svchostd: X(symbol, metric name, labels, help). Included by proc/stats.h only. */
 #define STATS_SVCHOSTD \
 	X(SVCHOSTD_STARTS, "fabric_svchostd_start_generation", "", "Generation of the running worker") \
-	X(SVCHOSTD_HEAP, "fabric_heap_bytes", "worker=\"svchostd\"", "Bytes of memory that are in use, of what the process has") \
+	X(SVCHOSTD_HEAP, "fabric_svchostd_heap_bytes", "", "Bytes of memory that are in use, of what the process has") \
 	X(SVCHOSTD_ECHO_STREAMS, "fabric_svchostd_echo_streams", "", "Open streams of the echo service") \
 	X(SVCHOSTD_ECHO_OPENED, "fabric_svchostd_echo_streams_opened_total", "", "Streams that the echo service took") \
 	X(SVCHOSTD_ECHO_REFUSED, "fabric_svchostd_echo_streams_refused_total", "", "Streams that the echo service refused") \

@@ -198,21 +198,27 @@ fi
 
 # --- when something dies
 slow_get() { get --limit-rate 10M -o "$W/slow" http://127.0.0.1:8080/large; }
+begun() { wait_for 10 test -s "$W/slow"; }
 survives() { # NODE: its dataplane is killed in the middle of a download, which goes on when sessions are back
 	local p
+	rm -f "$W/slow"
 	slow_get &
 	p=$!
-	sleep 0.7
+	begun || return 1
+	sleep 0.5
 	kill -9 "$(worker_pid "$1" dataplane)"
 	wait $p && cmp "$W/slow" "$W/www/large"
 }
 t 'kill -9 dataplane on the client: a download goes on and arrives whole' survives a
 t 'kill -9 dataplane on the server: a download goes on and arrives whole' survives b
 ends() { # NODE: its svchostd is killed: what it carried ends, and at once
-	local p began=$SECONDS
+	local p began
+	rm -f "$W/slow"
 	slow_get &
 	p=$!
-	sleep 0.7
+	begun || return 1
+	sleep 0.5
+	began=$SECONDS
 	kill -9 "$(worker_pid "$1" svchostd)"
 	wait $p && return 1
 	[ $((SECONDS - began)) -le 5 ] || return 1

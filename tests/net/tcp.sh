@@ -91,10 +91,12 @@ t 'and no descriptor' test "$(of a fds)" -le "$fds_a" -a "$(of b fds)" -le "$fds
 t 'nor much memory' test "$(of b kb)" -le $((kb_b + 32768))
 
 # --- processes that die
+under_way() { [ "$(counter b fabric_svchostd_streams)" -ge 1 ]; }
 killed() { # NODE WORKER: under a transfer
 	p ask $TALK e 60000000 0 >"$W/transfer" 2>&1 &
 	local transfer=$! n=0
-	sleep 0.3
+	wait_for 10 under_way || return 1
+	sleep 0.2
 	while kill -0 $transfer 2>/dev/null && [ $((n++)) -lt 2 ]; do
 		kill -9 "$(worker_pid "$1" "$2")"
 		sleep 0.7

@@ -176,6 +176,27 @@ START_TEST(changes)
 }
 END_TEST
 
+/* On a new channel all is told again: until then what was said holds, and what is not said again goes. */
+START_TEST(told_again)
+{
+	up(&w.b, "home", HOST);
+	ck_assert_uint_eq(put(&w.b, "ssh"), REASON_NONE);
+	ck_assert_uint_eq(put(&w.b, "web"), REASON_NONE);
+	names_sweep(ns);
+	ck_assert_uint_eq(names_count(ns), 2);
+	names_stale(ns);
+	is("ssh", &w.b);
+	is("web", &w.b);
+	ck_assert_uint_eq(put(&w.b, "web"), REASON_NONE);
+	ck_assert_uint_eq(put(&w.b, "new"), REASON_NONE);
+	names_sweep(ns);
+	ck_assert_uint_eq(names_count(ns), 2);
+	is_not("ssh", REASON_NO_SERVICE, "no service \"ssh\" is known");
+	is("web", &w.b);
+	is("new", &w.b);
+}
+END_TEST
+
 START_TEST(records)
 {
 	struct pm_service m;
@@ -235,6 +256,7 @@ main(void)
 	tcase_add_test(tc, role);
 	tcase_add_test(tc, oneself);
 	tcase_add_test(tc, changes);
+	tcase_add_test(tc, told_again);
 	tcase_add_test(tc, records);
 	tcase_add_test(tc, expires);
 	tcase_add_loop_test(tc, no_name, 0, sizeof(no_names) / sizeof(no_names[0]));

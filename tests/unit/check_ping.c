@@ -268,6 +268,20 @@ START_TEST(ping_waits_for_the_record)
 }
 END_TEST
 
+/* A dataplane that began anew has nothing to tell yet: what is known of services holds on. */
+START_TEST(ping_by_what_was_told_before)
+{
+	expect_bind();
+	node_serves(1);
+	fake_port(&fk);
+	expect_bind();
+	node_up(1);
+	fake_request(&fk, "ping", "home-1", 1);
+	expect_ping_open(2, 1, true);
+	expect_ping(2, 0);
+}
+END_TEST
+
 START_TEST(ping_without_a_session)
 {
 	expect_bind();
@@ -476,6 +490,7 @@ suite(void)
 	tcase_add_test(tc, ping_shakes_again);
 	tcase_add_test(tc, ping_of_a_new_key);
 	tcase_add_loop_test(tc, ping_waits_for_the_record, 0, 2);
+	tcase_add_test(tc, ping_by_what_was_told_before);
 	tcase_add_test(tc, ping_without_a_session);
 	tcase_add_test(tc, ping_answered_by_another);
 	tcase_add_loop_test(tc, ping_reset_says_why, 0, N(end_reasons));
