@@ -187,6 +187,7 @@ dp_new(struct event_base *base, const struct dp_ops *ops, void *arg)
 	dp->base = base;
 	dp->ops = ops;
 	dp->arg = arg;
+	dp->inflight_max = DP_INFLIGHT_MAX;
 	TAILQ_INIT(&dp->conns);
 	TAILQ_INIT(&dp->dirty);
 	ratelimit_init(&dp->resets, NS_PER_SEC / RESETS_PER_SEC, RESETS_PER_SEC);

@@ -93,6 +93,12 @@ struct dp_load {
 TAILQ_HEAD(conn_list, conn);
 LIST_HEAD(peer_list, peer);
 
+/*
+ * Bytes that one connection may have under way, whatever its congestion control thinks: BBR's window can be a
+ * gigabyte, which a peer that stops answering would fill. Holds 2.5 Gbit/s over 100 ms.
+ */
+#define DP_INFLIGHT_MAX	(32 << 20)
+
 struct dataplane {
 	struct event_base *base;
 	const struct dp_ops *ops;
@@ -122,6 +128,7 @@ struct dataplane {
 	struct timers	*timers;	/* of the connections */
 	struct dp_load	 load;
 	bool		 draining;
+	int64_t		 inflight_max;	/* DP_INFLIGHT_MAX, or less in a test */
 	uint64_t	 now_ns;	/* of the event at hand */
 };
 

@@ -41,6 +41,8 @@ struct control_out {
 	uint64_t acked, sent, end;	/* stream offsets */
 };
 
+#define CONN_KEY_PACKETS (1ull << 22)	/* under one key: well below what ngtcp2 and AES-GCM bear */
+
 struct conn {
 	struct dataplane *dp;
 	ngtcp2_conn	*q;

@@ -5,15 +5,9 @@
 #include "proc/stats.h"
 
 #define CONTROL_VECS	8u
-#define KEY_PACKETS	(1ull << 22)	/* packets under one key: well below what ngtcp2 and AES-GCM bear */
 #define BLOCKED_NS	NS_PER_MS
 #define GRID_NS		NS_PER_MS	/* deadlines are rounded up to these */
 #define GRID_PACED_NS	(100 * NS_PER_US)
-/*
- * Bytes that one connection may have under way, whatever its congestion control thinks: BBR's window can be a
- * gigabyte, which a peer that stops answering would fill. Holds 2.5 Gbit/s over 100 ms.
- */
-#define INFLIGHT_MAX	(32 << 20)
 #define ROUNDS_MAX	64u		/* of a send quantum each: others get their turn */
 
 /* Packets lie here on their way to the socket; one connection writes at a time. */
@@ -307,7 +301,7 @@ mtu_watch(struct conn *c)
 static void
 key_watch(struct conn *c, uint64_t sent)
 {
-	if (sent - c->key_packets < KEY_PACKETS)
+	if (sent - c->key_packets < CONN_KEY_PACKETS)
 		return;
 	if (ngtcp2_conn_initiate_key_update(c->q, c->dp->now_ns) == 0) {
 		STAT_INC(DP_KEY_UPDATES);
@@ -431,13 +425,14 @@ inflight_limit(struct conn *c, const ngtcp2_conn_info *info)
 		.in_flight = info->bytes_in_flight,
 	};
 	uint64_t cap = govern_cap(&c->govern, &f);
+	int64_t max = c->dp->inflight_max;
 
-	c->inflight_room = INFLIGHT_MAX - (int64_t)info->bytes_in_flight;
-	c->patient_room = (cap < INFLIGHT_MAX ? (int64_t)cap : INFLIGHT_MAX) - (int64_t)info->bytes_in_flight;
+	c->inflight_room = max - (int64_t)info->bytes_in_flight;
+	c->patient_room = (cap < (uint64_t)max ? (int64_t)cap : max) - (int64_t)info->bytes_in_flight;
 	/* A peer under pressure gets less of bulk before it gets less of anything else. */
 	cap = pressure_room(pressure_level(&c->pressure), info->cwnd < cap ? info->cwnd : cap);
-	c->bulk_room = pressure_level(&c->pressure) < PRESSURE_HIGH ? INFLIGHT_MAX :
-	    (int64_t)(cap < INFLIGHT_MAX ? cap : INFLIGHT_MAX) - (int64_t)info->bytes_in_flight;
+	c->bulk_room = pressure_level(&c->pressure) < PRESSURE_HIGH ? max :
+	    (cap < (uint64_t)max ? (int64_t)cap : max) - (int64_t)info->bytes_in_flight;
 }
 
 void

@@ -553,7 +553,6 @@ START_TEST(without_segmentation)
 }
 END_TEST
 
-/* With it, many leave in one call; and small frames share a DATAGRAM. */
 /* In the place of libc's: a device without checksums refuses segments only when they are sent, with EIO. */
 static bool refuse_segments;
 static unsigned refused_segments;
@@ -591,6 +590,123 @@ START_TEST(segments_refused_by_the_device)
 }
 END_TEST
 
+/* Frames in DATAGRAMs of a's connection, whatever express packets could do, until b has `frames` of them in all. */
+static bool
+carry(struct conn *c, unsigned n, unsigned frames)
+{
+	static const uint8_t payload[1200];
+
+	c->path_unproven = true;
+	express_choose(c);
+	for (unsigned i = 0; i < n; i++)
+		fake_data(&a.vpnd, 2, frames - n + i, payload, sizeof(payload));
+	ipc_flush(a.vpnd.ipc);
+	return RUN_UNTIL(base, 5000, b.vpnd.data_frames == frames);
+}
+
+/* After so many packets the keys are others, for both ends, and again, and nothing is lost by it. */
+START_TEST(keys_are_updated)
+{
+	struct conn *c;
+	uint64_t updates;
+
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_RELIABLE);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1));
+	c = node_session(&a, &b);
+	for (unsigned round = 1, frames = 0; round <= 3; round++) {
+		ngtcp2_conn_info info;
+
+		updates = STAT(DP_KEY_UPDATES);
+		ngtcp2_conn_get_conn_info2(c->q, &info);
+		c->key_packets = info.pkt_sent - CONN_KEY_PACKETS + 5;	/* unsigned: as if the last were so long ago */
+		/* It may begin when the one before it is acknowledged, and a while after. */
+		for (unsigned i = 0; i < 100 && STAT(DP_KEY_UPDATES) == updates; i++) {
+			ck_assert(carry(c, 10, frames += 10));
+			RUN_UNTIL(base, 20, false);
+		}
+		ck_assert(carry(c, 40, frames += 40));
+		ck_assert_uint_eq(STAT(DP_KEY_UPDATES), updates + 1);
+		fake_data(&b.vpnd, b.vpnd.last_open_id, round, "back", 4);
+		ipc_flush(b.vpnd.ipc);
+		ck_assert(RUN_UNTIL(base, 5000, a.vpnd.data_frames == round));
+	}
+	RUN_UNTIL(base, 500, false);
+	b.vpnd.data_frames = 0;
+	updates = STAT(DP_KEY_UPDATES);
+	ck_assert(carry(c, 20, 20));
+	ck_assert_uint_eq(STAT(DP_KEY_UPDATES), updates);	/* not before as many packets have gone again */
+	ck_assert_ptr_eq(node_session(&a, &b), c);
+	ck_assert_uint_eq(a.vpnd.down, 0);
+}
+END_TEST
+
+/* A peer that is not there is dialled after a pause that doubles, and not in step with anybody. */
+START_TEST(dialled_again_later_and_later)
+{
+	uint64_t want = 200 * NS_PER_MS;
+	bool apart = false;
+	struct peer *p;
+
+	a.session.auth_timeout_ms = 100;
+	node_start(&b);		/* which gives it its address */
+	node_kill(&b);
+	node_start(&a);
+	node_target(&a, &b);
+	ck_assert(RUN_UNTIL(base, 2000, (p = peer_find(a.dp, b.id)) != NULL));
+	for (unsigned i = 0; i < 4; i++, want *= 2) {
+		uint64_t from = clock_ns(), ns;
+		struct timeval at, now;
+
+		ck_assert(RUN_UNTIL(base, 10000, p->backoff_ns == want));
+		ck_assert_uint_eq(p->ndials, 0);
+		ck_assert_int_ne(evtimer_pending(p->timer, &at), 0);
+		gettimeofday(&now, NULL);
+		ns = (uint64_t)((at.tv_sec - now.tv_sec) * 1000000 + at.tv_usec - now.tv_usec) * NS_PER_US;
+		ck_assert_uint_le(ns, want + want / 4);
+		ck_assert_uint_ge(ns + (clock_ns() - from), want - want / 4);
+		apart |= ns > want + want / 100 || ns + want / 100 < want;
+	}
+	ck_assert(apart);
+	node_start(&b);
+	ck_assert(RUN_UNTIL(base, 10000, a.vpnd.up == 1));
+}
+END_TEST
+
+/* A peer that stops answering is sent so much and no more, whatever window congestion control has found. */
+START_TEST(bound_of_what_is_under_way)
+{
+	static const uint8_t payload[1200];
+	enum { FEW = 24000, SLACK = 3000 };
+	ngtcp2_conn_info info;
+	struct conn *c;
+
+	start_both();
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_RELIABLE);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 1 && node_session(&a, &b)->datagram_max > 1400));
+	c = node_session(&a, &b);
+	for (unsigned n = 100; n <= 2000; n += 100)
+		ck_assert(carry(c, 100, n));
+	ngtcp2_conn_get_conn_info2(c->q, &info);
+	ck_assert_uint_gt(info.cwnd, FEW + 2 * SLACK);
+	a.dp->inflight_max = FEW;
+	ck_assert(carry(c, 10, 2010));
+	event_del(b.dp->socks[0]->read);
+	for (unsigned i = 0; i < 60; i++)
+		fake_data(&a.vpnd, 2, 2010 + i, payload, sizeof(payload));
+	ipc_flush(a.vpnd.ipc);
+	RUN_UNTIL(base, 30, false);
+	ngtcp2_conn_get_conn_info2(c->q, &info);
+	ck_assert_uint_ge(info.bytes_in_flight, FEW - SLACK);
+	ck_assert_uint_le(info.bytes_in_flight, FEW + SLACK);
+	event_add(b.dp->socks[0]->read, NULL);
+	ck_assert(RUN_UNTIL(base, 5000, b.vpnd.data_frames == 2070));
+}
+END_TEST
+
+/* With it, many leave in one call; and small frames share a DATAGRAM. */
 START_TEST(batches_and_packs)
 {
 	uint64_t writes, datagrams;
@@ -754,6 +870,7 @@ suite(void)
 		session_comes_up, streams_carry_both_ways, over_ipv6, refusals_of_streams, close_ends_both_ends,
 		killed_and_back, dialler_killed_and_back, both_dial_at_once, lower_id_wins, silent_peer_is_dead,
 		worker_gone_resets_streams, drain_says_goodbye, statistics_reach_routed, requests_are_answered,
+		keys_are_updated, dialled_again_later_and_later, bound_of_what_is_under_way,
 		express_and_datagrams, express_from_a_stranger, express_bare_of_another_length,
 		express_with_garbage,
 		slow_worker, overrun_is_told, without_segmentation, segments_refused_by_the_device, batches_and_packs, reload_keeps_sessions, reload_changes_weights, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
