@@ -26,5 +26,35 @@ t 'no directory of the build is named in what is installed for the operator' sh 
 t 'fabricd looks for its workers where they are' grep -q /usr/libexec/fabricd "$D/root/usr/sbin/fabricd"
 t 'uninstall' make O="${FABRIC_O:-build}" DESTDIR="$D/root" prefix=/usr uninstall
 t 'nothing is left' sh -c "[ -z \"\$(find '$D/root' -type f)\" ]"
+
+# The users: with stand-ins for id(1) and useradd(8), for this machine's own users are not to be touched.
+USERS='_fabdata _fabroute _fabvpn _fabsvc _fabtele'
+mkdir "$D/bin" || exit 1
+: >"$D/users"
+cat >"$D/bin/id" <<-EOF
+	#!/bin/sh
+	[ "\$1" = -u ] && { cat "$D/uid"; exit; }
+	grep -qx -- "\$1" "$D/users"
+EOF
+cat >"$D/bin/useradd" <<-EOF
+	#!/bin/sh
+	echo "\$@" >>"$D/useradds"
+	while [ \$# -gt 1 ]; do shift; done
+	echo "\$1" >>"$D/users"
+EOF
+chmod 755 "$D/bin/id" "$D/bin/useradd"
+install_as() { # UID
+	echo "$1" >"$D/uid"
+	PATH=$D/bin:$PATH prefix=$D/p sbindir=$D/p/sbin libexecdir=$D/p/libexec sysconfdir=$D/p/etc mandir=$D/p/man \
+		O="${FABRIC_O:-build}" DESTDIR='' tools/install.sh install 2>"$D/err"
+}
+t 'install by another than root' install_as 1000
+t 'says which users are needed' grep -q "make these system users.*: $USERS" "$D/err"
+t 'and makes none' test ! -s "$D/users"
+t 'install by root' install_as 0
+t 'makes the users' test "$(xargs <"$D/users")" = "$USERS"
+t 'who cannot log in and have nothing' sh -c "! grep -vE -- '--system --user-group .*--no-create-home --shell /usr/sbin/nologin' '$D/useradds'"
+t 'install again' install_as 0
+t 'makes none again' test "$(wc -l <"$D/users")" -eq 5
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
