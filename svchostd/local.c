@@ -13,19 +13,6 @@
 #include "proc/stats.h"
 #include "svchostd/local_int.h"
 
-struct local *
-local_new(const struct local_env *env)
-{
-	struct local *l = calloc(1, sizeof(*l));
-
-	if (l == NULL)
-		return NULL;
-	l->env = *env;
-	TAILQ_INIT(&l->guests);
-	ratelimit_init(&l->log_rate, NS_PER_SEC / 5, 10);
-	return l;
-}
-
 size_t
 local_guests(const struct local *l)
 {
@@ -121,11 +108,48 @@ note_failure(struct guest *g, const char *text)
 		    g->way == NULL ? 0 : g->way->conf.addr.port, g->target, text);
 }
 
+/* --- waiting for a way --- */
+
+static void
+wait_end(struct guest *g)
+{
+	if (g->waits)
+		g->local->nwait--;
+	g->waits = false;
+}
+
+static bool
+is_wanted(const struct local *l, const uint8_t *node_id)
+{
+	const struct guest *g;
+
+	TAILQ_FOREACH(g, &l->guests, entry)
+		if (g->waits && memcmp(g->away, node_id, NODE_ID_LEN) == 0)
+			return true;
+	return false;
+}
+
+/* The first that wants a node asks at once; after that it is asked for each second. */
+static void
+wait_begin(struct guest *g, const uint8_t *node_id)
+{
+	struct local *l = g->local;
+
+	if (l->env.want != NULL && !is_wanted(l, node_id))
+		l->env.want(node_id, CLASS_RELIABLE, l->env.want_arg);
+	memcpy(g->away, node_id, NODE_ID_LEN);
+	g->waits = true;
+	g->deadline_ns = clock_ns() + WAIT_S * NS_PER_SEC;
+	if (l->nwait++ == 0)
+		event_add(l->wait, &(struct timeval){ 1, 0 });
+}
+
 static void
 guest_free(struct guest *g)
 {
 	struct local *l = g->local;
 
+	wait_end(g);
 	if (g->socks != NULL) {
 		event_del(&g->readable);
 		free(g->socks);
@@ -156,6 +180,7 @@ local_free(struct local *l)
 			pump_abort(g->pump, REASON_SHUTDOWN);
 		guest_free(g);
 	}
+	event_free(l->wait);
 	free(l);
 }
 
@@ -247,14 +272,23 @@ guest_join(struct guest *g)
 	const struct local_env *env = &g->local->env;
 	char text[PM_TEXT_MAX + 1];
 	struct e2e_service service;
+	uint8_t away[NODE_ID_LEN];
+	bool has_away, waited = g->waits;
 	uint64_t reason;
 	int fd = g->fd;
 
-	if (names_resolve(env->names, env->nodes, env->self, g->target, clock_wall(), &service, &reason, text) == -1) {
+	if (names_resolve_or(env->names, env->nodes, env->self, g->target, clock_wall(), &service, away, &has_away, &reason,
+	    text) == -1) {
+		if (has_away && (!waited || g->deadline_ns > clock_ns())) {
+			if (!waited)
+				wait_begin(g, away);
+			return;
+		}
 		tell_failure(g, fd, reason, text);
 		guest_free(g);
 		return;
 	}
+	wait_end(g);
 	g->pump = pump_open(env->hub, &service, fd, &guest_ops, g, &reason);
 	if (g->pump != NULL) {
 		g->fd = -1;
@@ -263,6 +297,78 @@ guest_join(struct guest *g)
 	reason_text(text, reason, false);
 	tell_failure(g, fd, reason, text);
 	guest_free(g);
+}
+
+void
+local_node_news(struct local *l, const uint8_t *node_id)
+{
+	struct guest *g, *next;
+
+	for (g = TAILQ_FIRST(&l->guests); g != NULL && l->nwait > 0; g = next) {
+		next = TAILQ_NEXT(g, entry);
+		if (g->waits && memcmp(g->away, node_id, NODE_ID_LEN) == 0)
+			guest_join(g);
+	}
+}
+
+void
+local_node_failed(struct local *l, const uint8_t *node_id, uint64_t reason)
+{
+	struct guest *g, *next;
+
+	for (g = TAILQ_FIRST(&l->guests); g != NULL && l->nwait > 0; g = next) {
+		next = TAILQ_NEXT(g, entry);
+		if (!g->waits || memcmp(g->away, node_id, NODE_ID_LEN) != 0)
+			continue;
+		if (reason == REASON_NOT_ALLOWED || reason == REASON_REVOKED)
+			g->deadline_ns = 0;	/* that will not change soon; anything else may */
+		if (g->deadline_ns == 0)
+			guest_join(g);
+	}
+}
+
+/* Each second: who waited long enough hears so, and what is still waited for is asked for again. */
+static void
+on_wait(evutil_socket_t fd, short what, void *arg)
+{
+	struct local *l = arg;
+	struct guest *g, *next;
+	uint64_t now = clock_ns();
+
+	(void)fd;
+	(void)what;
+	for (g = TAILQ_FIRST(&l->guests); g != NULL; g = next) {
+		next = TAILQ_NEXT(g, entry);
+		if (g->waits && g->deadline_ns <= now)
+			guest_join(g);
+	}
+	TAILQ_FOREACH(g, &l->guests, entry) {
+		const struct guest *first = TAILQ_FIRST(&l->guests);
+
+		while (first != g && (!first->waits || memcmp(first->away, g->away, NODE_ID_LEN) != 0))
+			first = TAILQ_NEXT(first, entry);
+		if (g->waits && first == g && l->env.want != NULL)
+			l->env.want(g->away, CLASS_RELIABLE, l->env.want_arg);
+	}
+	if (l->nwait > 0)
+		event_add(l->wait, &(struct timeval){ 1, 0 });
+}
+
+struct local *
+local_new(const struct local_env *env)
+{
+	struct local *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return NULL;
+	l->env = *env;
+	TAILQ_INIT(&l->guests);
+	if ((l->wait = evtimer_new(env->worker->base, on_wait, l)) == NULL) {
+		free(l);
+		return NULL;
+	}
+	ratelimit_init(&l->log_rate, NS_PER_SEC / 5, 10);
+	return l;
 }
 
 /* --- SOCKS --- */

@@ -14,6 +14,7 @@ struct ways;
 
 #define GUESTS_MAX	4096u	/* of all listeners */
 #define GUESTS_WAY_MAX	1024u	/* of one: who waits beyond that waits in the kernel */
+#define WAIT_S		5	/* for a way to a node, before it is said to be unreachable */
 #define SOCKS_TIME_S	10	/* from the connection to a whole request */
 
 /* What guests need; kept by reference, and the fields may change as long as no guest is there. */
@@ -23,6 +24,9 @@ struct local_env {
 	const struct names *names;
 	const struct nodes *nodes;
 	const uint8_t	*self;		/* this node's id */
+	/* Asks for a way to a node. */
+	void		(*want)(const uint8_t *node_id, unsigned class, void *arg);
+	void		*want_arg;
 };
 
 /* NULL when memory is short. */
@@ -42,6 +46,10 @@ int	local_ways_add(struct ways *, const struct pm_conf_listen *, int fd);
  * stay, whatever way they came.
  */
 void	local_commit(struct local *, struct ways *);
+
+/* A node is up, or what it serves has become known: those that wait for it go on. Or there is no way to it. */
+void	local_node_news(struct local *, const uint8_t *node_id);
+void	local_node_failed(struct local *, const uint8_t *node_id, uint64_t reason);
 
 size_t	local_guests(const struct local *);
 

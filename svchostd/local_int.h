@@ -41,6 +41,8 @@ struct guest {
 	struct socks	*socks;		/* until the request is whole */
 	struct event	 readable;
 	uint64_t	 deadline_ns;
+	bool		 waits;		/* for a way to this node */
+	uint8_t		 away[NODE_ID_LEN];
 	char		 target[TARGET_MAX + 1];
 };
 
@@ -48,7 +50,8 @@ struct local {
 	struct local_env env;
 	struct ways	*ways;
 	TAILQ_HEAD(, guest) guests;
-	size_t		 nguests;
+	size_t		 nguests, nwait;
+	struct event	*wait;		/* each second while guests wait */
 	struct ratelimit log_rate;
 };
 

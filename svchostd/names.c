@@ -161,6 +161,7 @@ struct search {
 	uint64_t	 wall_s;
 	const struct name *best;
 	uint64_t	 best_rtt_us;
+	const uint8_t	*away;		/* the first by id of those that serve it and are not up */
 	unsigned	 known, own, unfit;
 };
 
@@ -193,8 +194,11 @@ consider(struct search *q, const struct name *n)
 		return;
 	}
 	node = nodes_find(q->nodes, n->service.node_id);
-	if (node == NULL || node->proven_name[0] == '\0')
+	if (node == NULL || node->proven_name[0] == '\0') {
+		if (q->away == NULL || memcmp(n->service.node_id, q->away, NODE_ID_LEN) < 0)
+			q->away = n->service.node_id;
 		return;
+	}
 	if ((node->roles & 1u << ROLE_SERVICE_HOST) == 0) {
 		q->unfit++;
 		return;
@@ -205,11 +209,22 @@ consider(struct search *q, const struct name *n)
 	}
 }
 
-static int
-fail(const struct search *q, const char *node, uint64_t *reason, char *err)
+static bool
+is_up(const struct search *q)
+{
+	const struct node *n = nodes_find(q->nodes, q->node_id);
+
+	return n != NULL && n->proven_name[0] != '\0';
+}
+
+static void
+fail(struct search *q, const char *node, uint64_t *reason, char *err)
 {
 	const char *at = node == NULL ? "" : "@", *name = node == NULL ? "" : node;
 
+	/* A node that is named and not up may serve it, once its records are here. */
+	if (q->known == 0 && q->node_id != NULL && memcmp(q->node_id, q->self, NODE_ID_LEN) != 0 && !is_up(q))
+		q->away = q->node_id;
 	*reason = q->known == 0 ? REASON_NO_SERVICE : q->unfit > 0 ? REASON_NOT_ALLOWED : REASON_UNREACHABLE;
 	if (q->known == 0)
 		snprintf(err, PM_TEXT_MAX + 1, "no service \"%.63s%s%.64s\" is known", q->service, at, name);
@@ -221,7 +236,6 @@ fail(const struct search *q, const char *node, uint64_t *reason, char *err)
 	else
 		snprintf(err, PM_TEXT_MAX + 1, "there is no session to a node that serves \"%.63s%s%.64s\"", q->service, at,
 		    name);
-	return -1;
 }
 
 /* The service's name, and in *node what follows the '@' or NULL. */
@@ -243,11 +257,22 @@ int
 names_resolve(const struct names *ns, const struct nodes *nodes, const uint8_t self[NODE_ID_LEN], const char *text,
     uint64_t wall_s, struct e2e_service *out, uint64_t *reason, char *err)
 {
+	uint8_t away[NODE_ID_LEN];
+	bool has_away;
+
+	return names_resolve_or(ns, nodes, self, text, wall_s, out, away, &has_away, reason, err);
+}
+
+int
+names_resolve_or(const struct names *ns, const struct nodes *nodes, const uint8_t self[NODE_ID_LEN], const char *text,
+    uint64_t wall_s, struct e2e_service *out, uint8_t away[NODE_ID_LEN], bool *has_away, uint64_t *reason, char *err)
+{
 	struct search q = { .nodes = nodes, .self = self, .wall_s = wall_s };
 	const struct name *n;
 	uint8_t node_id[NODE_ID_LEN];
 	const char *node;
 
+	*has_away = false;
 	*reason = REASON_NO_SERVICE;
 	if (split(&q, text, &node) == -1) {
 		snprintf(err, PM_TEXT_MAX + 1, "that names no service: SERVICE or SERVICE@NODE");
@@ -260,8 +285,14 @@ names_resolve(const struct names *ns, const struct nodes *nodes, const uint8_t s
 	}
 	LIST_FOREACH(n, bucket_of(ns, q.service), bucket)
 		consider(&q, n);
-	if (q.best == NULL)
-		return fail(&q, node, reason, err);
+	if (q.best == NULL) {
+		fail(&q, node, reason, err);
+		if (q.away != NULL && *reason != REASON_NOT_ALLOWED) {
+			memcpy(away, q.away, NODE_ID_LEN);
+			*has_away = true;
+		}
+		return -1;
+	}
 	*out = q.best->service;
 	*reason = REASON_NONE;
 	return 0;

@@ -39,5 +39,8 @@ bool	names_find(const struct names *, const uint8_t *node_id, const char *servic
  */
 int	names_resolve(const struct names *, const struct nodes *, const uint8_t self[NODE_ID_LEN], const char *text,
 	    uint64_t wall_s, struct e2e_service *, uint64_t *reason, char *err);
+/* The same; when it fails only as the node is not up, as far as is known, *away is its id and *has_away true. */
+int	names_resolve_or(const struct names *, const struct nodes *, const uint8_t self[NODE_ID_LEN], const char *text,
+	    uint64_t wall_s, struct e2e_service *, uint8_t away[NODE_ID_LEN], bool *has_away, uint64_t *reason, char *err);
 
 #endif

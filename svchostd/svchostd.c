@@ -196,6 +196,10 @@ dispatch_proc(struct svchostd *s, const struct frame *f)
 	case PM_PEER_UP:
 		if (nodes_up(&s->nodes, &m.peer_up) == -1)
 			STAT_INC(SVCHOSTD_NODES_REFUSED);
+		local_node_news(s->local, m.peer_up.node_id);
+		return 0;
+	case PM_WANT_FAILED:
+		local_node_failed(s->local, m.want_failed.node_id, m.want_failed.reason);
 		return 0;
 	case PM_PEER_DOWN:
 		nodes_down(&s->nodes, m.peer_down.node_id);
@@ -205,6 +209,7 @@ dispatch_proc(struct svchostd *s, const struct frame *f)
 		return 0;
 	case PM_SERVICE:
 		service_told(s, &m.service);
+		local_node_news(s->local, m.service.node_id);
 		return 0;
 	case PM_SERVICE_DEL:
 		names_del(s->names, &m.service_del);
@@ -563,6 +568,21 @@ svchostd_init(struct worker *w)
 }
 
 static void
+want(const uint8_t *node_id, unsigned class, void *arg)
+{
+	struct svchostd *s = arg;
+	struct procmsg m = { .type = PM_WANT };
+
+	if (s->dataplane == NULL)
+		return;
+	memcpy(m.want.node_id, node_id, NODE_ID_LEN);
+	m.want.class = (uint8_t)class;
+	if (procmsg_send(s->dataplane, &m, -1) == 0)
+		ipc_flush(s->dataplane);
+	STAT_INC(SVCHOSTD_WANTS);
+}
+
+static void
 svchostd_start(struct worker *w)
 {
 	static const struct hub_ops ops = { .accept = tcp_accept, .gone = tcp_gone };
@@ -578,6 +598,8 @@ svchostd_start(struct worker *w)
 	    (s->hub = hub_new(w->base, &conf, &s->certify.self, &ops, s->tcp)) == NULL)
 		fatal("start");
 	env.hub = s->hub;
+	env.want = want;
+	env.want_arg = s;
 	env.names = s->names;
 	if ((s->local = local_new(&env)) == NULL)
 		fatal("start");

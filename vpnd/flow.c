@@ -29,6 +29,15 @@ flow_reset(struct flow *f, uint64_t now_ns)
 }
 
 void
+flow_moved(struct flow *f, uint64_t now_ns)
+{
+	if (now_ns - f->opened_ns < FLOW_MOVED_NS)
+		flow_reset(f, now_ns);
+	else
+		flow_forget(f);
+}
+
+void
 flow_forget(struct flow *f)
 {
 	seal_tx_free(f->tx);

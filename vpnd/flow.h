@@ -18,6 +18,7 @@
 #define FLOW_IDLE_NS		(60 * 1000000000ull)
 #define FLOW_BACKOFF_MIN_NS	(50 * 1000000ull)
 #define FLOW_BACKOFF_MAX_NS	(5 * 1000000000ull)
+#define FLOW_MOVED_NS		(20 * 1000000ull)	/* moved sooner than this it waits like any other */
 #define FLOW_STABLE_NS		(10 * 1000000000ull)	/* a stream that lived this long was a good one */
 
 struct flow {
@@ -42,6 +43,9 @@ void	flow_opened(struct flow *f, uint64_t stream_id, struct seal_tx *tx, uint64_
 
 /* The far side, or the dataplane, reset it. */
 void	flow_reset(struct flow *f, uint64_t now_ns);
+
+/* The dataplane has another way for it: it may be opened at once, but for one that is moved again and again. */
+void	flow_moved(struct flow *f, uint64_t now_ns);
 
 /* We closed it, or the peer came or went: it may be opened at once. */
 void	flow_forget(struct flow *f);

@@ -250,7 +250,11 @@ vpn_keys_shake_ended(struct vpnd *v, uint32_t peer, uint64_t reason)
 	e2e_free(k->shake);
 	k->shake = NULL;
 	k->shake_id = 0;
-	shake_failed(v, peer, reason);
+	/* Moved, it begins anew at once, but for one that was so just now. */
+	if (reason == REASON_MOVED && v->now_ns - k->moved_ns >= NS_PER_SEC)
+		k->moved_ns = v->now_ns;
+	else
+		shake_failed(v, peer, reason);
 	vpn_keys_run(v);
 }
 

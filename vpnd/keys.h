@@ -46,6 +46,7 @@ struct vpn_keys {	/* with one peer */
 	/* what we seal */
 	struct e2e *shake;		/* the handshake under way, or NULL */
 	uint64_t shake_id, shake_end_ns, shake_wait_ns;
+	uint64_t moved_ns;		/* when one that was moved began anew at once */
 	uint64_t retry_ns, backoff_ns;
 	bool	 have;
 	struct e2e_keys out;

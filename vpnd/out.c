@@ -99,6 +99,7 @@ find_peer(struct vpnd *v, struct out *o, const struct ip_packet *ip)
 	o->peer = v->peers[o->index];
 	if (!o->peer->up) {
 		STAT_INC(VPND_OUT_DROP_PEER_DOWN);
+		vpn_peer_want(v, o->index, classify_packet(ip));
 		answer(v, ip, ICMP_HOST, 0);
 		return -1;
 	}

@@ -43,6 +43,21 @@ vpn_stream_open(struct vpnd *v, uint32_t peer, unsigned class, enum vpn_stream_k
 	return f.open.stream_id;
 }
 
+void
+vpn_peer_want(struct vpnd *v, uint32_t peer, unsigned class)
+{
+	struct vpn_peer *p = v->peers[peer];
+	struct procmsg m = { .type = PM_WANT };
+
+	if (v->port == NULL || (p->wanted_ns != 0 && v->now_ns - p->wanted_ns < NS_PER_SEC))
+		return;
+	p->wanted_ns = v->now_ns;
+	memcpy(m.want.node_id, p->node_id, NODE_ID_LEN);
+	m.want.class = (uint8_t)class;
+	procmsg_send(v->port, &m, -1);
+	STAT_INC(VPND_WANTS);
+}
+
 enum vpn_flow_result
 vpn_flow_open(struct vpnd *v, uint32_t peer, unsigned class, struct flow *flow)
 {
@@ -202,6 +217,9 @@ flow_ended(struct vpnd *v, struct vpn_stream *s, bool reset, uint64_t reason)
 		memcpy(key_id, s->key_id, sizeof(key_id));
 		flow_forget(s->flow);
 		vpn_keys_lost(v, s->peer, key_id);
+	} else if (reset && reason == REASON_MOVED) {
+		flow_moved(s->flow, v->now_ns);
+		STAT_INC(VPND_OUT_MOVED);
 	} else if (reset) {
 		flow_reset(s->flow, v->now_ns);
 	} else {
@@ -260,6 +278,8 @@ on_procmsg(struct vpnd *v, const struct frame *f)
 		break;
 	case PM_SERVICE_DEL:
 		vpn_keys_service_del(v, &m.service_del);
+		break;
+	case PM_WANT_FAILED:	/* the sender of the packet was told already that there is no way */
 		break;
 	default:
 		return -1;

@@ -69,6 +69,7 @@ struct vpn_peer {
 	uint8_t	 nproven;
 	struct record_prefix proven[RECORD_ADDRS_MAX];
 	uint32_t streams_in;
+	uint64_t wanted_ns;		/* when a way to it was last asked for; 0: never */
 	struct vpn_keys keys;
 	struct flow flow[CLASS_COUNT][FLOW_GROUPS];
 };
@@ -146,6 +147,8 @@ void	vpn_port_set(struct vpnd *, int fd);
 void	vpn_port_close(struct vpnd *);
 /* Opens a stream to a peer with what is to stand in its handshake field. Its id, 0: not now. */
 uint64_t vpn_stream_open(struct vpnd *, uint32_t peer, unsigned class, enum vpn_stream_kind, struct frame_bytes field);
+/* A packet for a peer to which there is no way: routed hears of it, once a second at most. */
+void	vpn_peer_want(struct vpnd *, uint32_t peer, unsigned class);
 enum vpn_flow_result { VPN_FLOW_OPEN = 0, VPN_FLOW_FULL = -1, VPN_FLOW_NO_KEY = -2 };
 /* Opens the stream of a flow group. */
 enum vpn_flow_result vpn_flow_open(struct vpnd *, uint32_t peer, unsigned class, struct flow *);

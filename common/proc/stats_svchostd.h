@@ -66,4 +66,5 @@
 	X(SVCHOSTD_STALL_HOP_INTERACTIVE, "fabric_svchostd_stall_us_total", "by=\"next-hop\",class=\"interactive\"", "Time that streams with something to send were not allowed to, by whom") \
 	X(SVCHOSTD_STALL_HOP_RELIABLE, "fabric_svchostd_stall_us_total", "by=\"next-hop\",class=\"reliable\"", "Time that streams with something to send were not allowed to, by whom") \
 	X(SVCHOSTD_STALL_HOP_BULK, "fabric_svchostd_stall_us_total", "by=\"next-hop\",class=\"bulk\"", "Time that streams with something to send were not allowed to, by whom") \
-	X(SVCHOSTD_STALL_HOP_DROPPABLE, "fabric_svchostd_stall_us_total", "by=\"next-hop\",class=\"droppable\"", "Time that streams with something to send were not allowed to, by whom")
+	X(SVCHOSTD_STALL_HOP_DROPPABLE, "fabric_svchostd_stall_us_total", "by=\"next-hop\",class=\"droppable\"", "Time that streams with something to send were not allowed to, by whom") \
+	X(SVCHOSTD_WANTS, "fabric_svchostd_wants_total", "", "Times that a way to a node was asked for, as somebody wants its service and there was none")

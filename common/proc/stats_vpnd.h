@@ -27,6 +27,8 @@
 	    "Checksums that had to be completed in software") \
 	X(VPND_OUT_STREAMS, "fabric_vpn_streams_opened_total", "direction=\"out\"", "Streams opened") \
 	X(VPND_OUT_RESETS, "fabric_vpn_streams_reset_total", "direction=\"out\"", "Own streams that were reset") \
+	X(VPND_OUT_MOVED, "fabric_vpn_streams_moved_total", "", "Own streams that were moved to another way, and opened again at once") \
+	X(VPND_WANTS, "fabric_vpn_wants_total", "", "Times that a way to a peer was asked for, as a packet for it came and there was none") \
 	VPND_OUT_CLASS(CONTROL, "control") \
 	VPND_OUT_CLASS(DNS, "dns") \
 	VPND_OUT_CLASS(INTERACTIVE, "interactive") \

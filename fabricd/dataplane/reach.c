@@ -14,6 +14,7 @@
 #define DOWN_NS		(3 * NS_PER_SEC)	/* without a way that works, while there is one that may: then it is down */
 #define PACE_MS		4u			/* for streams that wait for their route's rate, */
 #define WAIT_MS		50u			/* and for a word of routed's */
+#define WANTS_PER_SEC	20u
 #define DATAGRAM_SAFE	1150u			/* every session carries this much in a datagram */
 
 static size_t
@@ -144,14 +145,32 @@ dp_of(struct fswitch *sw)
 	return (struct dataplane *)(void *)((char *)sw - offsetof(struct dataplane, sw));
 }
 
+/* A stream looks for a way and there is none, as it may again and again. */
+static void
+want(struct dataplane *dp, struct reach *r, const uint8_t *node_id, unsigned class)
+{
+	struct procmsg m = { .type = PM_WANT };
+
+	if ((r != NULL && r->wanted_ns != 0 && dp->now_ns - r->wanted_ns < NS_PER_SEC) ||
+	    !ratelimit_take(&dp->reaches->wants, dp->now_ns))
+		return;
+	if (r != NULL)
+		r->wanted_ns = dp->now_ns;
+	memcpy(m.want.node_id, node_id, NODE_ID_LEN);
+	m.want.class = (uint8_t)class;
+	wport_send(dp, WORKER_ROUTED, &m);
+}
+
 static struct port *
 hook_way(struct fswitch *sw, const uint8_t *node_id, unsigned class, struct route **route)
 {
 	struct reach *r = reach_find(dp_of(sw), node_id);
 	struct way *w;
 
-	if (r == NULL || ((w = reach_best(r, class, NULL)) == NULL && (w = any_way(r, class)) == NULL))
+	if (r == NULL || ((w = reach_best(r, class, NULL)) == NULL && (w = any_way(r, class)) == NULL)) {
+		want(dp_of(sw), r, node_id, class);
 		return NULL;
+	}
 	*route = w->route;
 	w->active = r->active = true;
 	return way_port(w);
@@ -827,6 +846,7 @@ reaches_init(struct dataplane *dp)
 		return -1;
 	if ((dp->reaches->pace = evtimer_new(dp->base, on_pace, dp)) == NULL || permits_init(dp) == -1)
 		return -1;
+	ratelimit_init(&dp->reaches->wants, NS_PER_SEC / WANTS_PER_SEC, WANTS_PER_SEC);
 	dp->sw.hooks = &hooks;
 	return 0;
 }

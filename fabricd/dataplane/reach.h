@@ -67,12 +67,14 @@ struct reach {
 	size_t		 permits_len;
 	bool		 permitted, permit_all;	/* permitted: PM_PERMIT came */
 	bool		 revoked;
+	uint64_t	 wanted_ns;	/* when routed was last asked for a way, as an OPEN found none */
 };
 
 struct reaches {
 	LIST_HEAD(, reach) bucket[REACH_BUCKETS];
 	size_t		 n;
 	struct event	*pace;		/* for streams that wait for their routes' rate */
+	struct ratelimit wants;		/* of OPENs that found no way */
 	bool		 permits;	/* routed speaks of what is permitted */
 	bool		 permit_all;	/* whoever was not named may reach everything */
 	struct keeps	*keeps;		/* permit.c */

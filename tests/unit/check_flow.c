@@ -78,6 +78,23 @@ START_TEST(backoff)
 }
 END_TEST
 
+/* Moved to another way it opens again at once, unless that was just so. */
+START_TEST(moved)
+{
+	struct flow f = { 0 };
+
+	flow_opened(&f, 2, sealer(), SEC);
+	flow_moved(&f, SEC + FLOW_MOVED_NS);
+	ck_assert_ptr_null(f.tx);
+	ck_assert_int_eq(flow_state(&f, SEC + FLOW_MOVED_NS), FLOW_CLOSED);
+	flow_opened(&f, 4, sealer(), 2 * SEC);
+	flow_moved(&f, 2 * SEC + FLOW_MOVED_NS - 1);
+	ck_assert_ptr_null(f.tx);
+	ck_assert_int_eq(flow_state(&f, 2 * SEC + FLOW_MOVED_NS - 1), FLOW_WAIT);
+	ck_assert_uint_eq(f.retry_ns, 2 * SEC + FLOW_MOVED_NS - 1 + FLOW_BACKOFF_MIN_NS);
+}
+END_TEST
+
 START_TEST(table)
 {
 	static struct vpn_streams t;
@@ -146,6 +163,7 @@ main(void)
 
 	tcase_add_test(tc, life);
 	tcase_add_test(tc, backoff);
+	tcase_add_test(tc, moved);
 	tcase_add_test(tc, table);
 	tcase_add_test(tc, table_is_bounded);
 	tcase_add_test(tc, sequence);

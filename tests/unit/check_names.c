@@ -102,6 +102,40 @@ START_TEST(one_node)
 }
 END_TEST
 
+static const uint8_t *
+away(const char *text)
+{
+	static uint8_t id[NODE_ID_LEN];
+	bool has;
+
+	ck_assert_int_eq(names_resolve_or(ns, &nodes, self, text, WORLD_NOW, &found, id, &has, &reason, err), -1);
+	return has ? id : NULL;
+}
+
+/* Whose way is wanted when a name leads nowhere: that of who serves it and is not up, or of the node that was named. */
+START_TEST(who_is_away)
+{
+	struct pm_conf_peer peer = { .name = "named" };
+	const struct world_node *low = memcmp(w.a.self.node_id, w.b.self.node_id, NODE_ID_LEN) < 0 ? &w.a : &w.b;
+
+	ck_assert_ptr_null(away("ssh"));	/* nobody knows */
+	ck_assert_ptr_null(away("ssh@nowhere"));
+	ck_assert_uint_eq(put(&w.a, "ssh"), REASON_NONE);
+	ck_assert_uint_eq(put(&w.b, "ssh"), REASON_NONE);
+	ck_assert_mem_eq(away("ssh"), low->self.node_id, NODE_ID_LEN);
+	memcpy(peer.node_id, w.b.self.node_id, NODE_ID_LEN);
+	ck_assert_int_eq(nodes_configure(&nodes, &peer), 0);
+	ck_assert_mem_eq(away("ssh@named"), w.b.self.node_id, NODE_ID_LEN);
+	ck_assert_uint_eq(reason, REASON_UNREACHABLE);
+	ck_assert_mem_eq(away("ftp@named"), w.b.self.node_id, NODE_ID_LEN);	/* its records may come with it */
+	ck_assert_uint_eq(reason, REASON_NO_SERVICE);
+	up(&w.b, "b", 0);
+	ck_assert_ptr_null(away("ftp@named"));	/* it is up, and does not serve it */
+	ck_assert_ptr_null(away("ssh@named"));	/* nor may it */
+	ck_assert_uint_eq(reason, REASON_NOT_ALLOWED);
+}
+END_TEST
+
 START_TEST(of_several)
 {
 	struct world_node *low = &w.a, *high = &w.b;
@@ -252,6 +286,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, one_node);
+	tcase_add_test(tc, who_is_away);
 	tcase_add_test(tc, of_several);
 	tcase_add_test(tc, role);
 	tcase_add_test(tc, oneself);
