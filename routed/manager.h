@@ -149,8 +149,8 @@ void	manager_tell_more(struct manager *);				/* what is due, as the channel take
 void	manager_sweep_remotes(struct manager *);
 void	manager_revocations(struct manager *, const struct record *);
 
-/* A fence of this node's own making, as a coordinator. 0, or -1 with `why' (PM_TEXT_MAX + 1 bytes). */
-int	manager_fence(struct manager *, const char *what, char *why);
+
+
 
 struct history_event *manager_event(struct manager *, enum history_kind);
 struct policy_node manager_self_policy(const struct manager *);
