@@ -10,6 +10,7 @@
 #include "fabricctl/client.h"
 #include "fabricctl/connect.h"
 #include "fabricctl/identity.h"
+#include "fabricctl/route.h"
 #include "fabricctl/rows.h"
 #include "fabricctl/top.h"
 
@@ -26,11 +27,14 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_UNUSABLE = 2 };
 static const char usage_text[] =
 	"usage: fabricctl [-s socket] [--json] command\n"
 	"  status                     one line a peer\n"
-	"  show sessions|streams|workers|config|counters|peers|vpn|services|served\n"
+	"  show sessions|streams|workers|config|counters|peers|vpn|services|served|routes|fences\n"
 	"  stream top [-n count] [-d seconds]  what the streams do now\n"
 	"  health                     exit status 0 when all is well\n"
 	"  ping node [-c count]       round trips to a node over the fabric\n"
 	"  connect service[@node]     stdin and stdout to a service; an ssh ProxyCommand\n"
+	"  route explain node | history [node] | fence ...  ways to a node, why this one, what happened\n"
+	"  path trace node | netcheck | events [-f]  hops; how this node stands; what happens\n"
+	"  relay usage [--by tenant,class,neighbour]  what this node relayed\n"
 	"  reload | stop | log level  level is error, warn, info or debug\n"
 	"  authority | node | record  keys and certificates, see fabricctl(8)\n"
 	"  policy check|test|sign|show|why  who may reach what, see policy.conf(5)\n";
@@ -124,7 +128,7 @@ static int
 run_show(const struct options *o, int argc, char **argv)
 {
 	static const char *const things[] = {
-		"sessions", "workers", "config", "counters", "peers", "vpn", "services", "served",
+		"sessions", "workers", "config", "counters", "peers", "vpn", "services", "served", "routes", "fences",
 	};
 
 	if (argc != 2)
@@ -406,9 +410,17 @@ static const struct command commands[] = {
 	{ "status", run_status }, { "show", run_show }, { "ping", run_ping }, { "health", run_health },
 	{ "connect", run_connect }, { "stream", run_stream }, { "reload", run_reload }, { "log", run_log }, { "stop", run_stop },
 };
+static int
+run_routes(const struct options *o, int argc, char **argv)
+{
+	return cmd_route(o->socket, o->json, argc, argv);
+}
+
 static const struct command identity_commands[] = {
 	{ "authority", run_authority }, { "node", run_node }, { "record", run_record },
 	{ "policy", run_policy },
+	{ "route", run_routes }, { "relay", run_routes }, { "path", run_routes }, { "netcheck", run_routes },
+	{ "events", run_routes },
 };
 
 static int
