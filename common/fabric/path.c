@@ -1,19 +1,22 @@
 /*
- * The search. From both ends at once, nearest first, until no path through what was not reached yet can be better: so a
- * query touches the neighbourhoods of its two ends and not the directory. A label is a node reached over so many links:
- * routes are bounded in hops, and the cheapest way to a node may be one too long to go on from. fabric-route(7) tells the
- * rest; WORK_MAX bounds what a query can cost whatever the graph looks like.
+ * The search. A route has at most five links: at most two from the source on, at most two back from the destination, and
+ * one between. So a search labels what lies within two links of either end, over relays, and joins the two by one link
+ * more. A query touches these neighbourhoods and not the directory; WORK_MAX bounds what it can cost whatever they are.
+ *
+ * The cheapest way that is found so is one without loops: without the loop it would be cheaper, and shorter.
  *
  * Alternates come out of the same search: what earlier routes use costs more than any sum of scores, a relay more than a
- * failure domain and that more than a link.
+ * failure domain and that more than a link. fabric-route(7) tells the rest.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "fabric/graph_in.h"
 
-#define WORK_MAX	400000u		/* halves of links looked at in one search */
-#define SLOTS_MAX	32768u		/* nodes looked at in one query */
+#define WORK_MAX	1000000u	/* halves of links looked at in one search */
+#define SLOTS_MAX	131072u		/* nodes looked at in one query */
+#define ARM		2u		/* links from either end */
+_Static_assert(LINKS_MAX == 2 * ARM + 1, "two arms and a link between");
 #define UNREACHED	UINT64_MAX
 #define SHARED_RELAY	(1ull << 48)
 #define SHARED_DOMAIN	(1ull << 44)
@@ -22,37 +25,32 @@ _Static_assert(LINKS_MAX < 16, "each count has four bits");
 
 enum side { FORTH, BACK };		/* from the source, from the destination */
 
+/* The cheapest way to a node over so many links. */
 struct label {
 	uint64_t cost;			/* of the links, and of the relays before this node */
 	uint32_t pred;			/* slot */
 };
 
 struct slot {
-	struct label l[2][LINKS_MAX + 1];
+	struct label l[2][ARM + 1];
 	uint64_t shared;		/* what this relay costs in this search besides its score */
 	uint32_t node;
 	uint32_t cost;			/* its score as a relay */
 	uint32_t search;		/* that the labels are of */
-	uint8_t	 settled[2];		/* the fewest links with which it was settled */
 	bool	 permitted;		/* as a relay */
 	bool	 on_route;		/* of an earlier search, or an end */
 };
 
-struct entry {
-	uint64_t cost;
-	uint32_t slot;
-	uint8_t	 links;
-};
-
-struct heap {
-	struct entry *e;
-	size_t	 n, size;
+/* Slots that have a label of one side and length. */
+struct list {
+	uint32_t *slot;
+	uint32_t n, size;
 };
 
 struct scratch {
 	struct slot *slot;
 	uint32_t nslots, size;
-	struct heap heap[2];
+	struct list list[2][ARM + 1];
 };
 
 /* Earlier routes of the query, by index. */
@@ -68,18 +66,16 @@ struct search {
 	struct score_ends ends;
 	struct policy_node source;
 	uint32_t	 end[2];	/* index of the source and of the destination */
-	uint32_t	 end_slot[2];
-	uint8_t		 links_max;
+	unsigned	 links_max;
 	uint32_t	 number;	/* of the search in the query, from 1 */
 	uint32_t	 work;
-	bool		 short_of_memory;
 	struct found	 found[GRAPH_ROUTES_MAX];
 	unsigned	 nfound;
 	uint32_t	 without[2];	/* no link between these two */
-	/* the best meeting */
+	/* the best that was joined: slots at both ends of the link between, and how many links lie before and behind */
 	uint64_t	 best;
-	uint32_t	 meet;
-	uint8_t		 meet_links[2];
+	uint32_t	 join[2];
+	unsigned	 join_links[2];
 };
 
 void
@@ -87,74 +83,28 @@ path_scratch_free(struct scratch *s)
 {
 	if (s == NULL)
 		return;
+	for (unsigned i = 0; i <= ARM; i++) {
+		free(s->list[FORTH][i].slot);
+		free(s->list[BACK][i].slot);
+	}
 	free(s->slot);
-	free(s->heap[FORTH].e);
-	free(s->heap[BACK].e);
 	free(s);
 }
 
 size_t
 path_scratch_bytes(const struct scratch *s)
 {
-	return s == NULL ? 0 : sizeof(*s) + s->size * sizeof(*s->slot) +
-	    (s->heap[FORTH].size + s->heap[BACK].size) * sizeof(struct entry);
+	size_t n = s == NULL ? 0 : sizeof(*s) + s->size * sizeof(*s->slot);
+
+	for (unsigned i = 0; s != NULL && i <= ARM; i++)
+		n += (s->list[FORTH][i].size + s->list[BACK][i].size) * sizeof(uint32_t);
+	return n;
 }
 
 static const uint8_t *
 id_of(const struct search *x, uint32_t slot)
 {
 	return x->g->node[x->s->slot[slot].node].id;
-}
-
-/* --- the heap: least cost first, then fewest links, then the smaller id, so that the order of arrival does not matter --- */
-
-static bool
-before(const struct search *x, const struct entry *a, const struct entry *b)
-{
-	if (a->cost != b->cost)
-		return a->cost < b->cost;
-	if (a->links != b->links)
-		return a->links < b->links;
-	return memcmp(id_of(x, a->slot), id_of(x, b->slot), NODE_ID_LEN) < 0;
-}
-
-static int
-heap_push(const struct search *x, struct heap *h, struct entry e)
-{
-	size_t i = h->n;
-
-	if (h->n == h->size) {
-		size_t size = h->size == 0 ? 256 : h->size * 2;
-		struct entry *p = realloc(h->e, size * sizeof(*p));
-
-		if (p == NULL)
-			return -1;
-		h->e = p;
-		h->size = size;
-	}
-	h->n++;
-	for (; i > 0 && before(x, &e, &h->e[(i - 1) / 2]); i = (i - 1) / 2)
-		h->e[i] = h->e[(i - 1) / 2];
-	h->e[i] = e;
-	return 0;
-}
-
-static struct entry
-heap_pop(const struct search *x, struct heap *h)
-{
-	struct entry top = h->e[0], last = h->e[--h->n];
-	size_t i = 0, c;
-
-	while ((c = 2 * i + 1) < h->n) {
-		if (c + 1 < h->n && before(x, &h->e[c + 1], &h->e[c]))
-			c++;
-		if (!before(x, &h->e[c], &last))
-			break;
-		h->e[i] = h->e[c];
-		i = c;
-	}
-	h->e[i] = last;
-	return top;
 }
 
 /* --- who may be a relay, and what it costs --- */
@@ -245,8 +195,7 @@ slot_get(struct search *x, uint32_t node)
 	s = &sc->slot[n->slot];
 	if (s->search != x->number) {
 		s->search = x->number;
-		s->settled[FORTH] = s->settled[BACK] = UINT8_MAX;
-		for (unsigned i = 0; i <= LINKS_MAX; i++)
+		for (unsigned i = 0; i <= ARM; i++)
 			s->l[FORTH][i].cost = s->l[BACK][i].cost = UNREACHED;
 		shared_set(x, s);
 	}
@@ -255,62 +204,36 @@ slot_get(struct search *x, uint32_t node)
 
 /* --- labels --- */
 
-/* Whether a meeting of this cost, here, is better than the best: the same one for the same graph. */
-static bool
-meets_better(const struct search *x, uint64_t cost, uint32_t slot, unsigned forth, unsigned back)
+static int
+list_add(struct list *l, uint32_t slot)
 {
-	unsigned links = forth + back, best_links = x->meet_links[FORTH] + x->meet_links[BACK];
-	int c;
+	if (l->n == l->size) {
+		uint32_t size = l->size == 0 ? 64 : l->size * 2, *p = realloc(l->slot, size * sizeof(*p));
 
-	if (cost != x->best)
-		return cost < x->best;
-	if (links != best_links)
-		return links < best_links;
-	c = memcmp(id_of(x, slot), id_of(x, x->meet), NODE_ID_LEN);
-	return c != 0 ? c < 0 : forth < x->meet_links[FORTH];
+		if (p == NULL)
+			return -1;
+		l->slot = p;
+		l->size = size;
+	}
+	l->slot[l->n++] = slot;
+	return 0;
 }
 
+/* A way to a node; of two that cost the same that over the node with the smaller id, whichever came first. */
 static void
-meet(struct search *x, enum side side, uint32_t slot, uint8_t links)
+offer(struct search *x, enum side side, uint32_t slot, unsigned links, uint64_t cost, uint32_t pred)
 {
-	const struct slot *s = &x->s->slot[slot];
-	uint64_t own = is_end(x, s->node) ? 0 : s->cost + s->shared;
+	struct label *l = x->s->slot[slot].l[side];
 
-	for (uint8_t other = 0; links + other <= x->links_max; other++) {
-		uint8_t forth = side == FORTH ? links : other, back = side == FORTH ? other : links;
-		uint64_t cost;
-
-		if (s->l[!side][other].cost == UNREACHED)
-			continue;
-		cost = s->l[side][links].cost + s->l[!side][other].cost + own;
-		if (x->best != UNREACHED && !meets_better(x, cost, slot, forth, back))
-			continue;
-		x->best = cost;
-		x->meet = slot;
-		x->meet_links[FORTH] = forth;
-		x->meet_links[BACK] = back;
-	}
-}
-
-static void
-offer(struct search *x, enum side side, uint32_t slot, uint8_t links, uint64_t cost, uint32_t pred)
-{
-	struct slot *s = &x->s->slot[slot];
-	struct label *l = &s->l[side][links];
-
-	if (cost > x->best || cost > l->cost || s->settled[side] <= links)
+	for (unsigned fewer = 0; fewer < links; fewer++)
+		if (l[fewer].cost <= cost)
+			return;
+	l += links;
+	if (cost > l->cost || (cost == l->cost && memcmp(id_of(x, pred), id_of(x, l->pred), NODE_ID_LEN) >= 0))
 		return;
-	if (cost == l->cost) {
-		if (memcmp(id_of(x, pred), id_of(x, l->pred), NODE_ID_LEN) < 0)
-			l->pred = pred;
+	if (l->cost == UNREACHED && list_add(&x->s->list[side][links], slot) == -1)
 		return;
-	}
 	*l = (struct label){ cost, pred };
-	if (heap_push(x, &x->s->heap[side], (struct entry){ cost, slot, links }) == -1) {
-		x->short_of_memory = true;
-		return;
-	}
-	meet(x, side, slot, links);
 }
 
 static bool
@@ -319,73 +242,163 @@ left_out(const struct search *x, uint32_t a, uint32_t b)
 	return (x->without[0] == a && x->without[1] == b) || (x->without[0] == b && x->without[1] == a);
 }
 
-/* Goes on from a settled label over all links that a route can take. */
-static void
-expand(struct search *x, enum side side, const struct entry *e)
+/* What a link costs in this search. */
+static uint64_t
+link_cost(const struct search *x, const struct half *h, uint32_t from, uint32_t from_slot, uint32_t to_slot)
 {
-	uint32_t at = x->s->slot[e->slot].node;
+	struct score unused = { { 0 } };
+	struct measure m = graph_link(x->g, h);
+	uint64_t cost = score_link(&unused, &x->ends, &m);
+
+	return x->s->slot[from_slot].on_route && x->s->slot[to_slot].on_route && link_shared(x, from, h->to) ?
+	    cost + SHARED_LINK : cost;
+}
+
+/* What goes on over this node costs, besides its label. */
+static uint64_t
+own_cost(const struct search *x, uint32_t slot)
+{
+	const struct slot *s = &x->s->slot[slot];
+
+	return is_end(x, s->node) ? 0 : s->cost + s->shared;
+}
+
+/* Labels the relays behind one node; not such as cost more than `bound'. */
+static void
+expand(struct search *x, enum side side, uint32_t slot, unsigned links, uint64_t bound)
+{
+	uint32_t at = x->s->slot[slot].node;
+	uint64_t cost = x->s->slot[slot].l[side][links].cost + own_cost(x, slot);
 	const struct graph_node *n = &x->g->node[at];
-	uint64_t own = at == x->end[side] ? 0 : x->s->slot[e->slot].cost + x->s->slot[e->slot].shared;
 
 	for (uint32_t i = 0; i < n->nhalves && x->work < WORK_MAX; i++) {
 		const struct half *h = &n->half[i];
-		struct score unused = { { 0 } };
-		struct measure m;
-		uint64_t cost;
+		uint64_t c;
 		uint32_t to;
 
 		x->work++;
-		if (h->to == x->end[side] || (!h->relays && h->to != x->end[!side]) || left_out(x, at, h->to))
+		if (!h->relays || is_end(x, h->to) || left_out(x, at, h->to) || cost > bound)
 			continue;
-		if ((to = slot_get(x, h->to)) == NOBODY)
+		if ((to = slot_get(x, h->to)) == NOBODY || !x->s->slot[to].permitted)
 			continue;
-		if (h->to != x->end[!side] && !x->s->slot[to].permitted)
-			continue;
-		m = graph_link(x->g, h);
-		cost = e->cost + own + score_link(&unused, &x->ends, &m);
-		if (x->s->slot[e->slot].on_route && x->s->slot[to].on_route && link_shared(x, at, h->to))
-			cost += SHARED_LINK;
-		offer(x, side, to, (uint8_t)(e->links + 1), cost, e->slot);
+		if ((c = cost + link_cost(x, h, at, slot, to)) <= bound)
+			offer(x, side, to, links + 1, c, slot);
 	}
 }
 
-/* Settles the nearest label of one side. */
-static void
-step(struct search *x, enum side side)
-{
-	struct entry e = heap_pop(x, &x->s->heap[side]);
-	struct slot *s = &x->s->slot[e.slot];
+/* --- joining --- */
 
-	/* Reached more cheaply since, or already with as few links: nothing better goes on from here. */
-	if (e.cost != s->l[side][e.links].cost || s->settled[side] <= e.links)
+/* Whether this join is better than the best: the same one for the same graph. */
+static bool
+joins_better(const struct search *x, uint64_t cost, const uint32_t slot[2], const unsigned links[2])
+{
+	unsigned all = links[FORTH] + links[BACK], best_all = x->join_links[FORTH] + x->join_links[BACK];
+	int c;
+
+	if (cost != x->best || x->best == UNREACHED)
+		return cost < x->best;
+	if (all != best_all)
+		return all < best_all;
+	if ((c = memcmp(id_of(x, slot[FORTH]), id_of(x, x->join[FORTH]), NODE_ID_LEN)) != 0 ||
+	    (c = memcmp(id_of(x, slot[BACK]), id_of(x, x->join[BACK]), NODE_ID_LEN)) != 0)
+		return c < 0;
+	return links[FORTH] < x->join_links[FORTH];
+}
+
+/* All links from one labelled node to nodes that are labelled from the destination. */
+static void
+join_from(struct search *x, uint32_t slot, unsigned links)
+{
+	uint32_t at = x->s->slot[slot].node;
+	const struct graph_node *n = &x->g->node[at];
+	uint64_t cost = x->s->slot[slot].l[FORTH][links].cost + own_cost(x, slot);
+
+	for (uint32_t i = 0; cost < x->best && i < n->nhalves && x->work < WORK_MAX; i++) {
+		const struct half *h = &n->half[i];
+		const struct graph_node *o = &x->g->node[h->to];
+		uint64_t c;
+
+		x->work++;
+		if ((!h->relays && h->to != x->end[BACK]) || h->to == x->end[FORTH] || o->query != x->g->queries ||
+		    x->s->slot[o->slot].search != x->number || left_out(x, at, h->to))
+			continue;
+		c = cost + link_cost(x, h, at, slot, o->slot) + own_cost(x, o->slot);
+		for (unsigned back = 0; back <= ARM && links + 1 + back <= x->links_max; back++) {
+			const struct label *l = &x->s->slot[o->slot].l[BACK][back];
+			uint32_t ends[2] = { slot, o->slot };
+			unsigned arms[2] = { links, back };
+
+			if (l->cost == UNREACHED || !joins_better(x, c + l->cost, ends, arms))
+				continue;
+			x->best = c + l->cost;
+			memcpy(x->join, ends, sizeof(ends));
+			memcpy(x->join_links, arms, sizeof(arms));
+		}
+	}
+}
+
+static void
+join_all(struct search *x, unsigned links_to)
+{
+	for (unsigned links = 0; links <= links_to && links < x->links_max; links++) {
+		const struct list *l = &x->s->list[FORTH][links];
+
+		for (uint32_t i = 0; i < l->n; i++)
+			join_from(x, l->slot[i], links);
+	}
+}
+
+/* The least that a route has to pay at this end, if it has a relay at all: the first link and the relay behind it. */
+static uint64_t
+least_at(const struct search *x, enum side side)
+{
+	const struct list *l = &x->s->list[side][1];
+	uint64_t least = UNREACHED;
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		uint64_t cost = x->s->slot[l->slot[i]].l[side][1].cost + own_cost(x, l->slot[i]);
+
+		least = cost < least ? cost : least;
+	}
+	return least;
+}
+
+/* Of what is two links away only such as can still be part of a better route than the one that is known. */
+static void
+reach_out(struct search *x, enum side side)
+{
+	const struct list *l = &x->s->list[side][1];
+	uint64_t other = least_at(x, !side), bound = x->best == UNREACHED ? UNREACHED - 1 : x->best;
+
+	if (other > bound)
 		return;
-	s->settled[side] = e.links;
-	if (e.links < x->links_max && s->node != x->end[!side])
-		expand(x, side, &e);
+	for (uint32_t i = 0; i < l->n; i++)
+		expand(x, side, l->slot[i], 1, bound - other);
 }
 
 static void
 search(struct search *x)
 {
-	struct heap *f = &x->s->heap[FORTH], *b = &x->s->heap[BACK];
-
 	x->number++;
 	x->work = 0;
 	x->best = UNREACHED;
-	f->n = b->n = 0;
 	for (int side = FORTH; side <= BACK; side++) {
 		uint32_t slot = slot_get(x, x->end[side]);
 
+		for (unsigned i = 0; i <= ARM; i++)
+			x->s->list[side][i].n = 0;
 		if (slot == NOBODY)
 			return;
-		x->end_slot[side] = slot;
-		offer(x, side, slot, 0, 0, slot);
+		offer(x, (enum side)side, slot, 0, 0, slot);
+		if (x->links_max > 1)
+			expand(x, (enum side)side, slot, 0, UNREACHED - 1);
 	}
-	while (f->n > 0 && b->n > 0 && x->work < WORK_MAX && !x->short_of_memory) {
-		if (x->best != UNREACHED && f->e[0].cost + b->e[0].cost > x->best)
-			break;
-		step(x, f->e[0].cost <= b->e[0].cost ? FORTH : BACK);
-	}
+	join_all(x, 1);		/* up to three links */
+	if (x->links_max <= 3)
+		return;
+	reach_out(x, BACK);
+	reach_out(x, FORTH);
+	join_all(x, ARM);
 }
 
 /* --- from labels to a route --- */
@@ -406,17 +419,18 @@ loops_cut(struct found *r)
 static void
 path_take(const struct search *x, struct found *r)
 {
-	uint32_t slot = x->meet;
+	uint32_t slot = x->join[FORTH];
+	unsigned at = x->join_links[FORTH];
 
-	r->n = (uint8_t)(x->meet_links[FORTH] + x->meet_links[BACK] + 1);
-	for (int i = x->meet_links[FORTH]; i >= 0; i--) {
+	r->n = (uint8_t)(x->join_links[FORTH] + x->join_links[BACK] + 2);
+	for (unsigned i = at + 1; i-- > 0;) {
 		r->node[i] = x->s->slot[slot].node;
 		slot = x->s->slot[slot].l[FORTH][i].pred;
 	}
-	slot = x->meet;
-	for (int i = x->meet_links[BACK], at = x->meet_links[FORTH]; i > 0; i--) {
-		slot = x->s->slot[slot].l[BACK][i].pred;
+	slot = x->join[BACK];
+	for (unsigned i = x->join_links[BACK] + 1; i-- > 0;) {
 		r->node[++at] = x->s->slot[slot].node;
+		slot = x->s->slot[slot].l[BACK][i].pred;
 	}
 	loops_cut(r);
 }
