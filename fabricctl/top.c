@@ -44,7 +44,7 @@ int
 streams_ask(struct client *c, struct rows *rows, char text[PM_TEXT_MAX + 1])
 {
 	static const struct { const char *command, *at; } asks[] = {
-		{ "ends", "svchostd" }, { "streams", "dataplane" },
+		{ "ends", "svchostd" }, { "packets", "vpnd" }, { "streams", "dataplane" },
 	};
 	char why[PM_TEXT_MAX + 1];
 	int rv = 0;
@@ -274,6 +274,7 @@ make_row(struct busy *b, const struct frame_bytes *before, const struct frame_by
 	row_uint(w, "bytes_out_rate", out);
 	copy_field(w, now, "rtt_us", "rtt_us");
 	copy_field(w, now, "bytes_again", "bytes_again");
+	copy_field(w, now, "loss_permille", "loss_permille");
 	if (row_is(now, "at", "svchostd") || row_find(now, "blocked_by", &f))
 		put_stall(w, before, now, elapsed_us);
 	copy_field(w, now, "queue_p50_us", "queue_p50_us");
@@ -298,9 +299,13 @@ by_rate(const void *a, const void *b)
 }
 
 static bool
-shown_by_adapter(const struct frame_bytes *row, bool adapter)
+shown_by_adapter(const struct frame_bytes *row, bool svchostd, bool vpnd)
 {
-	return adapter && row_is(row, "at", "dataplane") && row_is(row, "port", "svchostd");
+	if (!row_is(row, "at", "dataplane"))
+		return false;
+	/* vpnd knows of what comes in what became of it; of what goes out it knows no more than the dataplane. */
+	return (svchostd && row_is(row, "port", "svchostd")) ||
+	    (vpnd && row_is(row, "port", "vpnd") && row_is(row, "opened_by", "peer"));
 }
 
 /* That is seen once, in the first picture after it. */
@@ -316,13 +321,15 @@ top_rows(struct rows *out, const struct rows *before, const struct rows *now, ui
 	struct busy *list = calloc(now->n == 0 ? 1 : now->n, sizeof(*list));
 	struct key *keys = keys_of(before);
 	struct frame_bytes b;
-	bool adapter = false;
+	bool svchostd = false, vpnd = false;
 	size_t n = 0;
 
-	for (size_t i = 0; i < now->n; i++)
-		adapter |= row_is(&now->list[i], "at", "svchostd");
+	for (size_t i = 0; i < now->n; i++) {
+		svchostd |= row_is(&now->list[i], "at", "svchostd");
+		vpnd |= row_is(&now->list[i], "at", "vpnd");
+	}
 	for (size_t i = 0; list != NULL && i < now->n; i++)
-		if (!shown_by_adapter(&now->list[i], adapter) && !ended_before(&now->list[i], elapsed_us))
+		if (!shown_by_adapter(&now->list[i], svchostd, vpnd) && !ended_before(&now->list[i], elapsed_us))
 			make_row(&list[n++], find_before(keys, before->n, &now->list[i]), &now->list[i], elapsed_us);
 	if (list != NULL)
 		qsort(list, n, sizeof(*list), by_rate);

@@ -43,6 +43,7 @@ static const struct command {
 	{ "sessions", WORKER_DATAPLANE, false, 0, NULL },
 	{ "streams", WORKER_DATAPLANE, false, 0, NULL },
 	{ "ends", WORKER_SVCHOSTD, false, 0, NULL },	/* of streams, at the adapters */
+	{ "packets", WORKER_VPND, false, 0, NULL },	/* that came on unreliable streams */
 	{ "vpn", WORKER_VPND, false, 0, NULL },
 	{ "services", WORKER_ROUTED, false, 0, NULL },
 	{ "served", WORKER_SVCHOSTD, false, 0, NULL },

@@ -74,6 +74,8 @@ struct vpn_stream {
 	uint32_t	 peer;
 	uint32_t	 next_seq;	/* of what comes in */
 	bool		 seen;		/* something came in: next_seq counts */
+	uint8_t		 class;		/* STREAM_IN */
+	uint64_t	 units, bytes, missing, late;	/* STREAM_IN: that have opened; gaps; what came into one */
 	struct vpn_stream	*next;		/* in the table */
 };
 

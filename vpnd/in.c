@@ -48,10 +48,14 @@ count_seq(struct vpn_stream *s, uint64_t number)
 {
 	int64_t gap = vpn_stream_seen(s, (uint32_t)number);
 
-	if (gap > 0)
+	s->units++;
+	if (gap > 0) {
+		s->missing += (uint64_t)gap;
 		STAT_ADD(VPND_IN_MISSING, (uint64_t)gap);
-	else if (gap < 0)
+	} else if (gap < 0) {
+		s->late++;
 		STAT_INC(VPND_IN_LATE);
+	}
 }
 
 /* Nothing opens any more: a whole phase was lost, or somebody sends what he has made up. A new stream helps. */
@@ -88,6 +92,7 @@ in_unit(struct vpnd *v, struct vpn_stream *s, uint8_t *p, size_t len, uint64_t s
 		return;
 	}
 	count_seq(s, pkt.number);
+	s->bytes += pkt.len;
 	if (!s->proven) {
 		s->proven = true;
 		vpn_keys_proven(v, s);

@@ -62,6 +62,7 @@ accept_packets(struct vpnd *v, const struct frame_open_stream *o, uint32_t peer)
 		return REASON_LIMIT;
 	}
 	memcpy(s->key_id, id, E2E_KEY_ID_LEN);
+	s->class = o->class;
 	s->not_after = in->not_after;
 	return REASON_NONE;
 }

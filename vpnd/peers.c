@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/log.h"
 #include "crypto/identity.h"
 #include "vpnd/vpnd.h"
@@ -464,4 +465,43 @@ vpn_routes_rows(struct vpnd *v, uint64_t request)
 		return;
 	add_all(v, &x);
 	lpm_free(x.table);
+}
+
+/* --- what came on each stream --- */
+
+struct streams_ask { struct vpnd *v; uint64_t request; };
+
+/* What is missing is what has not come into its gap by now. */
+static void
+stream_row(struct vpn_stream *s, void *argp)
+{
+	const struct streams_ask *ask = argp;
+	const struct vpn_peer *p = ask->v->peers[s->peer];
+	uint64_t lost = s->missing > s->late ? s->missing - s->late : 0;
+	char hex[2 * NODE_ID_LEN + 1];
+	struct row_writer w;
+
+	if (s->kind != STREAM_IN)
+		return;
+	row_init(&w);
+	row_uint(&w, "stream", s->id);
+	row_str(&w, "service", VPN_SERVICE);
+	row_str(&w, "node", p->name);
+	row_str(&w, "peer", hex_encode(hex, p->node_id, NODE_ID_LEN));
+	row_str(&w, "class", class_name(s->class));
+	row_str(&w, "opened_by", "peer");
+	row_uint(&w, "packets_in", s->units);
+	row_uint(&w, "bytes_in", s->bytes);
+	row_uint(&w, "lost_in", lost);
+	row_uint(&w, "late_in", s->late);
+	row_uint(&w, "loss_permille", s->units + lost == 0 ? 0 : lost * 1000 / (s->units + lost));
+	worker_row(ask->v->worker, ask->request, &w);
+}
+
+void
+vpn_streams_rows(struct vpnd *v, uint64_t request)
+{
+	struct streams_ask ask = { v, request };
+
+	vpn_stream_each(&v->streams, stream_row, &ask);
 }

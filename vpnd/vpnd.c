@@ -137,12 +137,14 @@ vpnd_request(struct worker *w, const struct pm_request *r)
 {
 	struct vpnd *v = w->state;
 
-	if (strcmp(r->command, "vpn") != 0) {
+	if (strcmp(r->command, "vpn") != 0 && strcmp(r->command, "packets") != 0) {
 		worker_done(w, r->id, 1, "vpnd knows no such command");
 		return;
 	}
-	if (v->conf != NULL)
+	if (v->conf != NULL && strcmp(r->command, "vpn") == 0)
 		vpn_routes_rows(v, r->id);
+	else if (v->conf != NULL)
+		vpn_streams_rows(v, r->id);
 	worker_done(w, r->id, 0, "");
 }
 

@@ -133,6 +133,9 @@ struct vpn_peer *vpn_peer_find(const struct vpnd *, const uint8_t *node_id, uint
 void	vpn_routes_update(struct vpnd *);
 /* Rows for fabricctl: what leads where. */
 void	vpn_routes_rows(struct vpnd *, uint64_t request);
+
+/* Rows of what came in, a stream each. */
+void	vpn_streams_rows(struct vpnd *, uint64_t request);
 void	vpn_peers_free(struct vpnd *);
 
 /* Whose the address at `addr` (4 or 16 bytes by ip's version) is: a peer's index, VPN_ROUTE_SELF or LPM_NONE. */

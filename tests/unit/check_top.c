@@ -133,6 +133,11 @@ START_TEST(places)
 	ck_assert_uint_eq(number(1, "bytes_in_rate"), 200);
 	ck_assert(row_is(&out.list[2], "service", "relayed"));
 	rows_free(&out);
+	/* What vpnd says of what comes in takes the place of the dataplane's row. */
+	add(&now, &(struct sample){ "vpnd", "vpn", NULL, 1, 600, 0, 0 });
+	top_rows(&out, &before, &now, 1000000);
+	ck_assert_uint_eq(out.n, 4);	/* that one says nothing of who opened it */
+	rows_free(&out);
 	rows_free(&now);
 	/* Without the adapter's word the dataplane's is better than none. */
 	add(&now, &(struct sample){ "dataplane", "ssh", "svchostd", 9, 700, 0, 0 });

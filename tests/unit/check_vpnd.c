@@ -588,6 +588,59 @@ on_answer(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 	return 0;
 }
 
+static int
+on_row(struct ipc *ipc, const struct frame *f, int fd, void *arg)
+{
+	static const char *const fields[] = { "packets_in", "bytes_in", "lost_in", "late_in", "loss_permille" };
+	struct procmsg m;
+	struct row_field field;
+	uint64_t *got = arg;
+
+	ck_assert_int_eq(procmsg_decode(&m, f), 0);
+	for (size_t off = 0; m.type == PM_ROW && row_next(&m.row.row, &off, &field) == 1;)
+		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+			if (strcmp(field.name, fields[i]) == 0)
+				got[i] = field.num;
+	return 0;
+}
+
+/* What was lost on a stream, and what only came late, is known of each. */
+START_TEST(losses_of_a_stream)
+{
+	static const struct ipc_ops ops = { .frame = on_row, .closed = on_dp_closed };
+	static uint8_t unit[2][2000];
+	struct pm_request r = { .id = 7, .command = "packets" };
+	uint64_t got[5] = { 0 }, number[2];
+	struct ipc *supervisor;
+	size_t len, n[2];
+	int fds[2];
+
+	dp_open(1, 2, "vpn");
+	len = from_peer(buf, ping4, 2, false);
+	for (unsigned i = 0; i < 10; i++) {
+		if (i == 3 || i == 6)	/* neither comes; the first is only late */
+			n[i / 6] = seal_unit(unit[i / 6], 1, 0, buf, len, &number[i / 6]);
+		else
+			dp_unit(1, 0, buf, len);
+	}
+	queue_raw(1, number[0], unit[0], n[0]);
+	ipc_flush(dp);
+	turn();
+	ck_assert_int_eq(ipc_pair(fds), 0);
+	w.ctl = ipc_new(w.base, fds[0], &ops, got);
+	supervisor = ipc_new(w.base, fds[1], &ops, got);
+	vpnd_ops.request(&w, &r);
+	turn();
+	ck_assert_uint_eq(got[0], 9);
+	ck_assert_uint_eq(got[1], 9 * len);
+	ck_assert_uint_eq(got[2], 1);
+	ck_assert_uint_eq(got[3], 1);
+	ck_assert_uint_eq(got[4], 100);
+	ipc_free(w.ctl);
+	ipc_free(supervisor);
+}
+END_TEST
+
 /* The membership gives this node its own address once more: that is no second claim. */
 START_TEST(own_prefix)
 {
@@ -716,6 +769,7 @@ main(void)
 	tcase_add_loop_test(tc, in_protocol, 0, 4);
 	tcase_add_test(tc, prefix_conflicts);
 	tcase_add_test(tc, own_prefix);
+	tcase_add_test(tc, losses_of_a_stream);
 	tcase_add_test(tc, configuration);
 	tcase_add_test(tc, reload);
 	suite_add_tcase(s, tc);
