@@ -232,6 +232,23 @@ load_rules(struct loader *l)
 		load_rule(l, &p->rules[p->nrules]);
 }
 
+/* Quick rules as they stand, then the others from the last on. */
+static void
+order_rules(struct loader *l)
+{
+	struct policy *p = l->p;
+	uint32_t n = 0;
+
+	if ((p->order = array(l, p->nrules, sizeof(*p->order))) == NULL)
+		return;
+	for (uint32_t i = 0; i < p->nrules; i++)
+		if (p->rules[i].flags & RULE_QUICK)
+			p->order[n++] = (uint16_t)i;
+	for (uint32_t i = p->nrules; i-- > 0;)
+		if (!(p->rules[i].flags & RULE_QUICK))
+			p->order[n++] = (uint16_t)i;
+}
+
 static void
 load(struct loader *l)
 {
@@ -248,6 +265,8 @@ load(struct loader *l)
 	refuse(l, field_end(&l->r));
 	if (l->r.err == 0 && (memchr(l->used, 0, p->nstrings) != NULL || memchr(l->used_ids, 0, p->nids) != NULL))
 		refuse(l, FRAME_E_VALUE);
+	if (l->r.err == 0)
+		order_rules(l);
 }
 
 struct policy *
@@ -287,6 +306,7 @@ policy_free(struct policy *p)
 	free(p->tables);
 	free(p->entries);
 	free(p->rules);
+	free(p->order);
 	free(p->pool);
 	free(p);
 }
@@ -423,35 +443,42 @@ same_tenant(const struct policy_node *a, const struct policy_node *b)
 	return a->tenant != NULL && b->tenant != NULL && strcmp(a->tenant, b->tenant) == 0;
 }
 
-/* The rules for relaying, or those for reaching; `from` and `to` as a rule has them. */
+/* A rule for relaying, or for reaching, that is for this class, and for nodes of these tenants; who they are is asked next. */
+static bool
+concerns(const struct rule *r, unsigned relay, unsigned class, bool same)
+{
+	return (r->flags & RULE_RELAY) == relay && r->classes & 1u << class &&
+	    (same || !(r->flags & RULE_PASS) || r->flags & RULE_ACROSS);
+}
+
+static struct policy_verdict
+verdict_of(const struct policy *p, const struct rule *r)
+{
+	return (struct policy_verdict){ (r->flags & RULE_PASS) != 0, (uint32_t)(r - p->rules) + 1, r->line, r->kbps };
+}
+
+/* `from' and `to' as a rule has them. */
 static struct policy_verdict
 ask(const struct policy *p, unsigned relay, const struct policy_node *from, const struct policy_node *to,
     const char *service, unsigned class)
 {
 	bool same = same_tenant(from, to);
-	struct policy_verdict v = { .pass = same };
 	struct asked a, b;
 	int svc;
 
 	if (p == NULL)
-		return v;
+		return (struct policy_verdict){ .pass = same };
 	a = asked_init(p, from);
 	b = asked_init(p, to);
 	svc = string_find(p, service);
 	for (uint32_t i = 0; i < p->nrules; i++) {
-		const struct rule *r = &p->rules[i];
+		const struct rule *r = &p->rules[p->order[i]];
 
-		if ((r->flags & RULE_RELAY) != relay || !(r->classes & 1u << class))
-			continue;
-		if (r->flags & RULE_PASS && !(r->flags & RULE_ACROSS) && !same)
-			continue;
-		if (!listed(p, &r->services, svc) || !match(&a, &r->from) || !match(&b, &r->to))
-			continue;
-		v = (struct policy_verdict){ (r->flags & RULE_PASS) != 0, i + 1, r->line, r->kbps };
-		if (r->flags & RULE_QUICK)
-			break;
+		if (concerns(r, relay, class, same) && listed(p, &r->services, svc) && match(&a, &r->from) &&
+		    match(&b, &r->to))
+			return verdict_of(p, r);
 	}
-	return v;
+	return (struct policy_verdict){ .pass = same };
 }
 
 bool
@@ -477,4 +504,138 @@ policy_relay(const struct policy *p, const struct policy_node *relay, const stru
 	if (class >= CLASS_COUNT || !(relay->roles & (1u << ROLE_RELAY | 1u << ROLE_ENTRY)))
 		return (struct policy_verdict){ .pass = false };
 	return ask(p, RULE_RELAY, relay, src, NULL, class);
+}
+
+/* --- asking with less than all ------------------------------------------------------------------------ */
+
+/* Services that a block rule has decided about. */
+struct services {
+	uint64_t bit[POLICY_MAX / 64 + 1];
+};
+
+static bool
+all_blocked(const struct policy *p, const struct services *s, const struct span *list)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		uint16_t v = p->pool[list->off + i];
+
+		if (!(s->bit[v / 64] >> v % 64 & 1))
+			return false;
+	}
+	return list->n > 0;	/* no list: there is always a service that no rule names */
+}
+
+struct policy_verdict
+policy_reach_any(const struct policy *p, const struct policy_node *src, const struct policy_node *dest, unsigned class)
+{
+	bool same = same_tenant(src, dest);
+	struct services blocked;
+	struct asked a, b;
+
+	if (p == NULL || class >= CLASS_COUNT)
+		return (struct policy_verdict){ .pass = same && class < CLASS_COUNT };
+	a = asked_init(p, src);
+	b = asked_init(p, dest);
+	memset(blocked.bit, 0, (p->nstrings / 64 + 1) * sizeof(blocked.bit[0]));
+	for (uint32_t i = 0; i < p->nrules; i++) {
+		const struct rule *r = &p->rules[p->order[i]];
+
+		if (!concerns(r, 0, class, same) || !match(&a, &r->from) || !match(&b, &r->to))
+			continue;
+		if (r->flags & RULE_PASS ? !all_blocked(p, &blocked, &r->services) : r->services.n == 0)
+			return verdict_of(p, r);
+		for (uint32_t k = 0; !(r->flags & RULE_PASS) && k < r->services.n; k++) {
+			uint16_t v = p->pool[r->services.off + k];
+
+			blocked.bit[v / 64] |= 1ull << v % 64;
+		}
+	}
+	return (struct policy_verdict){ .pass = same };
+}
+
+enum maybe { NO, MAYBE, YES };
+
+static enum maybe
+and(enum maybe a, enum maybe b)
+{
+	return a < b ? a : b;
+}
+
+/* All of a who but its tables, when of the node its tenant is known and nothing else. */
+static enum maybe
+may_be(const struct asked *a, const struct who *w)
+{
+	if (!listed(a->p, &w->list[LIST_TENANTS], a->tenant))
+		return NO;
+	return w->roles != 0 || w->tier_min > 0 || w->tier_max < POLICY_TIER_MAX || w->list[LIST_NAMES].n > 0 ||
+	    w->list[LIST_IDS].n > 0 ? MAYBE : YES;
+}
+
+/* In one of these tables. */
+static enum maybe
+may_be_in(const struct asked *a, const struct span *s)
+{
+	enum maybe best = NO, m;
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct table *t = &a->p->tables[a->p->pool[s->off + i]];
+
+		for (uint32_t k = 0; k < t->n && best != YES; k++)
+			if ((m = may_be(a, &a->p->entries[t->first + k])) > best)
+				best = m;
+	}
+	return best;
+}
+
+static enum maybe
+may_match(const struct asked *a, const struct who *w)
+{
+	enum maybe m = may_be(a, w);
+
+	if (m != NO && w->list[LIST_IN].n > 0)
+		m = and(m, may_be_in(a, &w->list[LIST_IN]));
+	if (m != NO)
+		m = and(m, YES - may_be_in(a, &w->list[LIST_NOT_IN]));
+	return m;
+}
+
+/* One more rule by which a node of the tenant may pass: the most that any of them is given, 0 the most of all. */
+static void
+add_way(struct policy_verdict *v, const struct policy_verdict *by)
+{
+	uint32_t kbps = v->kbps == 0 || by->kbps == 0 ? 0 : v->kbps > by->kbps ? v->kbps : by->kbps;
+
+	if (!v->pass)
+		*v = *by;
+	else
+		v->kbps = kbps;
+}
+
+struct policy_verdict
+policy_relay_for_tenant(const struct policy *p, const struct policy_node *relay, const char *tenant, unsigned class)
+{
+	const struct policy_node src = { .tenant = tenant };
+	struct policy_verdict v = { .pass = false }, one = { .pass = same_tenant(relay, &src) };
+	struct asked a, b;
+	enum maybe m = NO;
+
+	if (class >= CLASS_COUNT || !(relay->roles & (1u << ROLE_RELAY | 1u << ROLE_ENTRY)))
+		return v;
+	if (p == NULL)
+		return one;
+	a = asked_init(p, relay);
+	b = asked_init(p, &src);
+	for (uint32_t i = 0; m != YES && i < p->nrules; i++) {
+		const struct rule *r = &p->rules[p->order[i]];
+
+		if (!concerns(r, RULE_RELAY, class, one.pass) || !match(&a, &r->from) || (m = may_match(&b, &r->to)) == NO)
+			continue;
+		if (m == YES)
+			one = verdict_of(p, r);		/* no rule further on is asked about any of them */
+		else if (r->flags & RULE_PASS)
+			add_way(&v, &(struct policy_verdict){ true, (uint32_t)(r - p->rules) + 1, r->line, r->kbps });
+	}
+	if (one.pass)
+		add_way(&v, &one);
+	return v.pass ? v : one;
 }

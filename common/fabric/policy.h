@@ -74,6 +74,22 @@ struct policy_verdict policy_relay(const struct policy *p, const struct policy_n
 	    unsigned class);
 
 /*
+ * For those who do not know all that the policy asks about.
+ *
+ * Is there a service of `dest', whatever it is called, that `src' may reach in this class? The verdict of a rule by which
+ * there is one, or of one by which there is none.
+ */
+struct policy_verdict policy_reach_any(const struct policy *p, const struct policy_node *src, const struct policy_node *dest,
+	    unsigned class);
+
+/*
+ * Is there a node of this tenant, whatever it is, for which `relay' may carry this class? A relay knows no more of who
+ * uses it; who made the route does, and has asked policy_relay(). kbps is the most that any of them is given.
+ */
+struct policy_verdict policy_relay_for_tenant(const struct policy *p, const struct policy_node *relay, const char *tenant,
+	    unsigned class);
+
+/*
  * The same for several classes at a time (bits), for people: one answer for all classes that one rule decides, in the order
  * of their first. `service' NULL: may `a' relay for `b'. Returns how many.
  */

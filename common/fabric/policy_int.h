@@ -46,6 +46,7 @@ struct policy {
 	struct table	*tables;
 	struct who	*entries;
 	struct rule	*rules;
+	uint16_t	*order;		/* of rules: the first of this order that matches decides */
 	uint16_t	*pool;		/* indices of strings, ids, tables */
 };
 

@@ -27,7 +27,11 @@ ask(const struct policy *p)
 		v = policy_relay(p, &b, &a, class);
 		if (v.rule > policy_rules(p) || (v.pass && v.rule == 0))	/* of different tenants */
 			abort();
+		if (v.pass && !policy_relay_for_tenant(p, &b, a.tenant, class).pass)
+			abort();
 		if (policy_relay(p, &a, &b, class).pass)
+			abort();
+		if (policy_reach(p, &a, &b, "ssh", class).pass && !policy_reach_any(p, &a, &b, class).pass)
 			abort();
 	}
 }

@@ -236,8 +236,8 @@ static const struct question {
 	{ { { .how = "block", .to = "in:admins" } }, "relay", "home", "x", CLASS_BULK, false, 1, 0 },
 	{ { { .how = "block", .from = "in:admins" } }, "relay", "home", "x", CLASS_BULK, true, 0, 0 },
 	{ { { .how = "block", .from = "in:lost in:admins" } }, "phone", "home", "x", CLASS_BULK, false, 1, 0 },
-	{ { { .how = "pass", .from = "in:admins" }, { .how = "block", .from = "in:admins" } }, "phone", "home", "x", CLASS_BULK,
-	    false, 2, 0 },
+	{ { { .how = "pass", .from = "in:admins" }, { .how = "block", .from = "in:admins", .to = "name:relay" } }, "phone", "home",
+	    "x", CLASS_BULK, true, 1, 0 },
 	{ { { .how = "block", .from = "not:admins" } }, "phone", "home", "x", CLASS_BULK, true, 0, 0 },
 	{ { { .how = "block", .from = "not:admins" } }, "relay", "home", "x", CLASS_BULK, false, 1, 0 },
 	{ { { .how = "block", .from = "not:admins not:lost" } }, "phone", "home", "x", CLASS_BULK, true, 0, 0 },
@@ -292,6 +292,121 @@ START_TEST(rules)
 		v = answer(NULL, q);
 		ck_assert(v.pass == q->pass && v.rule == 0);
 	}
+}
+END_TEST
+
+/* --- with less than all ------------------------------------------------------------------------------- */
+
+/* Of each policy above: there is a service for the one exactly when there is one among those that can make a difference. */
+START_TEST(reach_any)
+{
+	static const char *const services[] = { "ssh", "www", "dns", "x", "unnamed" };
+	static uint8_t buf[POLICY_MAX];
+	struct policy *p = load(buf, compile(buf, questions[_i].rules, RULES_MAX));
+
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
+		for (size_t k = 0; k < sizeof(nodes) / sizeof(nodes[0]); k++)
+			for (unsigned class = 0; class <= CLASS_COUNT; class++) {
+				struct policy_node a = node(nodes[i].name), b = node(nodes[k].name);
+				bool any = false;
+
+				for (size_t s = 0; s < sizeof(services) / sizeof(services[0]); s++)
+					any |= policy_reach(p, &a, &b, services[s], class).pass;
+				ck_assert_int_eq(policy_reach_any(p, &a, &b, class).pass, any);
+			}
+	policy_free(p);
+}
+END_TEST
+
+static const struct {
+	struct short_rule rules[RULES_MAX];
+	bool	 pass;			/* from phone to home, class bulk */
+	uint32_t rule;
+} anys[] = {
+	{ { { .how = "block" }, { .how = "pass", .services = "ssh" } }, true, 2 },
+	{ { { .how = "pass", .services = "ssh" }, { .how = "block" } }, false, 2 },
+	{ { { .how = "block" }, { .how = "pass", .services = "ssh" }, { .how = "block", .services = "ssh" } }, false, 1 },
+	{ { { .how = "block" }, { .how = "pass", .services = "ssh www" }, { .how = "block", .services = "ssh" } }, true, 2 },
+	{ { { .how = "block", .services = "ssh" } }, true, 0 },
+	{ { { .how = "block q", .services = "ssh" }, { .how = "pass", .services = "ssh" }, { .how = "block q" } }, false, 3 },
+};
+
+START_TEST(reach_any_rules)
+{
+	static uint8_t buf[POLICY_MAX];
+	struct policy *p = load(buf, compile(buf, anys[_i].rules, RULES_MAX));
+	struct policy_node a = node("phone"), b = node("home"), c = node("other");
+	struct policy_verdict v = policy_reach_any(p, &a, &b, CLASS_BULK);
+
+	ck_assert_msg(v.pass == anys[_i].pass && v.rule == anys[_i].rule, "%d by %u", v.pass, v.rule);
+	ck_assert(policy_reach_any(NULL, &a, &b, CLASS_BULK).pass && !policy_reach_any(NULL, &a, &c, CLASS_BULK).pass);
+	policy_free(p);
+}
+END_TEST
+
+/* Whom the policy lets pass, the relay lets pass that knows the tenant only, and with no less. */
+START_TEST(for_tenant)
+{
+	static uint8_t buf[POLICY_MAX];
+	struct policy *p = load(buf, compile(buf, questions[_i].rules, RULES_MAX));
+
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
+		for (size_t k = 0; k < sizeof(nodes) / sizeof(nodes[0]); k++)
+			for (unsigned class = 0; class <= CLASS_COUNT; class++) {
+				struct policy_node a = node(nodes[i].name), b = node(nodes[k].name);
+				struct policy_verdict v = policy_relay(p, &a, &b, class), t;
+
+				t = policy_relay_for_tenant(p, &a, b.tenant, class);
+				ck_assert(!v.pass || (t.pass && (t.kbps == 0 || (v.kbps != 0 && v.kbps <= t.kbps))));
+			}
+	policy_free(p);
+}
+END_TEST
+
+static const struct {
+	struct short_rule rules[RULES_MAX];
+	const char *relay, *tenant;	/* class bulk */
+	bool	 pass;
+	uint32_t rule, kbps;
+} tenants[] = {
+	{ { { 0 } }, "relay", "acme", true, 0, 0 },
+	{ { { 0 } }, "relay", "bolt", false, 0, 0 },
+	{ { { 0 } }, "home", "acme", false, 0, 0 },
+	{ { { .how = "block r" } }, "relay", "acme", false, 1, 0 },
+	{ { { .how = "block r" }, { .how = "pass r", .to = "role:mobile-edge", .kbps = 5 } }, "relay", "acme", true, 2, 5 },
+	{ { { .how = "block r" }, { .how = "pass r", .to = "tier:3-9", .kbps = 5 } }, "relay", "acme", true, 2, 5 },
+	{ { { .how = "block r" }, { .how = "pass r", .to = "name:phone", .kbps = 5 } }, "relay", "acme", true, 2, 5 },
+	{ { { .how = "block r" }, { .how = "pass r", .to = "id:11", .kbps = 5 } }, "relay", "acme", true, 2, 5 },
+	{ { { .how = "block r" }, { .how = "pass r", .to = "in:admins", .kbps = 5 } }, "relay", "acme", true, 2, 5 },
+	{ { { .how = "block r" }, { .how = "pass r", .to = "not:admins", .kbps = 5 } }, "relay", "acme", true, 2, 5 },
+	{ { { .how = "block r" }, { .how = "pass r", .to = "tenant:bolt", .kbps = 5 } }, "relay", "acme", false, 1, 0 },
+	{ { { .how = "block r" }, { .how = "pass r", .to = "role:exit tenant:bolt" } }, "relay", "acme", false, 1, 0 },
+	{ { { .how = "pass r", .kbps = 9 }, { .how = "block r", .to = "in:admins" } }, "relay", "acme", true, 1, 9 },
+	{ { { .how = "pass r", .kbps = 9 }, { .how = "block r", .to = "tenant:acme" } }, "relay", "acme", false, 2, 0 },
+	{ { { .how = "pass r", .kbps = 9 }, { .how = "pass r", .to = "role:exit", .kbps = 5 } }, "relay", "acme", true, 2, 9 },
+	{ { { .how = "pass r", .kbps = 5 }, { .how = "pass r", .to = "role:exit", .kbps = 9 } }, "relay", "acme", true, 2, 9 },
+	{ { { .how = "pass r", .kbps = 5 }, { .how = "pass r", .to = "role:exit" } }, "relay", "acme", true, 2, 0 },
+	{ { { .how = "pass r", .to = "role:exit", .kbps = 9 } }, "relay", "acme", true, 1, 0 },	/* others: the default */
+	{ { { .how = "block rq", .to = "role:exit" }, { .how = "pass r", .kbps = 5 } }, "relay", "acme", true, 2, 5 },
+	{ { { .how = "pass r", .kbps = 9 }, { .how = "block r", .to = "tier:3-9" } }, "relay", "acme", true, 1, 9 },
+	{ { { .how = "pass r", .kbps = 9 }, { .how = "block r", .to = "tier:0-3" } }, "relay", "acme", true, 1, 9 },
+	{ { { .how = "pass r", .kbps = 9 }, { .how = "block r", .to = "not:admins" } }, "relay", "acme", true, 1, 9 },
+	{ { { .how = "pass r" } }, "rival", "acme", false, 0, 0 },
+	{ { { .how = "pass r", .from = "role:entry" } }, "rival", "acme", false, 0, 0 },
+	{ { { .how = "pass ra", .to = "tenant:acme" } }, "rival", "acme", true, 1, 0 },
+	{ { { .how = "pass r", .kbps = 5, .classes = 1u << CLASS_DNS } }, "relay", "acme", true, 0, 0 },
+};
+
+START_TEST(for_tenant_rules)
+{
+	static uint8_t buf[POLICY_MAX];
+	struct policy *p = load(buf, compile(buf, tenants[_i].rules, RULES_MAX));
+	struct policy_node relay = node(tenants[_i].relay);
+	struct policy_verdict v = policy_relay_for_tenant(p, &relay, tenants[_i].tenant, CLASS_BULK);
+
+	ck_assert_msg(v.pass == tenants[_i].pass && v.rule == tenants[_i].rule && v.kbps == tenants[_i].kbps,
+	    "%d by %u, %u kbit/s", v.pass, v.rule, v.kbps);
+	policy_free(p);
 }
 END_TEST
 
@@ -620,6 +735,10 @@ main(void)
 	int failed;
 
 	tcase_add_loop_test(t, rules, 0, sizeof(questions) / sizeof(questions[0]));
+	tcase_add_loop_test(t, reach_any, 0, sizeof(questions) / sizeof(questions[0]));
+	tcase_add_loop_test(t, reach_any_rules, 0, sizeof(anys) / sizeof(anys[0]));
+	tcase_add_loop_test(t, for_tenant, 0, sizeof(questions) / sizeof(questions[0]));
+	tcase_add_loop_test(t, for_tenant_rules, 0, sizeof(tenants) / sizeof(tenants[0]));
 	tcase_add_test(t, truncated);
 	tcase_add_test(t, each_byte_changed);
 	tcase_add_loop_test(t, by_hand, 0, sizeof(forms) / sizeof(forms[0]));
