@@ -207,7 +207,7 @@ reaches(const struct issue *x, unsigned class)
 	struct policy_node s = policy_node_of(&x->source), d = policy_node_of(&x->dest);
 
 	return x->c->ops->reach != NULL ? x->c->ops->reach(&s, &d, class, x->c->arg) :
-	    policy_reach(x->c->policy, &s, &d, "*", class).pass;
+	    policy_reach_any(x->c->policy, &s, &d, class).pass;
 }
 
 static struct graph_query

@@ -71,7 +71,7 @@ struct lease_node {
 struct coordinator_ops {
 	bool	(*node)(const uint8_t *node_id, struct lease_node *, void *arg);
 	bool	(*revoked)(const uint8_t *node_id, void *arg);
-	/* May the source reach any service of the destination in this class? NULL: policy_reach() with the service "*". */
+	/* May the source reach any service of the destination in this class? NULL: policy_reach_any(). */
 	bool	(*reach)(const struct policy_node *source, const struct policy_node *dest, unsigned class, void *arg);
 };
 

@@ -117,12 +117,11 @@ manager_self_policy(const struct manager *m)
 static struct policy_verdict
 relay_verdict(const struct manager *m, const struct ticket *t, const struct known *source, unsigned class)
 {
-	static const uint8_t nobody[NODE_ID_LEN];
-	struct policy_node self = manager_self_policy(m);
-	struct policy_node src = { .node_id = nobody, .name = "", .tenant = t->tenant };
+	struct policy_node self = manager_self_policy(m), src;
 
-	if (source != NULL)
-		src = known_policy_node(source);
+	if (source == NULL)
+		return policy_relay_for_tenant(m->policy, &self, t->tenant, class);
+	src = known_policy_node(source);
 	return policy_relay(m->policy, &self, &src, class);
 }
 
