@@ -185,15 +185,14 @@ target_parse(struct asking *a, const char *target, const struct policy_conf_node
 }
 
 static int
-why_print(struct asking *a)
+why_print(struct asking *a, int status, const char *error)
 {
-	int status = a->any ? CMD_OK : CMD_FAILED;
 	struct rows *r = &a->reach;
 
 	if (a->o->json) {
 		for (size_t i = 0; i < a->relays.n; i++)
 			rows_add(r, &a->relays.list[i]);
-		json_print(stdout, a->o->command, r, status, NULL);
+		json_print(stdout, a->o->command, r, status, error);
 	} else {
 		table_print(stdout, r);
 		if (a->relays.n > 0) {
@@ -229,7 +228,7 @@ why_from_file(const struct policy_options *o, const char *src, const char *targe
 			if (&f.conf->nodes[i] != from && dest != &f.conf->nodes[i])
 				why_relay(&a, &n);
 		}
-		rv = why_print(&a);
+		rv = why_print(&a, a.any ? CMD_OK : CMD_FAILED, NULL);
 	}
 	policy_file_free(&f);
 	return rv;
@@ -238,7 +237,10 @@ why_from_file(const struct policy_options *o, const char *src, const char *targe
 static void
 keep_row(const struct frame_bytes *row, void *arg)
 {
-	rows_add(arg, row);
+	struct asking *a = arg;
+	struct row_field f;
+
+	rows_add(row_find(row, "relay", &f) ? &a->relays : &a->reach, row);
 }
 
 /* A running node knows the policy that holds, and all nodes. */
@@ -246,7 +248,7 @@ static int
 why_from_node(const struct policy_options *o, const char *src, const char *target)
 {
 	char argument[PM_TEXT_MAX + 1], text[PM_TEXT_MAX + 1], classes[POLICY_CLASSES_TEXT] = "";
-	struct rows rows = { .n = 0 };
+	struct asking a = { .o = o };
 	struct client *c;
 	int n, status;
 
@@ -257,18 +259,16 @@ why_from_node(const struct policy_options *o, const char *src, const char *targe
 		return policy_say(o, CMD_USAGE, "%.80s %.80s: the names are too long", src, target);
 	if ((c = client_open(o->socket)) == NULL)
 		return CMD_USAGE;
-	status = client_request(c, "policy-why", argument, 0, WAIT_S, keep_row, &rows, text);
-	if (status == -1)
-		status = CMD_USAGE;
-	else if (o->json)
-		json_print(stdout, o->command, &rows, status, text);
-	else
-		table_print(stdout, &rows);
-	if (!o->json && status > 0 && text[0] != '\0')
-		fprintf(stderr, "fabricctl: %s\n", text);
-	rows_free(&rows);
+	status = client_request(c, "policy-why", argument, 0, WAIT_S, keep_row, &a, text);
 	client_close(c);
-	return status;
+	if (status == -1) {
+		rows_free(&a.reach);
+		rows_free(&a.relays);
+		return CMD_USAGE;
+	}
+	if (!o->json && text[0] != '\0')
+		fprintf(stderr, "fabricctl: %s\n", text);
+	return why_print(&a, status, text);
 }
 
 int

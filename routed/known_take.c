@@ -390,6 +390,16 @@ knowns_take(struct knowns *ks, const struct dirmsg_item *item, const uint8_t *fr
 
 /* --- what the authority and coordinators say --- */
 
+static bool
+policy_loads(const struct record *r)
+{
+	int error;
+	struct policy *p = policy_load(r->content.p, r->content.len, &error);
+
+	policy_free(p);
+	return p != NULL;
+}
+
 static enum known_error
 take_authority(struct knowns *ks, const struct record *r, bool stored, uint64_t wall)
 {
@@ -404,6 +414,9 @@ take_authority(struct knowns *ks, const struct record *r, bool stored, uint64_t 
 		return e;
 	if (record_verify(r) != 0)
 		return KNOWN_E_SIGNATURE;
+	/* Kept in place of one that can be used, it would leave everything to the default at the next start. */
+	if (r->kind == RECORD_POLICY && !policy_loads(r))
+		return KNOWN_E_FORM;
 	if (!keep_raw(&held->raw, r->raw) || record_decode(&held->r, held->raw.p, held->raw.len) != RECORD_OK)
 		return KNOWN_E_MEMORY;
 	return KNOWN_OK;
