@@ -121,6 +121,19 @@ way_judge(struct node *n, const struct credit_way *w)
 {
 	if (held_by(w) > w->reserved || (w->reserved > 0 && RING_COST(w->granted - w->forwarded) > w->reserved))
 		sim_fail(n->sim, "memory: a hop of %u promised what it has no place for", n->index);
+	/* Credit comes back: who has sent all that he may, and it has left again, is about to be told that he may send more. */
+	if (!w->final_known && w->granted == w->received && credit_waiting(w) == 0 && !w->credit_due)
+		sim_fail(n->sim, "credit: a hop of %u is empty, and its sender may send nothing", n->index);
+}
+
+static void
+end_judge(struct node *n, const struct fabric_stream *s)
+{
+	if (RING_COST((s->final_known ? s->rcv_final : s->rcv_edge) - s->rcv_read) > s->in_reserved ||
+	    ring_held(&s->in) > s->in_reserved || ring_held(&s->out) > s->out_reserved)
+		sim_fail(n->sim, "memory: an end at %u promised what it has no place for", n->index);
+	if (s->leg == LEG_UP && !s->final_known && s->in.len == 0 && s->rcv_edge == s->rcv_nxt && !s->ack_due)
+		sim_fail(n->sim, "window: all is read at %u, and the far end may send nothing", n->index);
 }
 
 void
@@ -144,10 +157,8 @@ judge_books(struct node *n)
 		TAILQ_FOREACH(s, &n->streams.all, all) {
 			reserved += s->in_reserved + s->out_reserved;
 			held += ring_held(&s->in) + ring_held(&s->out);
-			if (s->reliable && s->state != STREAM_GONE &&
-			    (RING_COST((s->final_known ? s->rcv_final : s->rcv_edge) - s->rcv_read) > s->in_reserved ||
-			    ring_held(&s->in) > s->in_reserved || ring_held(&s->out) > s->out_reserved))
-				sim_fail(n->sim, "memory: an end at %u promised what it has no place for", n->index);
+			if (s->reliable && s->state != STREAM_GONE)
+				end_judge(n, s);
 		}
 	}
 	sums_judge(n, &n->adapter_budget, reserved, held, "adapter");
