@@ -45,7 +45,7 @@ DATAPLANE_OBJS = \
 	fabricd/dataplane/probe.o fabricd/dataplane/target.o
 
 ROUTED_OBJS = \
-	routed/dirmsg.o routed/known.o routed/known_take.o routed/mesh.o routed/sync.o \
+	routed/dirmsg.o routed/known.o routed/known_take.o routed/mesh.o routed/own.o routed/spread.o routed/store_known.o routed/sync.o \
 	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
 	routed/asking.o routed/fences.o routed/history.o routed/install.o routed/manager.o routed/manager_ask.o routed/manager_tell.o routed/route_answers.o routed/route_rows.o routed/route_rows_more.o routed/routemsg.o routed/routes.o routed/usage.o routed/usage_store.o routed/ways.o \
 	routed/coordinator.o routed/lease.o routed/leasestore.o
@@ -80,13 +80,13 @@ UNIT = \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
 	tests/unit/check_box \
 	tests/unit/check_policy \
-	tests/unit/check_install tests/unit/check_routes tests/unit/check_usage \
+	tests/unit/check_install tests/unit/check_routes \
 	tests/unit/check_ways \
 	tests/unit/check_policy tests/unit/check_policy_conf \
 	tests/unit/check_graph tests/unit/check_ticket tests/unit/check_coordinator
 
 FUZZERS = \
-	tests/fuzz/fuzz_dirmsg tests/fuzz/fuzz_routemsg \
+	tests/fuzz/fuzz_dirmsg \
 	tests/fuzz/fuzz_facts \
 	tests/fuzz/fuzz_shmring \
 	tests/fuzz/fuzz_conf tests/fuzz/fuzz_cut tests/fuzz/fuzz_e2e tests/fuzz/fuzz_express tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \

@@ -129,6 +129,7 @@ run_show(const struct options *o, int argc, char **argv)
 {
 	static const char *const things[] = {
 		"sessions", "workers", "config", "counters", "peers", "vpn", "services", "served", "routes", "fences",
+		"nodes",
 	};
 
 	if (argc != 2)

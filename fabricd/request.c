@@ -46,6 +46,7 @@ static const struct command {
 	{ "packets", WORKER_VPND, false, 0, NULL },	/* that came on unreliable streams */
 	{ "vpn", WORKER_VPND, false, 0, NULL },
 	{ "services", WORKER_ROUTED, false, 0, NULL },
+	{ "nodes", WORKER_ROUTED, false, 0, NULL },
 	{ "served", WORKER_SVCHOSTD, false, 0, NULL },
 	{ "routes", WORKER_ROUTED, false, 0, NULL },
 	{ "route-explain", WORKER_ROUTED, false, 0, NULL },

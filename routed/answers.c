@@ -1,4 +1,7 @@
-/* Requests of fabricctl: "peers", what the directory knows; "status", what is so now and by which proof. */
+/*
+ * Requests of fabricctl: "peers", what the directory knows; "status", what is so now and by which proof; "nodes", what the
+ * nodes of the tenant say of themselves.
+ */
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -9,6 +12,7 @@
 #include "base/hex.h"
 #include "proc/stats.h"
 #include "routed/routed.h"
+#include "routed/spread.h"
 
 #define RETRY_MS	5	/* after the control channel was full */
 #define LIST_MAX	1024	/* bytes of a list in a row */
@@ -139,30 +143,41 @@ peers_row(const struct routed *r, const struct peer *p, uint64_t now, struct row
 	row_uint(w, "not_after_s", p->member.not_after);
 }
 
+/* Whose services a row tells of: this node's own (neither), a node of the directory, or one that is only known. */
+struct of {
+	const struct peer *peer;
+	const struct known *known;
+};
+
 /* Whether this node could open a stream to it now; if not, why not. */
 static const char *
-service_state(const struct routed *r, const struct peer *p, const struct service *s)
+service_state(const struct routed *r, const struct of *of, const struct service *s)
 {
-	if (p == NULL)
+	const struct known *k = of->known;
+
+	if (of->peer == NULL && k == NULL)
 		return "own";
-	if (!service_allowed(p, s))
+	if (!(of->peer != NULL ? service_allowed(of->peer, s) : service_allowed_to(k->member.roles, s)))
 		return "no-role";
-	return peer_state(r->dir, p, clock_ns()) == PEER_STATE_UP ? "reachable" : "unreachable";
+	if (of->peer != NULL && peer_state(r->dir, of->peer, clock_ns()) == PEER_STATE_UP)
+		return "reachable";
+	return k != NULL ? "far" : "unreachable";
 }
 
-/* p is NULL for this node's own. */
 static void
-service_row(const struct routed *r, const struct peer *p, const struct service *s, struct row_writer *w)
+service_row(const struct routed *r, const struct of *of, const struct service *s, struct row_writer *w)
 {
 	char hex[2 * NODE_ID_LEN + 1];
+	const char *own = r->conf != NULL ? r->conf->node.name : "";
+	const uint8_t *id = of->peer != NULL ? of->peer->node_id : of->known != NULL ? of->known->node_id : r->dir->board.own_id;
 
 	_Static_assert(RECORD_KEY_LEN == NODE_ID_LEN, "one buffer for both");
 	row_init(w);
 	row_str(w, "name", s->name);
-	row_str(w, "node", p != NULL ? peer_name(p) : r->conf != NULL ? r->conf->node.name : "");
-	row_str(w, "state", service_state(r, p, s));
+	row_str(w, "node", of->peer != NULL ? peer_name(of->peer) : of->known != NULL ? of->known->member.name : own);
+	row_str(w, "state", service_state(r, of, s));
 	row_str(w, "class", class_name(s->class));
-	row_str(w, "id", hex_encode(hex, p == NULL ? r->dir->board.own_id : p->node_id, NODE_ID_LEN));
+	row_str(w, "id", hex_encode(hex, id, NODE_ID_LEN));
 	row_str(w, "key", hex_encode(hex, s->key, RECORD_KEY_LEN));
 	row_uint(w, "serial", s->serial);
 	row_uint(w, "not_after_s", s->not_after);
@@ -172,17 +187,80 @@ service_row(const struct routed *r, const struct peer *p, const struct service *
 static int
 services_rows(struct routed *r, struct answer *a)
 {
-	const struct peer *p = a->next == 0 ? NULL : directory_find(r->dir, a->ids[a->next]);
-	const struct service_set *set = a->next == 0 ? &r->dir->board.own : p != NULL ? &p->services : NULL;
+	struct of of = { NULL, NULL };
+	const struct service_set *set = &r->dir->board.own;
 	struct row_writer w;
 
+	if (a->next > 0) {
+		of.peer = directory_find(r->dir, a->ids[a->next]);
+		of.known = known_find(r->spread->knowns, a->ids[a->next]);
+		set = of.peer != NULL ? &of.peer->services : of.known != NULL ? &of.known->services : NULL;
+	}
 	for (; set != NULL && a->next_service < set->n; a->next_service++) {
-		service_row(r, p, &set->v[a->next_service], &w);
+		service_row(r, &of, &set->v[a->next_service], &w);
 		if (worker_row(r->worker, a->id, &w) == -1)
 			return -1;
 	}
 	a->next_service = 0;
 	return 0;
+}
+
+static void
+list_facts(const struct facts *f, struct list *addrs, struct list *links)
+{
+	char hex[9];
+
+	for (size_t i = 0; i < f->naddrs; i++) {
+		struct pm_addr addr = { .family = f->addrs[i].family, .port = f->addrs[i].port };
+
+		memcpy(addr.addr, f->addrs[i].addr, sizeof(addr.addr));
+		list_addr(addrs, &addr);
+	}
+	for (size_t i = 0; i < f->nlinks; i++)
+		list_add(links, "%s:%u.%ums", hex_encode(hex, f->links[i].node_id, 4), f->links[i].rtt_us / 1000,
+		    f->links[i].rtt_us / 100 % 10);
+}
+
+static void
+list_roles(struct list *l, uint32_t roles)
+{
+	for (unsigned i = 0; i < ROLE_COUNT; i++)
+		if (roles & 1u << i)
+			list_add(l, "%s", role_name(i));
+}
+
+/* What a node of the tenant says of itself, wherever it is. */
+static int
+node_rows(struct routed *r, struct answer *a)
+{
+	const struct known *k = known_find(r->spread->knowns, a->ids[a->next]);
+	struct list roles = { .len = 0 }, addrs = { .len = 0 }, links = { .len = 0 };
+	uint64_t wall = clock_wall();
+	char id[2 * NODE_ID_LEN + 1];
+	struct row_writer w;
+
+	if (k == NULL)
+		return 0;	/* it went meanwhile */
+	list_roles(&roles, k->member.roles);
+	list_facts(k->facts, &addrs, &links);
+	row_init(&w);
+	row_str(&w, "name", k->member.name);
+	row_str(&w, "id", hex_encode(id, k->node_id, NODE_ID_LEN));
+	row_str(&w, "state", k->self ? "self" : mesh_adjacent(r->spread->mesh, k->node_id) ? "neighbour" : "far");
+	row_str(&w, "roles", roles.text);
+	row_bool(&w, "leaf", k->leaf);
+	row_uint(&w, "serial", k->serial);
+	row_uint(&w, "age_s", wall > k->heard ? wall - k->heard : 0);
+	row_uint(&w, "expires_s", k->not_after > wall ? k->not_after - wall : 0);
+	row_uint(&w, "skew_s", (uint64_t)(k->skew_s < 0 ? -k->skew_s : k->skew_s));
+	row_bool(&w, "behind", k->skew_s < 0);
+	row_str(&w, "nat", nat_type_name(k->facts->nat));
+	row_str(&w, "net", net_type_name(k->facts->net));
+	row_bool(&w, "relay", k->facts->relay);
+	row_uint(&w, "services", k->services.n);
+	row_str(&w, "addresses", addrs.text);
+	row_str(&w, "links", links.text);
+	return worker_row(r->worker, a->id, &w);
 }
 
 /* One node's row. */
@@ -208,6 +286,19 @@ belongs(const struct answer *a, const struct peer *p)
 	return a->what != ANSWER_STATUS || p->configured || p->session.up;
 }
 
+static int
+next_rows(struct routed *r, struct answer *a)
+{
+	switch (a->what) {
+	case ANSWER_SERVICES:
+		return services_rows(r, a);
+	case ANSWER_NODES:
+		return node_rows(r, a);
+	default:
+		return peer_rows(r, a);
+	}
+}
+
 static void
 answer_end(struct routed *r, struct answer *a)
 {
@@ -222,7 +313,7 @@ static bool
 answer_run(struct routed *r, struct answer *a)
 {
 	for (; a->next < a->n; a->next++)
-		if ((a->what == ANSWER_SERVICES ? services_rows : peer_rows)(r, a) == -1)
+		if (next_rows(r, a) == -1)
 			return false;
 	answer_end(r, a);
 	return true;
@@ -242,37 +333,70 @@ answers_run(evutil_socket_t fd, short what, void *arg)
 		event_add(r->answer_timer, &tv);
 }
 
+struct named {
+	const char *name;
+	const uint8_t *node_id;
+};
+
+struct collecting {
+	const struct answer *a;
+	const struct directory *dir;
+	struct named *v;
+	size_t	 n;
+};
+
 static int
 by_name(const void *a, const void *b)
 {
-	const struct peer *x = *(struct peer *const *)a, *y = *(struct peer *const *)b;
-	int c = strcmp(peer_name(x), peer_name(y));
+	const struct named *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
 
 	return c != 0 ? c : memcmp(x->node_id, y->node_id, NODE_ID_LEN);
 }
 
-/* The ids in the order of names, for services behind a place for this node's own, as they are now: the directory may change before the last row has left. */
-static int
-answer_begin(struct answer *a, const struct directory *d)
+static bool
+collect_known(struct known *k, void *arg)
 {
-	struct peer **order = calloc(d->npeers + 1, sizeof(struct peer *));
-	size_t own = a->what == ANSWER_SERVICES;
+	struct collecting *c = arg;
 
-	a->ids = calloc(d->npeers + 1, NODE_ID_LEN);
-	if (order == NULL || a->ids == NULL) {
-		free(order);
+	if (c->a->what == ANSWER_NODES || (!k->self && directory_find(c->dir, k->node_id) == NULL))
+		c->v[c->n++] = (struct named){ k->member.name, k->node_id };
+	return true;
+}
+
+static void
+collect(struct collecting *c, const struct routed *r)
+{
+	for (size_t i = 0; c->a->what != ANSWER_NODES && i < r->dir->npeers; i++)
+		if (belongs(c->a, r->dir->peers[i]))
+			c->v[c->n++] = (struct named){ peer_name(r->dir->peers[i]), r->dir->peers[i]->node_id };
+	if (c->a->what == ANSWER_NODES || c->a->what == ANSWER_SERVICES)
+		knowns_each(r->spread->knowns, collect_known, c);
+	qsort(c->v, c->n, sizeof(*c->v), by_name);
+}
+
+/*
+ * The ids in the order of names, for services behind a place for this node's own, as they are now: what they are of may
+ * change before the last row has left.
+ */
+static int
+answer_begin(struct answer *a, const struct routed *r)
+{
+	size_t max = r->dir->npeers + knowns_count(r->spread->knowns) + 1, own = a->what == ANSWER_SERVICES;
+	struct collecting c = { .a = a, .dir = r->dir, .v = calloc(max, sizeof(*c.v)) };
+
+	a->ids = calloc(max, NODE_ID_LEN);
+	if (c.v == NULL || a->ids == NULL) {
+		free(c.v);
 		free(a->ids);
 		a->ids = NULL;
 		return -1;
 	}
-	for (size_t i = 0; i < d->npeers; i++)
-		if (belongs(a, d->peers[i]))
-			order[a->n++] = d->peers[i];
-	qsort(order, a->n, sizeof(struct peer *), by_name);
-	for (size_t i = 0; i < a->n; i++)
-		memcpy(a->ids[own + i], order[i]->node_id, NODE_ID_LEN);
-	a->n += own;
-	free(order);
+	collect(&c, r);
+	for (size_t i = 0; i < c.n; i++)
+		memcpy(a->ids[own + i], c.v[i].node_id, NODE_ID_LEN);
+	a->n = c.n + own;
+	free(c.v);
 	a->used = true;
 	return 0;
 }
@@ -282,7 +406,7 @@ answers_request(struct worker *w, const struct pm_request *req)
 {
 	struct routed *r = w->state;
 	static const char *const commands[] = { [ANSWER_PEERS] = "peers", [ANSWER_STATUS] = "status",
-	    [ANSWER_SERVICES] = "services" };
+	    [ANSWER_SERVICES] = "services", [ANSWER_NODES] = "nodes" };
 	struct answer *a = NULL;
 	unsigned what = 0;
 
@@ -301,7 +425,7 @@ answers_request(struct worker *w, const struct pm_request *req)
 	}
 	a->id = req->id;
 	a->what = what;
-	if (answer_begin(a, r->dir) == -1) {
+	if (answer_begin(a, r) == -1) {
 		worker_done(w, req->id, 1, "no memory");
 		return;
 	}

@@ -337,6 +337,32 @@ member_set(struct peer_member *m, const struct pm_peer_up *up)
 	return 0;
 }
 
+/* A membership that was verified here, of a node that is no neighbour now. */
+int
+directory_member(struct peer *p, const struct record *r)
+{
+	struct peer_member *m = &p->member;
+	uint8_t *record;
+
+	if (m->record_len == r->raw.len && memcmp(m->record, r->raw.p, r->raw.len) == 0)
+		return 0;
+	if ((record = malloc(r->raw.len)) == NULL)
+		return -1;
+	memcpy(record, r->raw.p, r->raw.len);
+	free(m->record);
+	m->record = record;
+	m->record_len = r->raw.len;
+	memcpy(m->name, r->name, sizeof(m->name));
+	memcpy(m->tenant, r->tenant, sizeof(m->tenant));
+	m->roles = r->roles;
+	m->tier = r->tier;
+	m->not_after = r->not_after;
+	memcpy(m->prefixes, r->prefixes, sizeof(m->prefixes));
+	m->nprefixes = r->nprefixes;
+	touch(p);
+	return 0;
+}
+
 static void
 addr_worked(struct peer *p, const struct pm_addr *addr, uint64_t wall)
 {
@@ -453,6 +479,22 @@ ago(uint64_t now_ns, uint64_t ms)
 	return ms < now_ns / NS_PER_MS ? now_ns - ms * NS_PER_MS : 1;
 }
 
+/* The most of late: a sixty-fourth of it is forgotten at each report. */
+static void
+measure_rate(struct peer_session *s, const struct pm_peer_stat *m, uint64_t now_ns)
+{
+	uint64_t in = m->bytes_in - s->bytes_in, out = m->bytes_out - s->bytes_out, ms = (now_ns - s->measured_ns) / NS_PER_MS;
+	uint64_t kbps;
+
+	s->kbps -= s->kbps / 64;
+	if (s->measured_ns != 0 && ms >= 500 && m->bytes_in >= s->bytes_in && m->bytes_out >= s->bytes_out) {
+		kbps = (in > out ? in : out) * 8 / ms;
+		if (kbps > s->kbps)
+			s->kbps = kbps < UINT32_MAX ? (uint32_t)kbps : UINT32_MAX;
+	}
+	s->measured_ns = now_ns;
+}
+
 void
 directory_peer_stat(struct directory *d, const struct pm_peer_stat *m, uint64_t now_ns, uint64_t wall)
 {
@@ -463,6 +505,8 @@ directory_peer_stat(struct directory *d, const struct pm_peer_stat *m, uint64_t 
 		return;	/* PEER_DOWN overtook nothing: the dataplane sends in order; a stray one proves nothing */
 	measure_rtt(&p->quality, m->rtt_us);
 	measure_loss(p, m->sent, m->lost);
+	measure_rate(&p->session, m, now_ns);
+	p->session.rttvar_us = m->rttvar_us;
 	p->session.bytes_in = m->bytes_in;
 	p->session.bytes_out = m->bytes_out;
 	p->session.datagram_max = m->datagram_max;

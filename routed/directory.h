@@ -63,6 +63,9 @@ struct peer_session {
 	uint64_t	 sent, lost;	/* at the last report */
 	uint64_t	 window_sent, window_lost;	/* decaying sums, in 1/16 packets */
 	uint64_t	 bytes_in, bytes_out;
+	uint32_t	 rttvar_us;
+	uint32_t	 kbps;		/* the most that went over it in a second, of late */
+	uint64_t	 measured_ns;
 	uint32_t	 datagram_max;
 	uint16_t	 pressure;	/* what it says of itself, thousandths */
 	uint64_t	 announced;	/* which version of the own services it was told; 0: none */
@@ -100,6 +103,7 @@ struct directory {
 	uint32_t	 dead_ms;
 	bool		 dataplane;	/* there is a port to it */
 	struct service_board board;
+	struct knowns	*knowns;	/* not owned; NULL: there are only neighbours */
 	/* nodes that are gone and have to leave the store too */
 	uint8_t		(*removed)[NODE_ID_LEN];
 	size_t		 nremoved, removed_size;
@@ -125,6 +129,9 @@ int	directory_peer_up(struct directory *, const struct pm_peer_up *, uint64_t no
 void	directory_peer_down(struct directory *, const struct pm_peer_down *);
 void	directory_peer_stat(struct directory *, const struct pm_peer_stat *, uint64_t now_ns, uint64_t wall);
 void	directory_dial_failed(struct directory *, const struct pm_dial_failed *, uint64_t wall);
+
+/* A node that is no neighbour now proved this elsewhere, as known.h says. -1: memory is short. */
+int	directory_member(struct peer *, const struct record *membership);
 
 /* The dataplane is gone: nothing is proven until it says so again. */
 void	directory_all_down(struct directory *, uint64_t reason);

@@ -89,6 +89,8 @@ struct knowns;
 
 struct known_ops {
 	void	(*changed)(struct known *, enum known_change, void *arg);
+	/* Puts *now, which is taken over, in the place of k->services. NULL: there is nobody who was told of them. */
+	void	(*services)(struct known *, struct service_set *now, void *arg);
 	/*
 	 * A newer policy or revocation, or a fence, that is the authority's or a coordinator's word. `issuer': of a fence
 	 * the coordinator, else NULL. The record is the callee's to read only during the call.

@@ -277,12 +277,16 @@ keep_all(struct known *k, struct take *t)
 	    (t->has_ticket && !keep_raw(&k->ticket, t->ticket.raw)) || !keep_facts(k, &t->facts) ||
 	    !keep_raw(&k->record, t->record.raw))
 		return false;
-	if (t->new_services) {
+	if (!t->new_services)
+		return true;
+	if (t->ks->ops->services != NULL) {
+		t->ks->ops->services(k, &t->services, t->ks->arg);
+	} else {
 		service_set_free(&k->services);
 		k->services = t->services;
-		k->services_sum = t->services_sum;
-		memset(&t->services, 0, sizeof(t->services));
 	}
+	k->services_sum = t->services_sum;
+	memset(&t->services, 0, sizeof(t->services));
 	return true;
 }
 

@@ -10,11 +10,13 @@
 #include "base/log.h"
 #include "crypto/crypto.h"
 #include "proc/stats.h"
+#include "routed/spread.h"
 #include "routed/targets.h"
 
 #define TICK_S		1	/* at most one transaction in this time */
 #define MEASURED_TICKS	60	/* what is only measured is written this often: it changes all the time */
 #define REOPEN_TICKS	60
+#define KNOWN_TICKS	5	/* known nodes say something new once a minute at least, each */
 #define EXPIRE_TICKS	3600
 #define SERVICES_EXPIRE_TICKS 5
 #define SERVICES_PAUSE_MS 10
@@ -62,6 +64,7 @@ dataplane_lost(struct routed *r)
 {
 	ipc_free(r->dataplane);
 	r->dataplane = NULL;
+	spread_lost(r->spread);
 	r->dir->dataplane = false;
 	targets_forget(r->dir);
 	directory_all_down(r->dir, REASON_PEER_GONE);
@@ -94,6 +97,7 @@ peer_up(struct routed *r, const struct pm_peer_up *m)
 {
 	if (directory_peer_up(r->dir, m, clock_ns(), clock_wall()) == -1)
 		log_warn("peer=%s not kept in the directory", m->name);
+	spread_peer_up(r->spread, m);
 	STAT_INC(ROUTED_SESSIONS_UP);
 }
 
@@ -106,6 +110,7 @@ dispatch(struct routed *r, const struct procmsg *m)
 		return 0;
 	case PM_PEER_DOWN:
 		directory_peer_down(r->dir, &m->peer_down);
+		spread_peer_down(r->spread, &m->peer_down);
 		STAT_INC(ROUTED_SESSIONS_DOWN);
 		return 0;
 	case PM_PEER_STAT:
@@ -122,14 +127,8 @@ dispatch(struct routed *r, const struct procmsg *m)
 		directory_dial_failed(r->dir, &m->dial_failed, clock_wall());
 		STAT_INC(ROUTED_DIAL_FAILURES);
 		return 0;
-	case PM_LOAD:
-	case PM_ROUTE_STAT:
-	case PM_ROUTE_MOVED:
-	case PM_ROUTE_USED:
-	case PM_WANT:
-		return 0;
 	default:
-		return -1;
+		return spread_dataplane(r->spread, m);
 	}
 }
 
@@ -142,16 +141,19 @@ dataplane_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 		close(fd);
 		return -1;
 	}
-	if (f->type < FT_PROC_FIRST || procmsg_decode(&m, f) < 0)
-		return -1;
-	return dispatch(arg, &m);
+	if (f->type < FT_PROC_FIRST)
+		return spread_frame(((struct routed *)arg)->spread, f);
+	return procmsg_decode(&m, f) < 0 ? -1 : dispatch(arg, &m);
 }
 
 static void
 dataplane_batch_end(struct ipc *ipc, void *arg)
 {
-	sync_targets(arg);
-	sync_services(arg);
+	struct routed *r = arg;
+
+	spread_run(r->spread);
+	sync_targets(r);
+	sync_services(r);
 }
 
 static void
@@ -184,6 +186,7 @@ routed_port(struct worker *w, enum worker_kind kind, int fd)
 		fatal("channel to dataplane");
 	r->dir->dataplane = true;
 	services_again(r->dir);
+	spread_port(r->spread);
 	sync_targets(r);
 	sync_services(r);
 }
@@ -225,6 +228,7 @@ conf_commit(struct worker *w)
 	r->pending = NULL;
 	directory_configure(r->dir, r->conf);
 	STAT_SET(ROUTED_PEERS_CONFIGURED, r->conf->npeers);
+	spread_conf(r->spread);
 	sync_targets(r);
 }
 
@@ -260,9 +264,12 @@ tick(evutil_socket_t fd, short what, void *arg)
 		directory_expire(r->dir, clock_wall());
 	if (store_is_open(r->store) || r->ticks % REOPEN_TICKS == 0)
 		store_save(r->store, r->dir, r->ticks % MEASURED_TICKS == 0);
+	if (store_is_open(r->store) && r->ticks % KNOWN_TICKS == 0)
+		store_save_known(r->store, r->spread->knowns, r->spread->own.serial, false);
 	if (r->ticks % SERVICES_EXPIRE_TICKS == 0)
 		services_expire(r->dir, clock_wall());
 	count_peers(r);
+	spread_tick(r->spread, r->ticks);
 	sync_targets(r);
 	sync_services(r);
 }
@@ -294,17 +301,22 @@ routed_start(struct worker *w)
 	r->tick = event_new(w->base, -1, EV_PERSIST, tick, r);
 	if (r->tick == NULL || event_add(r->tick, &tv) == -1)
 		fatal("timer");
+	if ((r->spread = spread_new(r)) == NULL)
+		fatal("start");
 }
 
-/* The supervisor's word: what this node serves. */
+/* The supervisor's word: what this node serves, certificates, signed files, the machine. */
 static int
 routed_message(struct worker *w, const struct procmsg *m, int fd)
 {
 	struct routed *r = self(w);
 
-	if (m->type != PM_RECORDS || services_own(r->dir, &m->records, clock_wall()) == -1)
+	if (m->type != PM_RECORDS)
+		return spread_message(r->spread, m);
+	if (services_own(r->dir, &m->records, clock_wall()) == -1)
 		return -1;
 	log_debug("own services=%zu", r->dir->board.own.n);
+	spread_services(r->spread);
 	sync_services(r);
 	return 0;
 }
@@ -315,6 +327,7 @@ routed_drain(struct worker *w, unsigned ms)
 	struct routed *r = self(w);
 
 	store_save(r->store, r->dir, true);
+	store_save_known(r->store, r->spread->knowns, r->spread->own.serial, true);
 	store_free(r->store);
 	r->store = NULL;
 	event_del(r->tick);
@@ -326,7 +339,7 @@ const struct worker_ops routed_ops = {
 	.network = false,
 	.files = true,
 	.nofile = 32,
-	.memory = 64u << 20,
+	.memory = 512u << 20,	/* the known nodes, a few KB each, and the streams to neighbours */
 	.syscalls = syscalls,
 	.init = routed_init,
 	.start = routed_start,

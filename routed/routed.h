@@ -11,11 +11,12 @@
 #define ANSWERS_MAX	8	/* requests of fabricctl under way at a time */
 
 struct event;
+struct spread;
 
 /* One request being answered: its rows leave as the control channel takes them. */
 struct answer {
 	bool		 used;
-	enum { ANSWER_PEERS, ANSWER_STATUS, ANSWER_SERVICES } what;
+	enum { ANSWER_PEERS, ANSWER_STATUS, ANSWER_SERVICES, ANSWER_NODES } what;
 	uint64_t	 id;
 	uint8_t		(*ids)[NODE_ID_LEN];
 	size_t		 n, next;
@@ -28,6 +29,7 @@ struct routed {
 	struct store	*store;
 	struct routed_conf *pending, *conf;
 	struct ipc	*dataplane;	/* NULL while there is none */
+	struct spread	*spread;
 	struct event	*tick, *answer_timer;
 	struct event	*again;		/* there are more services to tell */
 	struct ratelimit refused_logs;

@@ -9,6 +9,7 @@
 #include "proc/ipc.h"
 #include "proc/stats.h"
 #include "routed/directory.h"
+#include "routed/known.h"
 
 /* Every node has these, whatever its roles: they reach the node itself, and nothing behind it. */
 static const char *const for_all[] = { "vpn", "echo" };
@@ -336,6 +337,62 @@ services_load(struct directory *d, struct peer *p, const uint8_t *record, size_t
 	return 0;
 }
 
+/* --- known nodes, which may be far -------------------------------------------------------------------------- */
+
+void
+services_known_replace(struct directory *d, struct known *k, struct service_set *now)
+{
+	replace(&d->board, k->node_id, &k->services, now);
+}
+
+void
+services_known_gone(struct directory *d, struct known *k)
+{
+	for (size_t i = 0; i < k->services.n; i++) {
+		if (k->services.v[i].told)
+			gone_add(&d->board, k->node_id, k->services.v[i].name);
+		k->services.v[i].told = false;
+	}
+}
+
+/* The directory's node tells the adapters from now on: what they heard of it is known to be told. */
+static void
+hand_over(struct known *k, struct service_set *now)
+{
+	for (size_t i = 0; i < now->n; i++) {
+		const struct service *was = find(&k->services, now->v[i].name);
+
+		now->v[i].told |= was != NULL && was->told;
+	}
+	for (size_t i = 0; i < k->services.n; i++)
+		k->services.v[i].told = false;
+}
+
+void
+services_known_adopt(struct directory *d, struct known *k)
+{
+	static uint8_t buf[PM_RECORDS_MAX];
+	struct peer *p = directory_find(d, k->node_id);
+	struct dirmsg_item item;
+	struct service_set now;
+	struct record r;
+
+	if (p == NULL || (p->session.up && p->services.n > 0))
+		return;
+	if (!p->session.up && record_decode(&r, k->membership.p, k->membership.len) == RECORD_OK)
+		directory_member(p, &r);
+	known_item(k, true, &item, buf);
+	if (services_parse(&now, item.services, k->node_id, &k->services) != SERVICES_OK)
+		return;
+	if (now.n > p->services.n && !make_room(d, now.n - p->services.n, p)) {
+		service_set_free(&now);
+		return;
+	}
+	hand_over(k, &now);
+	peer_set(d, p, &now);
+	d->board.changed = true;
+}
+
 /* --- time -------------------------------------------------------------------------------------------------- */
 
 /* True when some went. */
@@ -381,12 +438,18 @@ services_expire(struct directory *d, uint64_t wall)
 /* --- telling ------------------------------------------------------------------------------------------------ */
 
 bool
-service_allowed(const struct peer *p, const struct service *s)
+service_allowed_to(uint32_t roles, const struct service *s)
 {
 	for (size_t i = 0; i < sizeof(for_all) / sizeof(for_all[0]); i++)
 		if (strcmp(s->name, for_all[i]) == 0)
 			return true;
-	return (p->member.roles & 1u << ROLE_SERVICE_HOST) != 0;
+	return (roles & 1u << ROLE_SERVICE_HOST) != 0;
+}
+
+bool
+service_allowed(const struct peer *p, const struct service *s)
+{
+	return service_allowed_to(p->member.roles, s);
 }
 
 static void
@@ -396,11 +459,21 @@ set_again(struct service_set *set)
 		set->v[i].due = true;
 }
 
+static bool
+known_again(struct known *k, void *arg)
+{
+	(void)arg;
+	set_again(&k->services);
+	return true;
+}
+
 void
 services_again(struct directory *d)
 {
 	for (size_t i = 0; i < d->npeers; i++)
 		set_again(&d->peers[i]->services);
+	if (d->knowns != NULL)
+		knowns_each(d->knowns, known_again, NULL);
 	set_again(&d->board.own);
 	d->board.changed = true;
 }
@@ -440,13 +513,13 @@ sync_gone(struct service_board *b, struct ipc *ipc)
 	return b->ngone == 0 ? 0 : -1;
 }
 
-/* p is NULL for the own set. 0, 1 when *budget is used up, or -1. */
+/* 0, 1 when *budget is used up, or -1. */
 static int
-sync_set(struct ipc *ipc, const uint8_t *node_id, const struct peer *p, struct service_set *set, unsigned *budget)
+sync_set(struct ipc *ipc, const uint8_t *node_id, uint32_t roles, struct service_set *set, unsigned *budget)
 {
 	for (size_t i = 0; i < set->n; i++) {
 		struct service *s = &set->v[i];
-		bool allowed = p == NULL || service_allowed(p, s);
+		bool allowed = service_allowed_to(roles, s);
 
 		if (allowed ? s->told && !s->due : !s->told)
 			continue;
@@ -461,6 +534,24 @@ sync_set(struct ipc *ipc, const uint8_t *node_id, const struct peer *p, struct s
 	return 0;
 }
 
+struct far {
+	struct directory *d;
+	struct ipc *ipc;
+	unsigned *budget;
+	int	 rv;
+};
+
+/* What the directory holds as a node of its own is told as that's. */
+static bool
+sync_far(struct known *k, void *arg)
+{
+	struct far *f = arg;
+
+	if (!k->self && k->services.n > 0 && directory_find(f->d, k->node_id) == NULL)
+		f->rv = sync_set(f->ipc, k->node_id, k->member.roles, &k->services, f->budget);
+	return f->rv == 0;
+}
+
 static int
 sync_adapters(struct directory *d, struct ipc *ipc)
 {
@@ -471,9 +562,15 @@ sync_adapters(struct directory *d, struct ipc *ipc)
 	if (!b->changed)
 		return 0;
 	if ((rv = sync_gone(b, ipc)) == 0)
-		rv = sync_set(ipc, b->own_id, NULL, &b->own, &budget);
+		rv = sync_set(ipc, b->own_id, UINT32_MAX, &b->own, &budget);
 	for (size_t i = 0; i < d->npeers && rv == 0; i++)
-		rv = sync_set(ipc, d->peers[i]->node_id, d->peers[i], &d->peers[i]->services, &budget);
+		rv = sync_set(ipc, d->peers[i]->node_id, d->peers[i]->member.roles, &d->peers[i]->services, &budget);
+	if (rv == 0 && d->knowns != NULL) {
+		struct far f = { d, ipc, &budget, 0 };
+
+		knowns_each(d->knowns, sync_far, &f);
+		rv = f.rv;
+	}
 	if (rv == 0)
 		b->changed = false;
 	return rv;

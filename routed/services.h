@@ -19,6 +19,7 @@
 
 struct directory;
 struct ipc;
+struct known;
 struct peer;
 
 struct service {
@@ -93,11 +94,22 @@ int	services_load(struct directory *, struct peer *, const uint8_t *record, size
 /* All that this peer serves is forgotten; the adapters will be told. */
 void	services_drop(struct directory *, struct peer *);
 
+/*
+ * What a known node serves, which may be far: the adapters hear of it as of a neighbour's. Its set in *set is replaced by
+ * *now, which is taken over; or all of it is gone.
+ */
+void	services_known_replace(struct directory *, struct known *, struct service_set *now);
+void	services_known_gone(struct directory *, struct known *);
+
+/* A node of the directory that has no session, or has not said yet what it serves: what is known of it counts. */
+void	services_known_adopt(struct directory *, struct known *);
+
 /* What has expired goes. */
 void	services_expire(struct directory *, uint64_t wall);
 
 /* Whether others may use it: its node has the role for it, or it needs none. */
 bool	service_allowed(const struct peer *, const struct service *);
+bool	service_allowed_to(uint32_t roles, const struct service *);
 
 /* An adapter is new: it is to be told all. */
 void	services_again(struct directory *);

@@ -10,16 +10,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proc/stats.h"
+#include "routed/store_int.h"
 #include "wire/varint.h"
 
 #define HEAP_MAX	(8 * 1024 * 1024)
 #define BUSY_MS		200	/* the routed before this one may not be gone yet */
-
-enum statement {
-	PUT_PEER, DEL_PEER, DEL_ADDRS, PUT_ADDR, DEL_PREFIXES, PUT_PREFIX, GET_PEERS, GET_ADDRS, DEL_SERVICES, PUT_SERVICE,
-	GET_SERVICES,
-	STATEMENT_COUNT
-};
 
 static const char *const sql[STATEMENT_COUNT] = {
 	[PUT_PEER] = "INSERT OR REPLACE INTO peer VALUES (?,?,?,?,?,?,?,?,?,?)",
@@ -33,6 +28,13 @@ static const char *const sql[STATEMENT_COUNT] = {
 	[DEL_SERVICES] = "DELETE FROM service WHERE node_id = ?",
 	[PUT_SERVICE] = "INSERT INTO service VALUES (?,?,?)",
 	[GET_SERVICES] = "SELECT node_id, record FROM service",
+	[PUT_KNOWN] = "INSERT OR REPLACE INTO known VALUES (?,?,?,?,?,?)",
+	[DEL_KNOWN] = "DELETE FROM known WHERE node_id = ?",
+	[GET_KNOWN] = "SELECT membership, route, ticket, record, services FROM known",
+	[PUT_SIGNED] = "INSERT INTO signed VALUES (?,?)",
+	[GET_SIGNED] = "SELECT record FROM signed ORDER BY place",
+	[PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?,?)",
+	[GET_META] = "SELECT value FROM meta WHERE name = ?",
 	[GET_ADDRS] = "SELECT node_id, family, addr, port, last_ok, last_failed, failures, reason FROM address",
 };
 
@@ -63,12 +65,17 @@ static const char schema_2[] =		/* since version 2 */
     " PRIMARY KEY (node_id, name)"
     ") WITHOUT ROWID;";
 
-struct store {
-	const char	*path;
-	sqlite3		*db;
-	sqlite3_stmt	*st[STATEMENT_COUNT];
-	bool		 warned;	/* one line a fault, not one a second */
-};
+static const char schema_3[] =		/* since version 3 */
+    "CREATE TABLE known ("		/* nodes anywhere: their records, each verified again when it is read */
+    " node_id BLOB PRIMARY KEY NOT NULL,"
+    " membership BLOB NOT NULL, route BLOB NOT NULL, ticket BLOB, record BLOB NOT NULL, services BLOB"
+    ") WITHOUT ROWID;"
+    "CREATE TABLE signed ("		/* revocation, policy, fences */
+    " place INTEGER PRIMARY KEY NOT NULL, record BLOB NOT NULL"
+    ");"
+    "CREATE TABLE meta ("
+    " name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL"
+    ") WITHOUT ROWID;";
 
 void
 store_init(void)
@@ -117,8 +124,8 @@ store_is_open(const struct store *s)
 	return s->db != NULL;
 }
 
-static void
-complain(struct store *s, const char *what)
+void
+store_complain(struct store *s, const char *what)
 {
 	STAT_INC(ROUTED_STORE_ERRORS);
 	if (!s->warned)
@@ -127,8 +134,8 @@ complain(struct store *s, const char *what)
 	s->warned = true;
 }
 
-static int
-run(struct store *s, const char *text)
+int
+store_run(struct store *s, const char *text)
 {
 	return sqlite3_exec(s->db, text, NULL, NULL, NULL);
 }
@@ -204,23 +211,24 @@ verdict_of(int rc)
 static enum verdict
 create_schema(struct store *s)
 {
-	char text[sizeof(schema) + sizeof(schema_2) + 128];
+	char text[sizeof(schema) + sizeof(schema_2) + sizeof(schema_3) + 128];
 
-	snprintf(text, sizeof(text), "BEGIN IMMEDIATE; %s %s PRAGMA user_version = %d; PRAGMA application_id = %d; COMMIT",
-	    schema, schema_2, STORE_SCHEMA, STORE_APP_ID);
-	return verdict_of(run(s, text));
+	snprintf(text, sizeof(text), "BEGIN IMMEDIATE; %s %s %s PRAGMA user_version = %d; PRAGMA application_id = %d; COMMIT",
+	    schema, schema_2, schema_3, STORE_SCHEMA, STORE_APP_ID);
+	return verdict_of(store_run(s, text));
 }
 
 /* One of an older release goes on with what it knows. */
 static enum verdict
-upgrade_schema(struct store *s)
+upgrade_schema(struct store *s, int64_t from)
 {
-	char text[sizeof(schema_2) + 128];
+	char text[sizeof(schema_2) + sizeof(schema_3) + 128];
 
 	if (!quick_check(s))
 		return CORRUPT;
-	snprintf(text, sizeof(text), "BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", schema_2, STORE_SCHEMA);
-	return verdict_of(run(s, text));
+	snprintf(text, sizeof(text), "BEGIN IMMEDIATE; %s %s PRAGMA user_version = %d; COMMIT", from < 2 ? schema_2 : "",
+	    schema_3, STORE_SCHEMA);
+	return verdict_of(store_run(s, text));
 }
 
 static enum verdict
@@ -237,8 +245,8 @@ check_schema(struct store *s)
 		return create_schema(s);
 	if (version > STORE_SCHEMA)
 		return NEWER;
-	if (version == 1 && app == STORE_APP_ID)
-		return upgrade_schema(s);
+	if (version >= 1 && version < STORE_SCHEMA && app == STORE_APP_ID)
+		return upgrade_schema(s, version);
 	return version == STORE_SCHEMA && app == STORE_APP_ID && quick_check(s) ? GOOD : CORRUPT;
 }
 
@@ -253,7 +261,7 @@ db_open(struct store *s)
 	if (rc != SQLITE_OK)
 		return UNUSABLE_NOW;
 	sqlite3_busy_timeout(s->db, BUSY_MS);
-	rc = run(s, settings);
+	rc = store_run(s, settings);
 	if (rc != SQLITE_OK)
 		return verdict_of(rc);
 	v = check_schema(s);
@@ -295,7 +303,7 @@ open_or_replace(struct store *s)
 		v = db_open(s);
 	}
 	if (v != GOOD) {
-		complain(s, "cannot open");
+		store_complain(s, "cannot open");
 		db_close(s);
 		return -1;
 	}
@@ -306,8 +314,8 @@ open_or_replace(struct store *s)
 
 /* --- reading: what stands there is checked like anything that comes from outside --- */
 
-static const uint8_t *
-column_blob(sqlite3_stmt *st, int col, size_t min, size_t max, size_t *len)
+const uint8_t *
+store_blob(sqlite3_stmt *st, int col, size_t min, size_t max, size_t *len)
 {
 	const uint8_t *p = sqlite3_column_blob(st, col);
 
@@ -315,8 +323,8 @@ column_blob(sqlite3_stmt *st, int col, size_t min, size_t max, size_t *len)
 	return p != NULL && *len >= min && *len <= max ? p : NULL;
 }
 
-static uint64_t
-column_uint(sqlite3_stmt *st, int col, uint64_t max)
+uint64_t
+store_uint(sqlite3_stmt *st, int col, uint64_t max)
 {
 	int64_t v = sqlite3_column_int64(st, col);
 
@@ -346,8 +354,8 @@ static int
 load_peer(struct directory *d, sqlite3_stmt *st)
 {
 	size_t len, id_len;
-	const uint8_t *id = column_blob(st, 0, NODE_ID_LEN, NODE_ID_LEN, &id_len);
-	const uint8_t *rec = column_blob(st, 1, 1, FRAME_RECORD_MAX, &len);
+	const uint8_t *id = store_blob(st, 0, NODE_ID_LEN, NODE_ID_LEN, &id_len);
+	const uint8_t *rec = store_blob(st, 1, 1, FRAME_RECORD_MAX, &len);
 	struct record r;
 	struct peer *p;
 
@@ -360,12 +368,12 @@ load_peer(struct directory *d, sqlite3_stmt *st)
 	p->in_store = true;
 	if (load_membership(&p->member, &r) == -1)
 		return -1;
-	p->first_seen = column_uint(st, 2, RECORD_TIME_MAX);
-	p->last_seen = column_uint(st, 3, RECORD_TIME_MAX);
-	p->down_reason = column_uint(st, 4, VARINT_MAX);
-	p->quality.srtt_us = (uint32_t)column_uint(st, 5, UINT32_MAX);
-	p->quality.min_us = (uint32_t)column_uint(st, 6, UINT32_MAX);
-	p->quality.loss_permille = (uint32_t)column_uint(st, 7, 1000);
+	p->first_seen = store_uint(st, 2, RECORD_TIME_MAX);
+	p->last_seen = store_uint(st, 3, RECORD_TIME_MAX);
+	p->down_reason = store_uint(st, 4, VARINT_MAX);
+	p->quality.srtt_us = (uint32_t)store_uint(st, 5, UINT32_MAX);
+	p->quality.min_us = (uint32_t)store_uint(st, 6, UINT32_MAX);
+	p->quality.loss_permille = (uint32_t)store_uint(st, 7, 1000);
 	return 0;
 }
 
@@ -374,19 +382,19 @@ load_addr(struct directory *d, sqlite3_stmt *st)
 {
 	struct peer_addr a = { .learned = true };
 	size_t len, id_len;
-	const uint8_t *id = column_blob(st, 0, NODE_ID_LEN, NODE_ID_LEN, &id_len);
-	const uint8_t *addr = column_blob(st, 2, 4, 16, &len);
+	const uint8_t *id = store_blob(st, 0, NODE_ID_LEN, NODE_ID_LEN, &id_len);
+	const uint8_t *addr = store_blob(st, 2, 4, 16, &len);
 	struct peer *p = id == NULL ? NULL : directory_find(d, id);
 
-	a.addr.family = (uint8_t)column_uint(st, 1, 255);
-	a.addr.port = (uint16_t)column_uint(st, 3, 65535);
+	a.addr.family = (uint8_t)store_uint(st, 1, 255);
+	a.addr.port = (uint16_t)store_uint(st, 3, 65535);
 	if (p == NULL || addr == NULL || a.addr.port == 0 || !(a.addr.family == 4 ? len == 4 : a.addr.family == 6 && len == 16))
 		return -1;
 	memcpy(a.addr.addr, addr, len);
-	a.last_ok = column_uint(st, 4, RECORD_TIME_MAX);
-	a.last_failed = column_uint(st, 5, RECORD_TIME_MAX);
-	a.failures = (uint32_t)column_uint(st, 6, UINT32_MAX);
-	a.reason = column_uint(st, 7, VARINT_MAX);
+	a.last_ok = store_uint(st, 4, RECORD_TIME_MAX);
+	a.last_failed = store_uint(st, 5, RECORD_TIME_MAX);
+	a.failures = (uint32_t)store_uint(st, 6, UINT32_MAX);
+	a.reason = store_uint(st, 7, VARINT_MAX);
 	return peer_addr_load(p, &a);
 }
 
@@ -394,8 +402,8 @@ static int
 load_service(struct directory *d, sqlite3_stmt *st)
 {
 	size_t len, id_len;
-	const uint8_t *id = column_blob(st, 0, NODE_ID_LEN, NODE_ID_LEN, &id_len);
-	const uint8_t *rec = column_blob(st, 1, 1, SERVICE_RECORD_MAX, &len);
+	const uint8_t *id = store_blob(st, 0, NODE_ID_LEN, NODE_ID_LEN, &id_len);
+	const uint8_t *rec = store_blob(st, 1, 1, SERVICE_RECORD_MAX, &len);
 	struct peer *p = id == NULL ? NULL : directory_find(d, id);
 
 	return p == NULL || rec == NULL ? -1 : services_load(d, p, rec, len, clock_wall());
@@ -420,11 +428,11 @@ store_load(struct store *s, struct directory *d)
 	if (open_or_replace(s) == -1)
 		return -1;
 	/* What was only configured comes from the configuration of now. */
-	if (run(s, "DELETE FROM peer WHERE membership IS NULL; DELETE FROM prefix") != SQLITE_OK)
-		complain(s, "cannot write");
+	if (store_run(s, "DELETE FROM peer WHERE membership IS NULL; DELETE FROM prefix") != SQLITE_OK)
+		store_complain(s, "cannot write");
 	if (load_rows(s, GET_PEERS, d, load_peer) == -1 || load_rows(s, GET_ADDRS, d, load_addr) == -1 ||
 	    load_rows(s, GET_SERVICES, d, load_service) == -1)
-		complain(s, "cannot read");
+		store_complain(s, "cannot read");
 	for (size_t i = 0; i < d->npeers; i++)
 		d->peers[i]->dirty = PEER_CLEAN;
 	return 0;
@@ -432,8 +440,8 @@ store_load(struct store *s, struct directory *d)
 
 /* --- writing --- */
 
-static int
-step(sqlite3_stmt *st)
+int
+store_step(sqlite3_stmt *st)
 {
 	int rc = sqlite3_step(st);
 
@@ -442,8 +450,8 @@ step(sqlite3_stmt *st)
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
-static void
-bind_uint(sqlite3_stmt *st, int i, uint64_t v)
+void
+store_bind_uint(sqlite3_stmt *st, int i, uint64_t v)
 {
 	sqlite3_bind_int64(st, i, (sqlite3_int64)v);
 }
@@ -455,16 +463,16 @@ put_peer(struct store *s, const struct peer *p)
 
 	sqlite3_bind_blob(st, 1, p->node_id, NODE_ID_LEN, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, peer_name(p), -1, SQLITE_STATIC);
-	bind_uint(st, 3, p->configured);
+	store_bind_uint(st, 3, p->configured);
 	if (p->member.record_len > 0)
 		sqlite3_bind_blob(st, 4, p->member.record, (int)p->member.record_len, SQLITE_STATIC);
-	bind_uint(st, 5, p->first_seen);
-	bind_uint(st, 6, p->last_seen);
-	bind_uint(st, 7, p->down_reason);
-	bind_uint(st, 8, p->quality.srtt_us);
-	bind_uint(st, 9, p->quality.min_us);
-	bind_uint(st, 10, p->quality.loss_permille);
-	return step(st);
+	store_bind_uint(st, 5, p->first_seen);
+	store_bind_uint(st, 6, p->last_seen);
+	store_bind_uint(st, 7, p->down_reason);
+	store_bind_uint(st, 8, p->quality.srtt_us);
+	store_bind_uint(st, 9, p->quality.min_us);
+	store_bind_uint(st, 10, p->quality.loss_permille);
+	return store_step(st);
 }
 
 static int
@@ -473,14 +481,14 @@ put_addr(struct store *s, const struct peer *p, const struct peer_addr *a)
 	sqlite3_stmt *st = s->st[PUT_ADDR];
 
 	sqlite3_bind_blob(st, 1, p->node_id, NODE_ID_LEN, SQLITE_STATIC);
-	bind_uint(st, 2, a->addr.family);
+	store_bind_uint(st, 2, a->addr.family);
 	sqlite3_bind_blob(st, 3, a->addr.addr, a->addr.family == 4 ? 4 : 16, SQLITE_STATIC);
-	bind_uint(st, 4, a->addr.port);
-	bind_uint(st, 5, a->last_ok);
-	bind_uint(st, 6, a->last_failed);
-	bind_uint(st, 7, a->failures);
-	bind_uint(st, 8, a->reason);
-	return step(st);
+	store_bind_uint(st, 4, a->addr.port);
+	store_bind_uint(st, 5, a->last_ok);
+	store_bind_uint(st, 6, a->last_failed);
+	store_bind_uint(st, 7, a->failures);
+	store_bind_uint(st, 8, a->reason);
+	return store_step(st);
 }
 
 static int
@@ -489,10 +497,10 @@ put_prefix(struct store *s, const struct peer *p, const struct record_prefix *f)
 	sqlite3_stmt *st = s->st[PUT_PREFIX];
 
 	sqlite3_bind_blob(st, 1, p->node_id, NODE_ID_LEN, SQLITE_STATIC);
-	bind_uint(st, 2, f->family);
-	bind_uint(st, 3, f->len);
+	store_bind_uint(st, 2, f->family);
+	store_bind_uint(st, 3, f->len);
 	sqlite3_bind_blob(st, 4, f->addr, f->family == 4 ? 4 : 16, SQLITE_STATIC);
-	return step(st);
+	return store_step(st);
 }
 
 static int
@@ -503,14 +511,14 @@ put_service(struct store *s, const struct peer *p, const struct service *is)
 	sqlite3_bind_blob(st, 1, p->node_id, NODE_ID_LEN, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, is->name, -1, SQLITE_STATIC);
 	sqlite3_bind_blob(st, 3, is->record, (int)is->len, SQLITE_STATIC);
-	return step(st);
+	return store_step(st);
 }
 
 static int
 del_by_id(struct store *s, enum statement which, const uint8_t *node_id)
 {
 	sqlite3_bind_blob(s->st[which], 1, node_id, NODE_ID_LEN, SQLITE_STATIC);
-	return step(s->st[which]);
+	return store_step(s->st[which]);
 }
 
 static int
@@ -570,14 +578,14 @@ anything(const struct directory *d, bool all)
 static int
 save_in_transaction(struct store *s, const struct directory *d, bool all)
 {
-	if (run(s, "BEGIN IMMEDIATE") != SQLITE_OK)
+	if (store_run(s, "BEGIN IMMEDIATE") != SQLITE_OK)
 		return -1;
 	if (save_removed(s, d) == -1)
 		return -1;
 	for (size_t i = 0; i < d->npeers; i++)
 		if (wanted(d->peers[i], all) && save_peer(s, d->peers[i]) == -1)
 			return -1;
-	return run(s, "COMMIT") == SQLITE_OK ? 0 : -1;
+	return store_run(s, "COMMIT") == SQLITE_OK ? 0 : -1;
 }
 
 static void
@@ -594,21 +602,33 @@ all_clean(struct directory *d, bool all)
 }
 
 int
+store_open(struct store *s)
+{
+	return s->db != NULL ? 0 : open_or_replace(s);
+}
+
+void
+store_failed(struct store *s)
+{
+	enum verdict v = verdict_of(sqlite3_errcode(s->db));
+
+	store_complain(s, "cannot write");
+	if (sqlite3_get_autocommit(s->db) == 0)
+		store_run(s, "ROLLBACK");
+	/* Opened again it is looked at again, and moved aside when it is bad. */
+	if (v == CORRUPT)
+		db_close(s);
+}
+
+int
 store_save(struct store *s, struct directory *d, bool all)
 {
 	if (!anything(d, all))
 		return 0;
-	if (s->db == NULL && open_or_replace(s) == -1)
+	if (store_open(s) == -1)
 		return -1;
 	if (save_in_transaction(s, d, all) == -1) {
-		enum verdict v = verdict_of(sqlite3_errcode(s->db));
-
-		complain(s, "cannot write");
-		if (sqlite3_get_autocommit(s->db) == 0)
-			run(s, "ROLLBACK");
-		/* Opened again it is looked at again, and moved aside when it is bad. */
-		if (v == CORRUPT)
-			db_close(s);
+		store_failed(s);
 		return -1;
 	}
 	all_clean(d, all);

@@ -9,9 +9,10 @@
 #include "routed/directory.h"
 
 #define STORE_FILE	"directory.db"
-#define STORE_SCHEMA	2
+#define STORE_SCHEMA	3
 #define STORE_APP_ID	0x46414252	/* "FABR" */
 
+struct knowns;
 struct store;
 
 /* Before a sandbox: what SQLite needs of the system once (its random numbers' seed). */
@@ -29,6 +30,16 @@ int	store_load(struct store *, struct directory *);
  * could not be. 0, or -1: nothing was written and it is all still dirty.
  */
 int	store_save(struct store *, struct directory *, bool all);
+
+/*
+ * The known nodes, and what authority and coordinators said: what is believed of the store's is taken. For a node that has
+ * said who it is (knowns_self()). *serial gets the last one of this node's own record, when that is greater.
+ */
+int	store_load_known(struct store *, struct knowns *, uint64_t *serial, uint64_t wall);
+
+/* Writes what differs in one transaction, at most STORE_KNOWN_BATCH nodes unless `all'. 0, or -1. */
+int	store_save_known(struct store *, struct knowns *, uint64_t serial, bool all);
+#define STORE_KNOWN_BATCH 1000u
 
 bool	store_is_open(const struct store *);
 

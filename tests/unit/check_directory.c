@@ -508,13 +508,13 @@ END_TEST
 static const struct { const char *what; enum procmsg_type type; uint64_t frame; } broken[] = {
 	{ "a message of ours", PM_TARGET_DEL, 0 },
 	{ "the supervisor's", PM_CONF_COMMIT, 0 },
-	{ "a stream", 0, FT_CLOSE_STREAM },
+	{ "a frame of a session's", 0, FT_PING },
 };
 
 START_TEST(broken_dataplane)
 {
 	struct procmsg m = { .type = broken[_i].type };
-	struct frame f = { .type = FT_CLOSE_STREAM, .close.stream_id = 1 };
+	struct frame f = { .type = FT_PING };
 
 	bring_up();
 	if (broken[_i].frame != 0)

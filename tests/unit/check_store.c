@@ -165,7 +165,7 @@ static const struct { const char *what, *sql, *bytes, *aside; off_t at; } bad_fi
 	{ "no database", NULL, "this is not a database, whatever its name says of it", "directory.db.bad", 0 },
 	{ "a broken page", NULL, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "directory.db.bad", 4096 },
 	{ "a broken schema page", NULL, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "directory.db.bad", 100 },
-	{ "a newer schema", "PRAGMA user_version = 3", NULL, "directory.db.newer", 0 },
+	{ "a newer schema", "PRAGMA user_version = 4", NULL, "directory.db.newer", 0 },
 	{ "an older schema", "PRAGMA user_version = -1", NULL, "directory.db.bad", 0 },
 	{ "another program's", "PRAGMA application_id = 7", NULL, "directory.db.bad", 0 },
 	{ "a table is missing", "DROP TABLE address", NULL, "directory.db.bad", 0 },

@@ -14,9 +14,17 @@
 static struct fake fk;
 static char dir[] = "/tmp/check_directory.XXXXXX";
 
+/* What is said of routes and to neighbours' routed has suites of its own. */
+static inline bool
+of_routes(const struct frame *f)
+{
+	return f->type < FT_PROC_FIRST || f->type == PM_BIND || f->type == PM_DELEGATE || f->type >= PM_SIGNED;
+}
+
 static inline void
 setup(void)
 {
+	fake_skip = of_routes;
 	strcpy(dir + strlen(dir) - 6, "XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	ck_assert_int_eq(chdir(dir), 0);
