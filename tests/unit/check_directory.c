@@ -555,9 +555,12 @@ expect_done(void)
 START_TEST(status_rows)
 {
 	struct procmsg guest = fake_peer_up(9, "guest", fake_addr(9, 9)), gone = peer_down(9, REASON_SHUTDOWN);
+	struct procmsg stat = fake_peer_stat(1, 1000, 100, 0, 0);
 	struct pm_row row;
 
 	bring_up();
+	stat.peer_stat.pressure = 640;
+	fake_tell(&fk, &stat);
 	fake_tell(&fk, &guest);
 	for (int round = 0; round < 2; round++) {
 		fake_request(&fk, "status", "", 0);
@@ -575,11 +578,13 @@ START_TEST(status_rows)
 		ck_assert_str_eq(row_text(&row.row, "reason"), "");
 		ck_assert_uint_eq(row_num(&row.row, "rtt_us"), 1000);
 		ck_assert_uint_lt(row_num(&row.row, "age_ms"), 5000);
+		ck_assert_uint_eq(row_num(&row.row, "pressure"), 640);
 		ck_assert_uint_eq(strlen(row_text(&row.row, "id")), 2 * NODE_ID_LEN);
 		row = expect_row();
 		ck_assert_str_eq(row_text(&row.row, "name"), "phone-a");
 		ck_assert_str_eq(row_text(&row.row, "state"), "down");
 		ck_assert_str_eq(row_text(&row.row, "carrier"), "");
+		ck_assert_uint_eq(row_num(&row.row, "pressure"), 0);
 		ck_assert_str_eq(row_text(&row.row, "reason"), "no-address");
 		ck_assert(row_get(&row.row, "age_ms") == NULL);	/* never heard of */
 		ck_assert_int_eq(expect_done().status, 0);
