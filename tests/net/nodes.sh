@@ -57,7 +57,7 @@ t 'a knows the links of c' wait_for 15 links
 t 'where d is seen: by whom it dialled' wait_for 15 rows '"10.3.0.2:4600" in by["d"]["addresses"]' a show nodes
 has_web() { rows 'any(r["name"] == "web" and r["node"] == "d" and r["state"] == "far" for r in rows)' "$1" show services; }
 t 'a knows what d serves' wait_for 10 has_web a
-heard() { rows 'sum(r["value"] for r in rows if r["name"] == "fabric_svchostd_names") > 0' a show counters; }
+heard() { rows 'sum(r["value"] for r in rows if r["name"] == "fabric_svchostd_services_known") > 0' a show counters; }
 t 'its svchostd has heard of it' wait_for 5 heard
 
 # --- a leaf
@@ -101,7 +101,7 @@ t 'c has a new routed, which says something newer with its new keys' wait_for 20
 t 'and all know all' knows a 'a b c d p'
 
 # --- revocation
-"$FABRICCTL" authority revoke -d "$W/authority" -o "$W/revoked" "$W/d/node.cert" >/dev/null 2>&1 ||
+"$FABRICCTL" authority revoke "${node_id[d]}" -d "$W/authority" -o "$W/revoked" >/dev/null 2>&1 ||
 	"$FABRICCTL" authority revoke --help
 if [ -s "$W/revoked" ]; then
 	for n in c; do
