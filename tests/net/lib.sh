@@ -32,7 +32,13 @@ sandbox() {
 			[ -x "$p" ] || die "$p is not built: run make"
 		done
 		export FABRIC_SANDBOX=1
-		exec unshare --mount --net --pid --ipc --uts --fork --kill-child=KILL --mount-proc -- "$0" "$@"
+		# In the background, for then an interrupt ends it at once, whatever it waits for at the moment.
+		env --default-signal=INT,QUIT \
+			unshare --mount --net --pid --ipc --uts --fork --kill-child=KILL --mount-proc -- "$0" "$@" <&0 &
+		box=$!
+		trap 'kill -KILL $box; exit 130' INT TERM
+		wait "$box"
+		exit
 	fi
 	mount --make-rprivate /
 	mount -t tmpfs -o mode=755 tmpfs /run
