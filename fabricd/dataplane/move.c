@@ -135,18 +135,39 @@ stranded(struct way *w)
 	return n;
 }
 
+/* What had left by it since it last answered: some of that may have arrived. */
+static uint32_t
+lost(const struct way *w)
+{
+	uint64_t n = w->route == NULL || w->state == WAY_UP ? 0 : w->route->packets - w->packets;
+
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 unsigned
 way_leave(struct way *w, uint64_t reason, uint64_t proof_ns)
 {
 	struct leaving l = { .from = w, .classes = (1u << CLASS_COUNT) - 1 };
 	unsigned n;
 
+	w->reason = reason;
+	w->proof_ns = proof_ns;
 	reach_tell_size(w->reach);	/* what the adapters cut their packets to, before they are moved */
 	if ((n = sweep(&l)) > 0)
-		record(w, l.to, reason, proof_ns, n, 0);
+		record(w, l.to, reason, proof_ns, n, lost(w));
 	else if (way_port(w) == NULL && (w->reach->nroutes > 0 || w->reach->remote != NULL) && (n = stranded(w)) > 0)
-		record(w, NULL, reason, proof_ns, n, 0);
+		record(w, NULL, reason, proof_ns, n, lost(w));
 	return n;
+}
+
+void
+reach_rescue(struct reach *r)
+{
+	struct way *w;
+
+	TAILQ_FOREACH(w, &r->ways, entry)
+		if (w->state == WAY_SILENT)
+			way_leave(w, w->reason, w->proof_ns);
 }
 
 void
@@ -170,6 +191,8 @@ way_up(struct way *w)
 	log_debug("way up id=%llx", (unsigned long long)way_id(w));
 	reach_update(w->reach);
 	move_proof(w);
+	reach_rescue(w->reach);
+	move_proof(w);		/* for those it is proven as well */
 }
 
 void

@@ -408,6 +408,7 @@ on_answer(struct way *w, const struct frame_data *d)
 	}
 	rtt_sample(p, now - s->at_ns);
 	p->answered_ns = now;
+	w->packets = w->route == NULL ? 0 : w->route->packets;
 	p->since = 0;
 	p->good++;
 	if (w->state == WAY_NEW || (w->state == WAY_SILENT && p->good >= GOOD)) {

@@ -172,6 +172,8 @@ hook_way(struct fswitch *sw, const uint8_t *node_id, unsigned class, struct rout
 		return NULL;
 	}
 	*route = w->route;
+	if (!w->active)
+		probe_soon(w);		/* whether it works, matters from now on */
 	w->active = r->active = true;
 	return way_port(w);
 }
@@ -443,6 +445,7 @@ reach_session_up(struct conn *c)
 	probe_soon(w);
 	reach_update(r);
 	move_proof(w);
+	reach_rescue(r);
 }
 
 static void

@@ -22,6 +22,9 @@ struct way {
 	struct conn	*conn;		/* the session's */
 	uint8_t		 state;		/* enum way_state */
 	bool		 active;	/* its streams carried something in the last seconds */
+	uint64_t	 reason;	/* why it is silent, */
+	uint64_t	 proof_ns;	/* and when it last was not */
+	uint64_t	 packets;	/* of its route, unreliable, that had left at the last answer */
 	uint64_t	 moved;		/* frames that they had carried, at the last look */
 	uint64_t	 bytes;		/* the same of bytes */
 	uint32_t	 kbps;
@@ -131,6 +134,8 @@ void	way_silent(struct way *, uint64_t reason, uint64_t proof_ns);
 /* move.c */
 /* Its streams that have another way go there. How many. */
 unsigned way_leave(struct way *, uint64_t reason, uint64_t proof_ns);
+/* A way has come up: what could not leave a silent one before now can. */
+void	reach_rescue(struct reach *);
 /* The classes of this mask have another order of ways: what this node opened goes where it belongs. */
 void	reach_reorder(struct reach *, unsigned classes);
 /* Something was proven on this way. */

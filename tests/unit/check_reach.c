@@ -374,6 +374,67 @@ START_TEST(the_last_way_goes)
 }
 END_TEST
 
+/* Nothing was left when the relay died; what waits on its way goes by the next that comes up. */
+START_TEST(rescued)
+{
+	both_ways(false);
+	begin(60000000);
+	node_kill(&r);
+	ck_assert(RUN_UNTIL(base, 5000, !is_up(&a, &b, VIA_R)));
+	RUN_UNTIL(base, 500, false);
+	ck_assert_uint_eq(a.routed.moves, 0);
+	route_make(VIA_S, &s, &any);
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.moves == 1));
+	ck_assert_uint_eq(a.routed.last_moved.from, VIA_R);
+	ck_assert_uint_eq(a.routed.last_moved.to, VIA_S);
+	ck_assert_uint_eq(a.routed.last_moved.reason, REASON_TIMEOUT);
+	ck_assert_uint_ge(a.routed.last_moved.recover_us, 500000);
+	finish(60000000);
+}
+END_TEST
+
+static void
+units(struct fake_port *p, uint64_t id, unsigned n)
+{
+	uint8_t unit[1000] = { 0 };
+
+	for (unsigned i = 0; i < n; i++)
+		ck_assert_int_eq(fake_data(p, id, i, unit, sizeof(unit)), 0);
+	ipc_flush(p->ipc);
+}
+
+/* Packets: the stream that vpnd has is reset, and the next goes the other way at once. */
+START_TEST(packets_go_on)
+{
+	static uint8_t hello[100];
+	struct frame f = { .type = FT_OPEN_STREAM, .open = { .flags = OPEN_UNRELIABLE, .class = CLASS_INTERACTIVE,
+	    .service = { (const uint8_t *)"vpn", 3 }, .noise = { hello, sizeof(hello) }, .dest = b.id } };
+	struct fake_port *v = &a.vpnd;
+
+	both_ways(true);
+	rank_say(&a, &b, 0x3f, VIA_R, VIA_S);
+	ck_assert(RUN_UNTIL(base, 3000, reach_find(a.dp, b.id)->rank[0].n == 2));
+	f.open.stream_id = 2;
+	ck_assert_int_eq(ipc_send(v->ipc, &f), 0);
+	units(v, 2, 50);
+	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.data_frames == 50));
+	ck_assert_mem_eq(b.vpnd.last_open_source, a.id, NODE_ID_LEN);
+	node_kill(&r);
+	RUN_UNTIL(base, 20, false);
+	units(v, 2, 5);			/* nobody knows yet */
+	ck_assert(RUN_UNTIL(base, 3000, v->resets == 1));
+	ck_assert_uint_eq(v->last_reset_reason, REASON_MOVED);
+	f.open.stream_id = 4;
+	ck_assert_int_eq(ipc_send(v->ipc, &f), 0);
+	units(v, 4, 50);
+	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.data_frames == 100));
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.moves == 1));
+	ck_assert_uint_ge(a.routed.last_moved.packets_lost, 5);
+	ck_assert_uint_le(a.routed.last_moved.packets_lost, 5 + 20);	/* and probes */
+	ck_assert_uint_eq(a.vpnd.down, 0);
+}
+END_TEST
+
 START_TEST(a_route_expires)
 {
 	hard = clock_wall() + 2;
@@ -523,7 +584,7 @@ suite(void)
 {
 	const TTest *const tests[] = {
 		a_stream_over_a_relay, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
-		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires,
+		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires, rescued, packets_go_on,
 		a_route_has_a_rate, permits, permits_are_waited_for, revoked, wants_go_to_routed,
 	};
 	Suite *x = suite_create("reach");

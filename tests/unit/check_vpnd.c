@@ -138,9 +138,15 @@ START_TEST(out_peer_down)
 	peer_down(2);
 	forget_frames();
 	write_packet(&tcp4);
-	ck_assert_uint_eq(nframes, 0);
+	ck_assert_uint_eq(nframes, 1);	/* a way is asked for, once a second */
+	ck_assert_uint_eq(frames[0].type, PM_WANT);
 	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_PEER_DOWN), 1);
 	expect_icmp(3, 1, 0);
+	write_packet(&tcp4);
+	ck_assert_uint_eq(nframes, 1);
+	ck_assert_uint_eq(COUNTED(VPND_OUT_DROP_PEER_DOWN), 2);
+	ck_assert_uint_eq(COUNTED(VPND_WANTS), 1);
+	forget_frames();
 	peer_up(2);
 	write_packet(&tcp4);
 	ck_assert_uint_eq(nframes, 2);	/* a new stream */
