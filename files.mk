@@ -26,7 +26,7 @@ FABRICD_OBJS = \
 	fabricd/dispatch.o fabricd/fabricd.o fabricd/keys.o fabricd/logs.o fabricd/netwatch.o \
 	fabricd/priv.o fabricd/reload.o fabricd/request.o fabricd/rtnl.o fabricd/services.o fabricd/setup.o fabricd/sockets.o \
 	fabricd/tun.o fabricd/wire.o fabricd/workers.o fabricd/parse.o \
-	fabricd/signed.o fabricd/confroute.o
+	fabricd/signed.o fabricd/confroute.o fabricd/system.o
 
 FABRICCTL_OBJS = \
 	fabricctl/authority.o fabricctl/client.o fabricctl/connect.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \
@@ -78,7 +78,7 @@ UNIT = \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
 	tests/unit/check_switch tests/unit/check_tcp tests/unit/check_tlv tests/unit/check_top tests/unit/check_varint \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
-	tests/unit/check_box \
+	tests/unit/check_box tests/unit/check_system \
 	tests/unit/check_policy \
 	tests/unit/check_install tests/unit/check_routes \
 	tests/unit/check_ways \

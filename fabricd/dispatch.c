@@ -13,6 +13,7 @@
 #include "fabricd/reload.h"
 #include "fabricd/request.h"
 #include "fabricd/services.h"
+#include "fabricd/system.h"
 
 /* Which right a message needs; 0: no worker may send it. */
 static unsigned
@@ -57,6 +58,7 @@ on_routed(struct fabricd *d)
 {
 	services_send(d);
 	signed_send(d);
+	system_send(d->sysinfo);
 }
 
 static int

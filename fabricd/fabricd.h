@@ -13,6 +13,7 @@
 struct control;
 struct netwatch;
 struct services;
+struct sysinfo;
 struct reload;
 
 struct fabricd {
@@ -30,6 +31,7 @@ struct fabricd {
 	struct control	*control;
 	struct netwatch	*netwatch;
 	struct services	*services;
+	struct sysinfo	*sysinfo;
 	struct reload	*reload;	/* not NULL: one is under way */
 	struct pm_secret secret;	/* outlives every dataplane */
 	struct event	*stop_timer;

@@ -20,6 +20,7 @@
 #include "fabricd/priv.h"
 #include "fabricd/reload.h"
 #include "fabricd/services.h"
+#include "fabricd/system.h"
 #include "fabricd/request.h"
 
 #ifndef FABRIC_VERSION
@@ -228,6 +229,7 @@ run(struct fabricd *d)
 	watch_signals(d, ev);
 	d->control = control_new(d);
 	d->netwatch = netwatch_new(d);
+	d->sysinfo = system_new(d);
 	if ((d->services = services_new()) == NULL)
 		fatalx("out of memory");
 	netwatch_ignore(d->netwatch, d->setup->tun.ifindex);
@@ -250,6 +252,7 @@ clean_up(struct fabricd *d)
 	reload_free(d);
 	requests_free();
 	netwatch_free(d->netwatch);
+	system_free(d->sysinfo);
 	workers_free(d);
 	services_free(d->services);
 	setup_free(d->setup);

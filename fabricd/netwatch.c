@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fabricd/fabricd.h"
+#include "fabricd/system.h"
 
 #define GROUPS (RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE)
 
@@ -98,6 +99,7 @@ on_quiet(evutil_socket_t fd, short what, void *arg)
 	log_debug("local addresses or routes have changed");
 	if (c->state == CHILD_RUNNING)
 		child_send(c, &m, -1);
+	system_update(w->d->sysinfo);
 }
 
 struct netwatch *
