@@ -80,13 +80,13 @@ UNIT = \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
 	tests/unit/check_box tests/unit/check_system \
 	tests/unit/check_policy \
-	tests/unit/check_install tests/unit/check_routes \
+	tests/unit/check_install tests/unit/check_routes tests/unit/check_usage \
 	tests/unit/check_ways \
 	tests/unit/check_policy tests/unit/check_policy_conf \
 	tests/unit/check_graph tests/unit/check_ticket tests/unit/check_coordinator
 
 FUZZERS = \
-	tests/fuzz/fuzz_dirmsg \
+	tests/fuzz/fuzz_dirmsg tests/fuzz/fuzz_routemsg \
 	tests/fuzz/fuzz_facts \
 	tests/fuzz/fuzz_shmring \
 	tests/fuzz/fuzz_conf tests/fuzz/fuzz_cut tests/fuzz/fuzz_e2e tests/fuzz/fuzz_express tests/fuzz/fuzz_frag tests/fuzz/fuzz_frame tests/fuzz/fuzz_http tests/fuzz/fuzz_keyfile \

@@ -453,15 +453,17 @@ usage_own_key(const uint8_t **node_key, void *arg)
 
 static const struct usage_ops usage_ops = { install_send, usage_route_key, usage_own_key };
 
-void
-manager_store(struct manager *m, const char *path)
+/* Its file is opened in the state directory, when this node is known: until then it counts in memory. */
+static int
+usage_begin(struct manager *m, const char *path)
 {
 	struct usage *u = usage_new(&usage_ops, m, m->id, path == NULL ? NULL : usage_store_open(path));
 
 	if (u == NULL)
-		return;
+		return -1;
 	usage_free(m->usage);
 	m->usage = u;
+	return 0;
 }
 
 static int
@@ -502,10 +504,10 @@ manager_new(const struct manager_ops *ops, void *arg, struct knowns *knowns, str
 	m->routes = routes_new(&routes_ops, m);
 	m->ways = ways_new(&ways_ops, m);
 	m->graph = graph_new();
+	m->leases = leasestore_sqlite(LEASESTORE_FILE);
 	if (m->graph != NULL)
-		m->coordinator = coordinator_new(m->graph, &manager_coordinator_ops, m, NULL);
-	manager_store(m, NULL);
-	if (history_init(&m->history) == -1 || m->usage == NULL || m->install == NULL || m->routes == NULL || m->ways == NULL ||
+		m->coordinator = coordinator_new(m->graph, &manager_coordinator_ops, m, m->leases);
+	if (history_init(&m->history) == -1 || usage_begin(m, NULL) == -1 || m->install == NULL || m->routes == NULL || m->ways == NULL ||
 	    m->coordinator == NULL) {
 		manager_free(m);
 		return NULL;
@@ -521,8 +523,12 @@ manager_free(struct manager *m)
 	routes_free(m->routes);
 	install_free(m->install);
 	ways_free(m->ways);
+	if (m->usage != NULL)
+		usage_save(m->usage);
 	usage_free(m->usage);
 	coordinator_free(m->coordinator);
+	if (m->leases != NULL)
+		m->leases->ops->free(m->leases);
 	graph_free(m->graph);
 	policy_free(m->policy);
 	history_free(&m->history);
@@ -545,6 +551,8 @@ manager_self(struct manager *m, const uint8_t *node_id, const uint8_t *authority
 	memcpy(m->id, node_id, NODE_ID_LEN);
 	memcpy(m->authority, authority, RECORD_KEY_LEN);
 	snprintf(m->tenant, sizeof(m->tenant), "%s", tenant);
+	if (!m->is_self && usage_begin(m, USAGE_FILE) == -1)
+		log_warnx("no memory to read what was relayed");
 	m->is_self = true;
 	usage_self(m->usage, node_id);
 }

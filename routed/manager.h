@@ -19,6 +19,7 @@
 #include "routed/history.h"
 #include "routed/install.h"
 #include "routed/known.h"
+#include "routed/leasestore.h"
 #include "routed/routes.h"
 #include "routed/usage.h"
 #include "routed/ways.h"
@@ -63,6 +64,7 @@ struct manager {
 	struct ways	*ways;
 	struct graph	*graph;
 	struct coordinator *coordinator;
+	struct leasestore *leases;
 	struct policy	*policy;	/* NULL: the default */
 	struct usage	*usage;
 	struct asking	 asking;
@@ -97,9 +99,6 @@ struct manager {
 
 /* NULL when memory is short. `knowns' and `dir' outlive it. */
 struct manager *manager_new(const struct manager_ops *, void *arg, struct knowns *, struct directory *);
-
-/* Where it keeps what was relayed; NULL: in memory only. */
-void	manager_store(struct manager *, const char *path);
 void	manager_free(struct manager *);
 
 /* Each is given the time; wall_ms since 1970. */

@@ -181,6 +181,24 @@ graph_node_relays(const struct graph_node *n)
 	return n->text != NULL && n->relay && n->relay_classes != 0 && n->roles & (1u << ROLE_RELAY | 1u << ROLE_ENTRY);
 }
 
+/* `said' is how one end has it, `by' who did not say it. */
+static bool
+denied(const struct half *said, const struct graph_node *by)
+{
+	return by->told_all && by->told_ns > said->said_ns;
+}
+
+bool
+graph_link_there(const struct graph *g, const struct half *h)
+{
+	const struct graph_node *to = &g->node[h->to];
+	const struct half *o = &to->half[h->back];
+
+	if (h->said && o->said)
+		return true;
+	return h->said ? !denied(h, to) : !denied(o, &g->node[o->to]);
+}
+
 static uint32_t
 worse(uint32_t a, uint32_t b)
 {
@@ -278,7 +296,7 @@ half_unsay(struct graph *g, uint32_t a, uint32_t i)
 }
 
 static int
-link_say(struct graph *g, const uint8_t *from, const struct fact_link *l)
+link_say(struct graph *g, const uint8_t *from, const struct fact_link *l, uint64_t now_ns)
 {
 	struct graph_node *other;
 	uint32_t a, b, i;
@@ -294,6 +312,7 @@ link_say(struct graph *g, const uint8_t *from, const struct fact_link *l)
 		return -1;
 	}
 	g->node[a].half[i].said = true;
+	g->node[a].half[i].said_ns = now_ns;
 	g->node[a].half[i].m = (struct measure){ l->rtt_us, l->jitter_us, l->kbps, l->loss };
 	return 0;
 }
@@ -373,7 +392,6 @@ graph_node_set(struct graph *g, const struct policy_node *who, const struct fact
 	struct graph_node *n = node_get(g, who->node_id);
 	int rv = 0;
 
-	(void)now_ns;
 	if (n == NULL)
 		return -1;
 	if (text_set(g, n, who) == -1) {
@@ -383,9 +401,11 @@ graph_node_set(struct graph *g, const struct policy_node *who, const struct fact
 	n->roles = who->roles;
 	n->tier = who->tier;
 	facts_set(n, f);
+	n->told_ns = now_ns;
+	n->told_all = f != NULL && f->nlinks < FACTS_LINKS_MAX;
 	links_unsay(g, (uint32_t)(n - g->node), f);
 	for (unsigned i = 0; f != NULL && i < f->nlinks; i++)
-		if (link_say(g, who->node_id, &f->links[i]) == -1)
+		if (link_say(g, who->node_id, &f->links[i], now_ns) == -1)
 			rv = -1;
 	relays_tell(g, graph_node_find(g, who->node_id));
 	return rv;
@@ -404,6 +424,7 @@ graph_node_del(struct graph *g, const uint8_t *id)
 	free(n->text);
 	n->text = NULL;
 	facts_set(n, NULL);
+	n->told_all = false;
 	g->members--;
 	relays_tell(g, n);
 	node_drop_if_idle(g, a);

@@ -36,8 +36,9 @@ struct graph *graph_new(void);
 void	graph_free(struct graph *);
 
 /*
- * Puts a node in or changes it: its membership's rights, and its facts with its links (NULL: it has none now). Links count
- * only when either end tells of them; where both do, the worse number counts. -1 when memory is short.
+ * Puts a node in or changes it: its membership's rights, and its facts with its links (NULL: it has none now). A link counts
+ * when either end tells of it, unless the other has told of its links since, without it; where both do, the worse number
+ * counts. -1 when memory is short.
  */
 int	graph_node_set(struct graph *, const struct policy_node *, const struct facts *, uint64_t now_ns);
 void	graph_node_del(struct graph *, const uint8_t *node_id);

@@ -18,7 +18,8 @@ struct half {
 	uint32_t to;			/* index of the other end */
 	uint32_t back;			/* place of the other half among that one's */
 	struct measure m;
-	bool	 said;			/* by this end; a link is there while one end says so */
+	uint64_t said_ns;		/* when this end said so last */
+	bool	 said;			/* by this end */
 	bool	 relays;		/* the other end may be a relay, by its role and facts */
 };
 
@@ -32,11 +33,13 @@ struct graph_node {
 	uint32_t relay_kbps, cost;
 	uint32_t failed;		/* thousandths of a failure, at failed_ns */
 	uint64_t failed_ns;
+	uint64_t told_ns;		/* when it last told of its links */
 	uint64_t domain;		/* hash of the failure domain's name; 0: the node itself */
 	uint32_t region;		/* hash; 0: not said */
 	uint16_t queue, load;
 	uint8_t	 tier, net, battery, relay_classes;
 	bool	 used, relay, metered, on_battery, charging;
+	bool	 told_all;		/* of its links; false: it had no room for more */
 	uint32_t slot;			/* in the query that is `query' */
 	uint64_t query;
 };
@@ -58,6 +61,12 @@ struct graph_node *graph_node_find(const struct graph *, const uint8_t *node_id)
 
 /* Whether it may be a relay at all, whatever the class and the policy. */
 bool	graph_node_relays(const struct graph_node *);
+
+/*
+ * Whether a link is there: one end says so, and the other has not told of its links since, without this one. So what a node
+ * said last that died counts no more when its neighbours have spoken.
+ */
+bool	graph_link_there(const struct graph *, const struct half *);
 
 /* Both halves of a link together: the worse number counts. */
 struct measure	graph_link(const struct graph *, const struct half *);

@@ -277,7 +277,7 @@ expand(struct search *x, enum side side, uint32_t slot, unsigned links, uint64_t
 		uint32_t to;
 
 		x->work++;
-		if (!h->relays || is_end(x, h->to) || left_out(x, at, h->to) || cost > bound)
+		if (!h->relays || is_end(x, h->to) || left_out(x, at, h->to) || cost > bound || !graph_link_there(x->g, h))
 			continue;
 		if ((to = slot_get(x, h->to)) == NOBODY || !x->s->slot[to].permitted)
 			continue;
@@ -320,7 +320,7 @@ join_from(struct search *x, uint32_t slot, unsigned links)
 
 		x->work++;
 		if ((!h->relays && h->to != x->end[BACK]) || h->to == x->end[FORTH] || o->query != x->g->queries ||
-		    x->s->slot[o->slot].search != x->number || left_out(x, at, h->to))
+		    x->s->slot[o->slot].search != x->number || left_out(x, at, h->to) || !graph_link_there(x->g, h))
 			continue;
 		c = cost + link_cost(x, h, at, slot, o->slot) + own_cost(x, o->slot);
 		for (unsigned back = 0; back <= ARM && links + 1 + back <= x->links_max; back++) {
@@ -485,7 +485,7 @@ rate(const struct search *x, const struct found *r, struct graph_route *out)
 		}
 		if (i + 1u == r->n)
 			break;
-		if ((h = half_to(x->g, r->node[i], r->node[i + 1])) == NULL)
+		if ((h = half_to(x->g, r->node[i], r->node[i + 1])) == NULL || !graph_link_there(x->g, h))
 			return -1;
 		m = graph_link(x->g, h);
 		score_link(&s, &x->ends, &m);

@@ -183,7 +183,8 @@ static const struct desc descs[] = {
 	TYPE(PM_SERVICES) = { "SERVICES", NULL, FD_NONE },
 	TYPE(PM_CONF_ROUTING) = { "CONF_ROUTING", FIELDS(
 	    BOOL(1, conf_routing.relay), U32(2, conf_routing.kbps), UINT(3, conf_routing.classes, 0, CLASSES_ALL),
-	    UINT(4, conf_routing.from_minute, 0, MINUTES_A_DAY), UINT(5, conf_routing.to_minute, 0, MINUTES_A_DAY),
+	    UINT(4, conf_routing.from_minute, 0, MINUTES_A_DAY - 1),
+	    UINT(5, conf_routing.to_minute, 0, MINUTES_A_DAY - 1),
 	    U32(6, conf_routing.cost), BOOL(7, conf_routing.metered), TEXT_OPT(8, conf_routing.domain),
 	    TEXT_OPT(9, conf_routing.region)), FD_NONE },
 	TYPE(PM_CONF_WEIGHT) = { "CONF_WEIGHT", FIELDS(

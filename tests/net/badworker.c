@@ -141,20 +141,30 @@ delegate_sealing(enum record_purpose purpose)
 	say(&m);
 }
 
-/* What was certified, to delegation.PURPOSE. */
+/* What was certified, to delegation.PURPOSE; what the authority signed, to signed.KIND. */
 static void
-write_delegation(const struct pm_delegation *m)
+write_record(const char *what, unsigned n, struct frame_bytes b)
 {
 	char path[PATH_MAX], temp[PATH_MAX];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/delegation.%u", dir_path, m->purpose);
-	snprintf(temp, sizeof(temp), "%s/delegation.new", dir_path);
+	snprintf(path, sizeof(path), "%s/%s.%u", dir_path, what, n);
+	snprintf(temp, sizeof(temp), "%s/%s.new", dir_path, what);
 	if ((f = fopen(temp, "w")) == NULL)
 		exit(9);
-	fwrite(m->delegation.p, 1, m->delegation.len, f);
+	fwrite(b.p, 1, b.len, f);
 	if (fclose(f) != 0 || rename(temp, path) == -1)
 		exit(9);
+}
+
+static void
+write_signed(struct frame_bytes b)
+{
+	struct record r;
+
+	if (record_decode(&r, b.p, b.len) != RECORD_OK)
+		exit(9);
+	write_record("signed", r.kind, b);
 }
 
 /* Each record of the set to a file of its own, record.0 and so on; what was there of the set before goes. */
@@ -279,7 +289,9 @@ on_message(const struct frame *f)
 	else if (m.type == PM_RECORDS)
 		write_records(&m.records);
 	else if (m.type == PM_DELEGATION)
-		write_delegation(&m.delegation);
+		write_record("delegation", m.delegation.purpose, m.delegation.delegation);
+	else if (m.type == PM_SIGNED)
+		write_signed(m.signed_record.record);
 	else if (m.type == PM_REQUEST && take("die-at-request"))
 		exit(6);
 	else if (m.type == PM_REQUEST && take("hold"))

@@ -124,6 +124,14 @@ lines=$(wc -l <"$CONF")
 bad_reload 'a word that is none' "fabricd.conf:$((lines + 1)): unknown word \"frob\"" "\$a frob on"
 bad_reload 'a number out of its range' 'fabricd.conf:[0-9]+: "99" is not within 1280 and 9000' 's/mtu 1400/mtu 99/'
 bad_reload 'an address that cannot be bound' 'listen on 10.0.9.9 port 4600: Cannot assign' 's/(listen on) 10.0.1.1/\1 10.0.9.9/'
+# What the authority has signed for all.
+"$FABRICCTL" authority revoke "$(printf '1%.0s' {1..64})" -d "$W/authority" -o "$W/revoked.rec" >/dev/null
+"$FABRICCTL" authority init --no-passphrase -d "$W/other-authority" >/dev/null
+"$FABRICCTL" authority revoke "$(printf '1%.0s' {1..64})" -d "$W/other-authority" -o "$W/foreign.rec" >/dev/null
+bad_reload 'a list of revocations that is not there' 'none.rec: No such file' "\$a revocations $W/none.rec"
+bad_reload 'one that another authority signed' 'foreign.rec was signed by another authority' "\$a revocations $W/foreign.rec"
+bad_reload 'a policy that is a list of revocations' 'revoked.rec is a revocation record, not a policy' "\$a policy $W/revoked.rec"
+bad_reload 'a policy that is a key' 'authority.pub: not a record file' "\$a policy $W/na/authority.pub"
 bad_reload 'a key that is not there' 'nokey: No such file' 's,/node.key,/nokey,'
 bad_reload 'another directory' '"directory" has changed' 's,(directory log ").*(")$,\1/tmp/elsewhere\2,'
 bad_reload 'another user' '"user" has changed' 's/user vpnd 64003/user vpnd 64099/'
@@ -393,6 +401,21 @@ S="$(serial 3) $(serial 4)"
 ctl na reload
 sleep 0.3
 t 'one that died has no key any more' [ "$(serial 3) $(serial 4)" = "$S" ]
+# --- what the authority has signed for all
+given() { # KIND: routed has this very list
+	[ -e "$LE/signed.$1" ] && cmp -s <("$FABRICCTL" record "$LE/signed.$1") <("$FABRICCTL" record "$W/revoked.rec")
+}
+t 'nobody is given what is not configured' eval '! ls "$LE"/signed.* 2>&-'
+echo "revocations $W/revoked.rec" >>"$CONF"
+t 'a reload gives routed the list of who is revoked' eval 'ctl na reload && wait_for 3 given 11'
+"$FABRICCTL" authority revoke "$(printf '2%.0s' {1..64})" -d "$W/authority" -o "$W/revoked.rec" >/dev/null
+t 'it has grown: a reload gives it again' eval '! given 11 && ctl na reload && wait_for 3 given 11'
+rm "$LE/signed.11"
+kill -9 "$(field routed pid)"
+t 'a new routed is given it' wait_for 5 given 11
+wait_for 5 all_run
+sed -i '/^revocations /d' "$CONF"
+ctl na reload
 # --- what the node key signs: two adapters' keys, and what they serve
 
 says_e2e() { says "$1" delegate-e2e; }

@@ -350,6 +350,43 @@ START_TEST(links_count_as_the_worse_end_says)
 }
 END_TEST
 
+/* 0 and 3 with the relays 1 (better) and 2; what makes the first unusable. */
+static void
+diamond(void)
+{
+	world(4);
+	link_both(0, 1, 1000);
+	link_both(1, 3, 1000);
+	link_both(0, 2, 5000);
+	link_both(2, 3, 5000);
+}
+
+/* A node that died says nothing more; what its neighbours say since is believed. */
+START_TEST(the_last_word_of_the_dead)
+{
+	diamond();
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_int_eq(graph_node_set(g, &who[i], &facts[i], 100), 0);
+	ck_assert_str_eq(best(0, 3, CLASS_INTERACTIVE), "0-1-3");
+	facts[0].links[0] = facts[0].links[--facts[0].nlinks];	/* 0 tells of 2 only, later */
+	ck_assert_int_eq(graph_node_set(g, &who[0], &facts[0], 200), 0);
+	ck_assert_str_eq(best(0, 3, CLASS_INTERACTIVE), "0-2-3");
+	ck_assert_int_eq(graph_node_set(g, &who[1], &facts[1], 300), 0);	/* it was not dead */
+	ck_assert_str_eq(best(0, 3, CLASS_INTERACTIVE), "0-1-3");
+	/* Who has no room for all its links has denied none. */
+	while (facts[0].nlinks < FACTS_LINKS_MAX)
+		memset(facts[0].links[facts[0].nlinks].node_id, 0x80 + facts[0].nlinks, NODE_ID_LEN), facts[0].nlinks++;
+	ck_assert_int_eq(graph_node_set(g, &who[0], &facts[0], 400), 0);
+	ck_assert_str_eq(best(0, 3, CLASS_INTERACTIVE), "0-1-3");
+	facts[0].nlinks--;
+	ck_assert_int_eq(graph_node_set(g, &who[0], &facts[0], 500), 0);
+	ck_assert_str_eq(best(0, 3, CLASS_INTERACTIVE), "0-2-3");
+	ck_assert_int_eq(graph_node_set(g, &who[0], NULL, 600), 0);	/* who has no facts says nothing */
+	ck_assert_str_eq(best(0, 3, CLASS_INTERACTIVE), "0-1-3");
+	done();
+}
+END_TEST
+
 START_TEST(nodes_come_and_go)
 {
 	size_t empty;
@@ -420,17 +457,6 @@ START_TEST(hops_are_bounded)
 	done();
 }
 END_TEST
-
-/* 0 and 3 with the relays 1 (better) and 2; what makes the first unusable. */
-static void
-diamond(void)
-{
-	world(4);
-	link_both(0, 1, 1000);
-	link_both(1, 3, 1000);
-	link_both(0, 2, 5000);
-	link_both(2, 3, 5000);
-}
 
 START_TEST(relays_only_where_permitted)
 {
@@ -727,6 +753,7 @@ main(void)
 	tcase_add_test(c, nothing_beats_the_best);
 	tcase_add_test(c, order_does_not_matter);
 	tcase_add_test(c, links_count_as_the_worse_end_says);
+	tcase_add_test(c, the_last_word_of_the_dead);
 	tcase_add_test(c, nodes_come_and_go);
 	tcase_add_test(c, hops_are_bounded);
 	tcase_add_test(c, relays_only_where_permitted);

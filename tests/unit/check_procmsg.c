@@ -17,7 +17,10 @@
 #define BYTES(s) { (const uint8_t *)(s), sizeof(s) - 1 }
 #define NAME63	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
-static const uint8_t big[FRAME_RECORD_MAX + 1], many[PM_RECORDS_MAX + 1];
+#define OTHER	{ 9, 8, 7, [31] = 6 }
+#define ALL_CLASSES ((1u << CLASS_COUNT) - 1)
+
+static const uint8_t big[FRAME_RECORD_MAX + 1], many[PM_RECORDS_MAX + 1], huge[PM_SIGNED_MAX + 1];
 static char text255[PM_TEXT_MAX + 1];
 
 /* Every type with ordinary values, and with the ends of its ranges. */
@@ -97,6 +100,46 @@ static const struct procmsg good[] = {
 	{ .type = PM_SERVICE_DEL, .service_del = { NODE, "vpn" } },
 	{ .type = PM_SERVICES },
 	{ .type = PM_UNBIND, .bind = { "ssh" } },
+	{ .type = PM_CONF_ROUTING, .conf_routing = { .classes = 0 } },
+	{ .type = PM_CONF_ROUTING, .conf_routing = { true, UINT32_MAX, ALL_CLASSES, 1439, 1439, UINT32_MAX, true,
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "eu" } },
+	{ .type = PM_CONF_WEIGHT, .conf_weight = { 0, 1000 } },
+	{ .type = PM_CONF_WEIGHT, .conf_weight = { UINT8_MAX, UINT32_MAX } },
+	{ .type = PM_DELEGATE, .delegate = { PURPOSE_ROUTE, NODE } },
+	{ .type = PM_DELEGATE, .delegate = { PURPOSE_TICKET, NODE } },
+	{ .type = PM_SIGNED, .signed_record = { BYTES("r") } },
+	{ .type = PM_SIGNED, .signed_record = { { huge, PM_SIGNED_MAX } } },
+	{ .type = PM_SYSTEM, .system = { false, false, 0, 0 } },
+	{ .type = PM_SYSTEM, .system = { true, true, 100, UINT8_MAX } },
+	{ .type = PM_LOAD, .load = { 0, 0, 0, 0 } },
+	{ .type = PM_LOAD, .load = { FRAME_PRESSURE_MAX, FRAME_PRESSURE_MAX, FRAME_PRESSURE_MAX, FRAME_PRESSURE_MAX } },
+	{ .type = PM_REMOTE, .peer_up = { .node_id = NODE, .name = "home-1", .tenant = "acme", .roles = UINT32_MAX, .tier = 9,
+	    .not_after = RECORD_TIME_MAX, .prefixes = BYTES("\4\40\12\0\0\1"), .membership = BYTES("record") } },
+	{ .type = PM_REMOTE, .peer_up = { .node_id = NODE, .name = "a", .tenant = "b", .membership = { big, FRAME_RECORD_MAX } } },
+	{ .type = PM_REMOTE_DEL, .target_del = { NODE } },
+	{ .type = PM_ROUTE, .route = { 1, 0, 0, { 0 }, OTHER, NODE, 1, 0, 0, 0 } },
+	{ .type = PM_ROUTE, .route = { VARINT_MAX, VARINT_MAX, 2, NODE, { 0 }, OTHER, ALL_CLASSES, UINT32_MAX, UINT32_MAX,
+	    RECORD_TIME_MAX } },
+	{ .type = PM_ROUTE_DEL, .route_del = { 1, 0 } },
+	{ .type = PM_ROUTE_DEL, .route_del = { VARINT_MAX, VARINT_MAX } },
+	{ .type = PM_ROUTE_RANK, .route_rank = { NODE, 1, { big, 0 } } },
+	{ .type = PM_ROUTE_RANK, .route_rank = { NODE, ALL_CLASSES, { big, 8 * PM_RANK_MAX } } },
+	{ .type = PM_ROUTE_STAT, .route_stat = { 0, NODE, WAY_NEW, 0, 0, 0, 0, 0, 0 } },
+	{ .type = PM_ROUTE_STAT, .route_stat = { VARINT_MAX, NODE, WAY_COUNT - 1, UINT32_MAX, UINT32_MAX, 1000, UINT32_MAX,
+	    UINT32_MAX, UINT32_MAX } },
+	{ .type = PM_ROUTE_MOVED, .route_moved = { NODE, 0, 0, false, 0, 0, 0, 0, 0 } },
+	{ .type = PM_ROUTE_MOVED, .route_moved = { NODE, VARINT_MAX, VARINT_MAX, true, VARINT_MAX, UINT32_MAX, UINT32_MAX,
+	    UINT32_MAX, UINT32_MAX } },
+	{ .type = PM_ROUTE_USED, .route_used = { 1, CLASS_CONTROL, 0, 0 } },
+	{ .type = PM_ROUTE_USED, .route_used = { VARINT_MAX, CLASS_COUNT - 1, VARINT_MAX, VARINT_MAX } },
+	{ .type = PM_PERMIT, .permit = { NODE, true, { NULL, 0 } } },
+	{ .type = PM_PERMIT, .permit = { NODE, false, BYTES("\3ssh\77") } },
+	{ .type = PM_PERMIT, .permit = { NODE, false, { many, PM_PERMITS_MAX } } },
+	{ .type = PM_REVOKE, .revoke = { NODE, true } },
+	{ .type = PM_REVOKE, .revoke = { NODE, false } },
+	{ .type = PM_WANT, .want = { NODE, CLASS_CONTROL } },
+	{ .type = PM_WANT, .want = { NODE, CLASS_COUNT - 1 } },
+	{ .type = PM_WANT_FAILED, .want_failed = { NODE, VARINT_MAX } },
 	{ .type = PM_PEER_STAT, .peer_stat = { NODE, 1, 2, 3, 4, 5, 6, 1200, true, 7 } },
 	{ .type = PM_PEER_STAT, .peer_stat = { NODE, UINT32_MAX, UINT32_MAX, VARINT_MAX, VARINT_MAX, VARINT_MAX,
 	    VARINT_MAX, 65535, false, VARINT_MAX } },
@@ -177,6 +220,31 @@ START_TEST(values_survive)
 	ck_assert_uint_eq(m.conf_vpn.addr4.len, 16);
 	ck_assert_uint_eq(m.conf_vpn.addr6.addr[15], 1);
 	ck_assert_uint_eq(m.conf_vpn.addr6.len, 64);
+
+	encode(&f, &(struct procmsg){ .type = PM_ROUTE, .route = { 7, 8, 1, NODE, OTHER, { 5 }, 9, 10, 11, 12 } });
+	ck_assert_int_eq(procmsg_decode(&m, &f), 0);
+	ck_assert_uint_eq(m.route.route_id, 7);
+	ck_assert_uint_eq(m.route.epoch, 8);
+	ck_assert_uint_eq(m.route.place, 1);
+	ck_assert_mem_eq(m.route.prev, ((uint8_t[NODE_ID_LEN])NODE), NODE_ID_LEN);
+	ck_assert_mem_eq(m.route.next, ((uint8_t[NODE_ID_LEN])OTHER), NODE_ID_LEN);
+	ck_assert_uint_eq(m.route.far[0], 5);
+	ck_assert_uint_eq(m.route.classes, 9);
+	ck_assert_uint_eq(m.route.kbps, 10);
+	ck_assert_uint_eq(m.route.streams, 11);
+	ck_assert_uint_eq(m.route.hard, 12);
+
+	encode(&f, &(struct procmsg){ .type = PM_CONF_ROUTING,
+	    .conf_routing = { true, 1, 2, 3, 4, 5, false, "rack-1", "eu" } });
+	ck_assert_int_eq(procmsg_decode(&m, &f), 0);
+	ck_assert(m.conf_routing.relay && !m.conf_routing.metered);
+	ck_assert_uint_eq(m.conf_routing.kbps, 1);
+	ck_assert_uint_eq(m.conf_routing.classes, 2);
+	ck_assert_uint_eq(m.conf_routing.from_minute, 3);
+	ck_assert_uint_eq(m.conf_routing.to_minute, 4);
+	ck_assert_uint_eq(m.conf_routing.cost, 5);
+	ck_assert_str_eq(m.conf_routing.domain, "rack-1");
+	ck_assert_str_eq(m.conf_routing.region, "eu");
 
 	encode(&f, &(struct procmsg){ .type = PM_CONF_PEER_ADDR, .conf_peer_addr = { NODE, ADDR6 } });
 	ck_assert_int_eq(procmsg_decode(&m, &f), 0);
@@ -289,7 +357,7 @@ static const struct {
 	{ "an interface named ..", { .type = PM_CONF_VPN, .conf_vpn = { "..", 1380, { 0 }, { 6, 64, { 0xfd } } } } },
 	{ "a service with a dot", { .type = PM_BIND, .bind = { "a.b" } } },
 	{ "purpose 0", { .type = PM_DELEGATE, .delegate = { 0, NODE } } },
-	{ "purpose 3", { .type = PM_DELEGATE, .delegate = { PURPOSE_COUNT, NODE } } },
+	{ "purpose 5", { .type = PM_DELEGATE, .delegate = { PURPOSE_COUNT, NODE } } },
 	{ "no membership", { .type = PM_DELEGATION, .delegation = { PURPOSE_SESSION, { NULL, 0 }, BYTES("d"), 0 } } },
 	{ "a record too long", { .type = PM_DELEGATION,
 	    .delegation = { PURPOSE_SESSION, { big, sizeof(big) }, BYTES("d"), 0 } } },
@@ -315,6 +383,28 @@ static const struct {
 	{ "nine prefixes", { .type = PM_PEER_UP, .peer_up = { NODE, "a", "b", 0, 1, 0,
 	    BYTES("\4\0\0\0\0\0\4\0\0\0\0\0\4\0\0\0\0\0\4\0\0\0\0\0\4\0\0\0\0\0\4\0\0\0\0\0\4\0\0\0\0\0\4\0\0\0\0\0\4\0\0\0\0\0"),
 	    ADDR6, 0, false, BYTES("r") } } },
+	{ "class bits above the last", { .type = PM_CONF_ROUTING, .conf_routing = { .classes = ALL_CLASSES + 1 } } },
+	{ "24:00", { .type = PM_CONF_ROUTING, .conf_routing = { .from_minute = 1440 } } },
+	{ "a line break in a domain", { .type = PM_CONF_ROUTING, .conf_routing = { .domain = "a\nb" } } },
+	{ "nothing signed", { .type = PM_SIGNED, .signed_record = { { NULL, 0 } } } },
+	{ "too much signed", { .type = PM_SIGNED, .signed_record = { { huge, sizeof(huge) } } } },
+	{ "a battery of 101 percent", { .type = PM_SYSTEM, .system = { true, false, 101, 0 } } },
+	{ "load above all", { .type = PM_LOAD, .load = { FRAME_PRESSURE_MAX + 1, 0, 0, 0 } } },
+	{ "a remote without a membership", { .type = PM_REMOTE, .peer_up = { .node_id = NODE, .name = "a", .tenant = "b" } } },
+	{ "route 0", { .type = PM_ROUTE, .route = { .place = 1, .classes = 1 } } },
+	{ "a route in place 3", { .type = PM_ROUTE, .route = { .route_id = 1, .place = 3, .classes = 1 } } },
+	{ "a route of no class", { .type = PM_ROUTE, .route = { .route_id = 1 } } },
+	{ "a route beyond the year 9999", { .type = PM_ROUTE,
+	    .route = { .route_id = 1, .classes = 1, .hard = RECORD_TIME_MAX + 1 } } },
+	{ "the end of route 0", { .type = PM_ROUTE_DEL, .route_del = { 0, 1 } } },
+	{ "a rank of no class", { .type = PM_ROUTE_RANK, .route_rank = { NODE, 0, { big, 8 } } } },
+	{ "nine in a rank", { .type = PM_ROUTE_RANK, .route_rank = { NODE, 1, { big, 8 * (PM_RANK_MAX + 1) } } } },
+	{ "a state of a way that there is not", { .type = PM_ROUTE_STAT, .route_stat = { .node_id = NODE, .state = WAY_COUNT } } },
+	{ "more lost than all", { .type = PM_ROUTE_STAT, .route_stat = { .node_id = NODE, .loss = 1001 } } },
+	{ "use of class 6", { .type = PM_ROUTE_USED, .route_used = { 1, CLASS_COUNT, 0, 0 } } },
+	{ "use of route 0", { .type = PM_ROUTE_USED, .route_used = { 0, 0, 0, 0 } } },
+	{ "more services than there can be", { .type = PM_PERMIT, .permit = { NODE, false, { many, PM_PERMITS_MAX + 1 } } } },
+	{ "a wish of class 6", { .type = PM_WANT, .want = { NODE, CLASS_COUNT } } },
 	{ "datagram_max 65536", { .type = PM_PEER_STAT, .peer_stat = { .node_id = NODE, .datagram_max = 65536 } } },
 };
 

@@ -4,23 +4,7 @@
 
 #include "fabric/loss.h"
 #include "fabric/ring.h"
-
-static uint8_t
-byte_at(uint64_t off)
-{
-	return (uint8_t)((off * 0x9e3779b97f4a7c15ull) >> 56);
-}
-
-/* Not an assertion a byte: each of check's writes to a file. */
-static void
-bytes_check(const uint8_t *p, size_t n, uint64_t off)
-{
-	size_t bad = 0;
-
-	for (size_t i = 0; i < n; i++)
-		bad += p[i] != byte_at(off + i);
-	ck_assert_uint_eq(bad, 0);
-}
+#include "stream_bytes.h"
 
 START_TEST(packet_numbers_wrap)
 {
