@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fabricctl/client.h"
@@ -69,30 +68,19 @@ ask(const struct options *o, const char *name, const char *command, const char *
 
 /* --- events ------------------------------------------------------------------------------------------- */
 
-static void
-put_time(const struct frame_bytes *row)
-{
-	time_t t = (time_t)row_number(row, "at_s", 0);
-	char text[32];
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-		snprintf(text, sizeof(text), "%" PRIu64, (uint64_t)t);
-	printf("%s.%03" PRIu64 "Z", text, row_number(row, "at_fraction", 0));
-}
-
 /* One line an event: when, what, and what else it says. */
 static void
 print_event(const struct frame_bytes *row)
 {
-	static const char *const apart[] = { "number", "at_s", "at_fraction", "event", "node_id" };
+	static const char *const apart[] = { "number", "at", "event", "node_id" };
 	char value[VALUE_MAX], label[ROW_NAME_MAX + 1];
 	struct row_field f;
+	const char *space = "";
 	size_t off = 0;
 
-	put_time(row);
-	if (row_find(row, "event", &f))
-		printf(" %s", table_value(value, &f));
+	for (size_t i = 1; i < 3; i++)
+		if (row_find(row, apart[i], &f))
+			printf("%s ", table_value(value, &f));
 	while (row_next(row, &off, &f) == 1) {
 		size_t i = 0;
 
@@ -100,7 +88,8 @@ print_event(const struct frame_bytes *row)
 			i++;
 		if (i < sizeof(apart) / sizeof(apart[0]) || (f.type == ROW_STR && f.str.len == 0))
 			continue;
-		printf(" %s=%s", table_label(label, f.name), table_value(value, &f));
+		printf("%s%s=%s", space, table_label(label, f.name), table_value(value, &f));
+		space = " ";
 	}
 	putchar('\n');
 }

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/hex.h"
+#include "base/log.h"
 #include "proc/stats.h"
 #include "routed/routed.h"
 #include "routed/spread.h"
@@ -413,6 +414,8 @@ answers_request(struct worker *w, const struct pm_request *req)
 	while (what < sizeof(commands) / sizeof(commands[0]) && strcmp(req->command, commands[what]) != 0)
 		what++;
 	if (what == sizeof(commands) / sizeof(commands[0])) {
+		if (route_answers_request(&r->route_answers, req))
+			return;
 		worker_done(w, req->id, 1, "routed does not know this command");
 		return;
 	}
@@ -436,4 +439,6 @@ void
 answers_init(struct routed *r)
 {
 	r->answer_timer = evtimer_new(r->worker->base, answers_run, r);
+	if (route_answers_init(&r->route_answers, r->worker, r->spread->manager) == -1)
+		fatal("timer");
 }

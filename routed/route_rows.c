@@ -122,14 +122,14 @@ held_row(struct route_request_args *a, const struct route_dest *d, const struct 
 }
 
 static void
-nothing_row(struct route_request_args *a, const struct route_dest *d)
+nothing_row(struct route_request_args *a, const struct route_dest *d, bool spare)
 {
 	struct row_writer w;
 
 	row_init(&w);
 	row_node(&w, a->m, "to", d->node_id);
 	row_str(&w, "place", "source");
-	row_str(&w, "state", d->answer_ns != 0 ? "asking" : "none");
+	row_str(&w, "state", d->answer_ns != 0 ? "asking" : spare ? "no-spare" : "none");
 	row_str(&w, "why", d->error == LEASE_OK ? "" : lease_strerror(d->error));
 	if (d->ask_ns > a->m->now.now_ns)
 		row_uint(&w, "asked_in_ms", (d->ask_ns - a->m->now.now_ns) / NS_PER_MS);
@@ -177,7 +177,7 @@ rows_routes(struct route_request_args *a)
 		for (unsigned k = 0; k < d->n; k++)
 			held_row(a, d, &d->held[k], n);
 		if (d->n == 0)
-			nothing_row(a, d);
+			nothing_row(a, d, n != NULL && ways_way(n, 0) != NULL);
 	}
 	install_each(a->m->install, installed_row, a);
 	return 0;

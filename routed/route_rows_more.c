@@ -37,16 +37,28 @@ of_one_route(unsigned kind)
 	    kind == HISTORY_FENCED || kind == HISTORY_REVOKED;
 }
 
+static const char *
+moment(char buf[40], uint64_t ms)
+{
+	time_t t = (time_t)(ms / 1000);
+	struct tm tm;
+	size_t len;
+
+	if (gmtime_r(&t, &tm) == NULL || (len = strftime(buf, 32, "%Y-%m-%dT%H:%M:%S", &tm)) == 0)
+		return "";
+	snprintf(buf + len, 40 - len, ".%03uZ", (unsigned)(ms % 1000));
+	return buf;
+}
+
 static void
 event_row(struct route_request_args *a, const struct history_event *e)
 {
-	char hex[2 * NODE_ID_LEN + 1], id[24];
+	char hex[2 * NODE_ID_LEN + 1], id[24], at[40];
 	struct row_writer w;
 
 	row_init(&w);
 	row_uint(&w, "number", e->number);
-	row_uint(&w, "at_s", e->wall_ms / 1000);
-	row_uint(&w, "at_fraction", e->wall_ms % 1000);
+	row_str(&w, "at", moment(at, e->wall_ms));
 	row_str(&w, "event", history_kind_name(e->kind));
 	row_str(&w, "node", e->has_node ? rows_name(a->m, e->node_id) : "");
 	row_str(&w, "node_id", e->has_node ? hex_encode(hex, e->node_id, NODE_ID_LEN) : "");

@@ -294,7 +294,6 @@ routed_start(struct worker *w)
 	STAT_SET(ROUTED_STARTS, w->generation);
 	store_load(r->store, r->dir);
 	directory_expire(r->dir, clock_wall());
-	answers_init(r);
 	ratelimit_init(&r->refused_logs, 10 * NS_PER_SEC, 5);
 	if ((r->again = evtimer_new(w->base, on_again, r)) == NULL)
 		fatal("timer");
@@ -303,6 +302,7 @@ routed_start(struct worker *w)
 		fatal("timer");
 	if ((r->spread = spread_new(r)) == NULL)
 		fatal("start");
+	answers_init(r);
 }
 
 /* The supervisor's word: what this node serves, certificates, signed files, the machine. */

@@ -6,6 +6,7 @@
 #include "proc/worker.h"
 #include "routed/conf.h"
 #include "routed/directory.h"
+#include "routed/route_answers.h"
 #include "routed/store.h"
 
 #define ANSWERS_MAX	8	/* requests of fabricctl under way at a time */
@@ -35,6 +36,7 @@ struct routed {
 	struct ratelimit refused_logs;
 	uint64_t	 ticks;
 	struct answer	 answers[ANSWERS_MAX];
+	struct route_answers route_answers;
 };
 
 extern const struct worker_ops routed_ops;

@@ -215,9 +215,11 @@ sooner(struct route_dest *d, uint64_t ns)
 static uint64_t
 retry_ns(struct routes *r, const struct route_dest *d)
 {
-	uint64_t ns = ROUTES_RETRY_NS << (d->tries < 5 ? d->tries : 5);
+	bool spare = r->ops->session(d->node_id, r->arg);
+	uint64_t most = spare ? ROUTES_FEW_NS : ROUTES_RETRY_MAX_NS;
+	uint64_t ns = (spare ? ROUTES_SPARE_NS : ROUTES_RETRY_NS) << (d->tries < 6 ? d->tries : 6);
 
-	return about(r, ns < ROUTES_RETRY_MAX_NS ? ns : ROUTES_RETRY_MAX_NS);
+	return about(r, ns < most ? ns : most);
 }
 
 /* After the first soft expiry of what there is; before it when there is little. */
@@ -472,6 +474,7 @@ ask(struct routes *r, struct route_dest *d, const struct clock_both *now)
 	int n;
 
 	fill_ask(d, &a);
+	d->asked_ns = now->now_ns;
 	d->ask_id = r->ops->random(r->arg) | 1;
 	n = r->ops->ask(&a, d->ask_id, d->tries, r->fresh, &e, r->arg);
 	if (n == ROUTES_SENT) {
@@ -559,8 +562,10 @@ routes_hint(struct routes *r, const struct clock_both *now)
 	for (size_t i = 0; i < r->n; i++) {
 		struct route_dest *d = r->dests[i];
 
-		if (usable(d) == 0 && d->answer_ns == 0)
-			sooner(d, now->now_ns + HINT_NS + r->ops->random(r->arg) % HINT_NS);
+		if (usable(d) > 0 || d->answer_ns != 0 || (r->ops->session(d->node_id, r->arg) && d->asked_ns != 0 &&
+		    now->now_ns - d->asked_ns < ROUTES_SPARE_NS))
+			continue;
+		sooner(d, now->now_ns + HINT_NS + r->ops->random(r->arg) % HINT_NS);
 	}
 }
 

@@ -19,9 +19,10 @@
 #define ROUTES_ANSWER_NS (1000u * 1000000ull)
 #define ROUTES_WANT_NS	(600u * 1000000000ull)	/* a destination that nobody has asked for again is dropped after so long */
 #define ROUTES_LEAVE_NS	(5u * 1000000000ull)	/* an old route goes so long after a new one is up */
-#define ROUTES_RETRY_NS	(1000u * 1000000ull)	/* doubles to */
+#define ROUTES_RETRY_NS	(500u * 1000000ull)	/* doubles to */
 #define ROUTES_RETRY_MAX_NS (30u * 1000000000ull)
 #define ROUTES_FEW_NS	(60u * 1000000000ull)	/* with fewer than two, it is asked again after so long */
+#define ROUTES_SPARE_NS	(4000u * 1000000ull)	/* with a session and no route: the first time, and no sooner when something changes */
 #define ROUTES_SELF_LEFT_S 30u		/* leases that hold for longer are no reason to issue some oneself */
 #define ROUTES_ASK_MS	50u		/* one request in so long, in the long run */
 #define ROUTES_ASK_BURST 40u
@@ -43,6 +44,7 @@ struct route_dest {
 	uint64_t ask_ns;		/* when a coordinator is asked next */
 	uint64_t answer_ns;		/* until when it may answer; 0: none is asked */
 	uint64_t ask_id;		/* 0: an answer came, or nothing was asked */
+	uint64_t asked_ns;		/* when it was asked last */
 	uint32_t tries;			/* in a row without a route */
 	uint64_t epoch;			/* the newest */
 	uint8_t	 error;			/* enum lease_error: of the last answer */
