@@ -520,7 +520,7 @@ manager_free(struct manager *m)
 {
 	if (m == NULL)
 		return;
-	routes_free(m->routes);
+	routes_drop(m->routes);
 	install_free(m->install);
 	ways_free(m->ways);
 	if (m->usage != NULL)

@@ -50,7 +50,7 @@ dest_free(struct route_dest *d)
 }
 
 void
-routes_free(struct routes *r)
+routes_drop(struct routes *r)
 {
 	if (r == NULL)
 		return;

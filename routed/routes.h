@@ -78,7 +78,7 @@ struct routes_ops {
 
 struct routes;
 struct routes *routes_new(const struct routes_ops *, void *arg);
-void	routes_free(struct routes *);
+void	routes_drop(struct routes *);	/* frees it; the dataplane has a routes_free() of its own, and tests link both */
 
 /* The nodes to which routes are always wanted. */
 void	routes_configured(struct routes *, const uint8_t (*ids)[NODE_ID_LEN], size_t n, const struct clock_both *);

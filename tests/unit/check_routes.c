@@ -132,7 +132,7 @@ setup(void)
 static void
 teardown(void)
 {
-	routes_free(r);
+	routes_drop(r);
 }
 
 static void
