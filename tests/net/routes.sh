@@ -47,11 +47,98 @@ routes() { # NODE STATE N BY: so many routes to home that are so
 	rows "sum(r.get('to') == 'home' and r.get('route') != 'session' and r['state'] == '$2' and r.get('by') == '$4' for r in rows) == $3" "$1" show routes
 }
 
+other() { case $1 in e1) echo e2 ;; *) echo e1 ;; esac }
+first() { # which entry the phone's first way to home goes over
+	ctl phone show routes --json | python3 -c '
+import json, sys
+print("".join(r["via"] for r in json.load(sys.stdin)["rows"] if r.get("to") == "home" and r.get("first") == "all"))'
+}
+event() { # NODE EXPRESSION: there is such an event
+	rows "any($2 for r in rows)" "$1" route history
+}
+ping_home() { in_ phone ping -c 1 -W 1 10.77.0.4; }
+lost() { # SECONDS COMMAND...: pings every 50 ms while the command runs and after; says how many were lost
+	local seconds=$1 log=$W/ping
+	shift
+	in_ phone ping -i 0.05 -w "$seconds" 10.77.0.4 >"$log" 2>&1 &
+	local ping=$!
+	sleep 1
+	"$@"
+	wait $ping
+	python3 -c '
+import re, sys
+m = re.search(r"(\d+) packets transmitted, (\d+) received", open(sys.argv[1]).read())
+print(int(m[1]) - int(m[2]))' "$log"
+}
+fewer() { # N WHAT...: at most N pings are lost
+	local most=$1 n
+	shift
+	n=$(lost "$@")
+	say "    $n pings of 50 ms were lost"
+	[ "$n" -le "$most" ]
+}
+
 start phone e1 e2 home coord
 t 'the phone has two routes to home, by the coordinator' wait_for 30 routes phone up 2 coordinator
-t 'a ping goes over one' wait_for 10 in_ phone ping -c 1 -W 1 10.77.0.4
-sleep 6
-for c in 'show routes' 'route explain home' 'route history' 'path trace home' netcheck 'relay usage' 'show fences' events; do echo "== phone $c"; ctl phone $c; done
-for c in 'show routes' 'relay usage' netcheck 'route history'; do echo "== e1 $c"; ctl e1 $c; done
-echo "== home"; ctl home show routes; ctl home route explain phone; ctl home route history
-echo "== coord"; ctl coord netcheck; ctl coord show counters | grep -E "lease|ticket|coordin" ; ctl coord policy why phone echo@home
+t 'a ping goes over one' wait_for 10 ping_home
+t 'it is explained' rows 'len(rows) == 2 and rows[0]["rank_delay"] == 1 and rows[0]["of_hops"] > 0 and "first" in rows[0]["why"]' phone route explain home
+t 'its hops are named' rows 'len(rows) == 4 and rows[1]["node"] == "home" and rows[1]["state"] == "up"' phone path trace home
+t 'netcheck finds nothing wrong' ctl phone netcheck
+t 'a relay knows who is before and behind, and nobody else' rows 'len([r for r in rows if r["place"] == "relay"]) == 1 and all(r["prev"] == "phone" and r["next"] == "home" and "to" not in r for r in rows if r["place"] == "relay")' e1 show routes
+t 'home has both, as their end' rows 'sum(r["place"] == "dest" and r["from"] == "phone" for r in rows) == 2' home show routes
+
+# --- the relay in use goes, in each way there is
+kill_dataplane() { kill -9 "$(worker_pid "$was" dataplane)"; }
+was=$(first)
+t 'its relay is killed: few pings are lost' fewer 20 4 kill_dataplane
+t 'the streams went over the other' event phone 'r["event"] == "moved" and r["streams"] > 0'
+moved() { [ "$(first)" = "$(other "$was")" ]; }
+t 'which comes first now' wait_for 5 moved
+t 'both are there again' wait_for 40 routes phone up 2 coordinator
+was=$(first)
+grey() { in_ "$was" tc qdisc add dev phone root netem loss 10%; }
+t 'its relay loses 10 %' grey
+t 'that is left within 4 s' wait_for 4 moved
+in_ "$was" tc qdisc del dev phone root
+
+# --- nobody to ask
+was=$(first)
+for h in phone e1 e2 home coord; do kill_routed() { kill -9 "$(worker_pid "$1" routed)"; }; done
+t 'every routed on the way is killed: nothing is lost' fewer 0 3 eval 'kill_routed phone; kill_routed "$was"; kill_routed home'
+t 'and the routes are there again' wait_for 30 routes phone up 2 coordinator
+stop coord
+t 'without a coordinator it goes on' ping_home
+t 'netcheck says what is so' rows 'any(r["check"] == "keys" and r["ok"] for r in rows)' phone netcheck
+stop phone
+start phone
+t 'a phone that starts makes its routes itself' wait_for 30 routes phone up 2 self
+t 'and they carry' wait_for 5 ping_home
+start coord
+ids() { ctl phone show routes --json | python3 -c '
+import json, sys
+print(sorted(r["route"] for r in json.load(sys.stdin)["rows"] if r.get("to") == "home"))'; }
+before=$(ids)
+sleep 5
+t 'when one comes back nothing is hurried' [ "$(ids)" = "$before" ]
+
+# --- fences and revocation
+t 'a fence needs a coordinator' sh -c "! $FABRICCTL -s $W/e1/run route fence node e1 2>/dev/null"
+fence() { ctl coord route fence node e1; }
+t 'e1 is fenced: few pings are lost' fewer 20 4 fence
+t 'the phone knows why' event phone 'r["event"] == "fenced"'
+t 'e1 has it no more' wait_for 5 rows 'not any(r["place"] == "relay" and r["epoch"] <= 0 for r in rows)' e1 show routes
+t 'all know the fence' wait_for 5 rows 'len(rows) == 1 and rows[0]["fence"].startswith("node ")' home show fences
+
+t 'what was relayed is counted' rows 'any(r["tenant"] == "acme" and r["bytes"] > 0 for r in rows)' e2 relay usage
+confirmed() { rows 'rows[0]["bytes_confirmed"] > 0' e2 relay usage --by tenant; }
+t 'and the neighbours sign for it' wait_for 75 confirmed
+
+"$FABRICCTL" authority revoke -d "$W/authority" -o "$W/revoked" "$W/e2/node.cert" >/dev/null 2>&1
+cp "$W/revoked" "$W/coord/revoked"
+echo "revocations \"$W/coord/revoked\"" >>"$W/coord/fabricd.conf"
+t 'e2 is revoked' ctl coord reload
+without() { rows 'not any(r.get("via") == "e2" for r in rows)' phone show routes; }
+t 'the phone has no route over it' wait_for 10 without
+t 'nor a session' wait_for 10 rows 'not any(r["name"] == "e2" and r["state"] == "up" for r in rows)' phone status
+t 'home is reached over e1 again' wait_for 60 ping_home
+finish
