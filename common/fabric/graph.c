@@ -145,10 +145,10 @@ node_get(struct graph *g, const uint8_t *id)
 			return NULL;
 		i = g->nnodes++;
 	}
+	n = &g->node[i];
+	memset(n, 0, sizeof(*n));	/* before anything looks at all places */
 	if (g->nnodes > g->nbuckets)
 		buckets_grow(g);
-	n = &g->node[i];
-	memset(n, 0, sizeof(*n));
 	memcpy(n->id, id, NODE_ID_LEN);
 	n->used = true;
 	b = bucket_of(g, id);

@@ -421,6 +421,42 @@ START_TEST(nodes_come_and_go)
 }
 END_TEST
 
+/* Memory that has been something else before, also where it is large. */
+const char *__asan_default_options(void);
+const char *
+__asan_default_options(void)
+{
+	return "max_malloc_fill_size=268435456";
+}
+
+/* More than the first buckets. */
+START_TEST(many_nodes)
+{
+	enum { MANY = 3000 };
+	uint8_t id[NODE_ID_LEN] = { 0 };
+	struct policy_node x = { id, "one-of-many", "home", 1u << ROLE_RELAY, 9 };
+
+	world(2);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < MANY; i++) {
+			struct facts f = { .nlinks = 1 };
+
+			memcpy(id, &i, sizeof(i));
+			memset(f.links[0].node_id, 0, NODE_ID_LEN);
+			memcpy(f.links[0].node_id, &(unsigned){ (i * 7 + 1) % (2 * MANY) }, sizeof(i));
+			ck_assert_int_eq(graph_node_set(g, &x, &f, 0), 0);
+			ck_assert_uint_eq(graph_size(g), i + 1);
+		}
+		for (unsigned i = MANY; i-- > 0;) {
+			memcpy(id, &i, sizeof(i));
+			graph_node_del(g, id);
+			ck_assert_uint_eq(graph_size(g), i);
+		}
+	}
+	done();
+}
+END_TEST
+
 /* Six nodes is the most: seven in a row are not joined. */
 START_TEST(hops_are_bounded)
 {
@@ -755,6 +791,7 @@ main(void)
 	tcase_add_test(c, links_count_as_the_worse_end_says);
 	tcase_add_test(c, the_last_word_of_the_dead);
 	tcase_add_test(c, nodes_come_and_go);
+	tcase_add_test(c, many_nodes);
 	tcase_add_test(c, hops_are_bounded);
 	tcase_add_test(c, relays_only_where_permitted);
 	tcase_add_test(c, classes_choose_differently);
