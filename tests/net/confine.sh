@@ -21,7 +21,7 @@ HAS_NETWORK=dataplane
 # Every descriptor of each, by what it is. Nothing may be missing and nothing may be more.
 COMMON='eventpoll log log null null pipe pipe unix'
 declare -A FDS=(
-	[dataplane]="$COMMON timerfd udp unix unix unix"
+	[dataplane]="$COMMON timerfd timerfd udp unix unix unix"
 	[routed]="$COMMON unix state/directory.db state/directory.db-wal"
 	[vpnd]="$COMMON unix tun"
 	[svchostd]="$COMMON unix"
