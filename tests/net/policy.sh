@@ -79,4 +79,37 @@ serve edge ''
 t 'another policy' ctl alpha reload
 t 'is obeyed at once' gets_no beta all 5
 t 'for the others too' eval 'get gamma all && get gamma edge && get beta edge'
+
+# --- the policy of the fabric: alpha has it as a file, the others are told; services ask their own rules besides
+sign_policy() { # WHO: it lets through to the service "edge"
+	printf 'block all\npass from any to service { "echo" "vpn" }\npass from %s to service "edge"\n' "$1" >"$W/policy.conf"
+	"$FABRICCTL" policy sign "$W/policy.conf" -d "$W/authority" -o "$W/policy"
+}
+says() { # NODE STATUS PATTERN policy why's words...: the answer of a running node
+	local node=$1 status=$2 pattern=$3
+	shift 3
+	ctl "$node" policy why "$@" >"$W/why.out" 2>&1
+	[ $? -eq "$status" ] && grep -qE "$pattern" "$W/why.out" && return
+	cat "$W/why.out"
+	false
+}
+t 'without one the default decides' wait_for 10 says gamma 0 '^alpha +all +pass +0 +0 +no rule: the default$' gamma edge@alpha
+t 'a signed policy' sign_policy 'role mobile-edge'
+echo "policy \"$W/policy\"" >>"$W/alpha/fabricd.conf"
+t 'is read again with the rest' ctl alpha reload
+t 'and known at once where it was read' wait_for 5 says alpha 1 '^alpha +all +block +1 +1 ' gamma edge@alpha
+t 'who may, may still' get beta edge
+t 'who may not, may not any more' gets_no gamma edge 5
+t 'nor what no rule speaks of, whatever the service itself allows' gets_no gamma all 5
+t 'the others are told' wait_for 10 says beta 0 '^alpha +all +pass +3 +3 +pass from role mobile-edge to service "edge"$' \
+	beta edge@alpha
+t 'who could relay it' says alpha 0 '^gamma +all +pass +0 +0 +no rule: the default$' beta edge@alpha
+t 'a newer one' sign_policy 'role relay'
+t 'takes its place' eval 'ctl alpha reload && wait_for 5 get gamma edge'
+t 'also for who could before' gets_no beta edge 5
+sed -i '/^policy /d' "$W/alpha/fabricd.conf"
+t 'a node whose file is gone' ctl alpha reload
+kill -9 "$(worker_pid alpha routed)"
+t 'has kept it' wait_for 20 says alpha 1 '^alpha +all +block +1 +1 ' beta edge@alpha
+t 'and lets nobody through it in the meantime' eval 'wait_for 20 get gamma edge && gets_no beta edge 5'
 finish
