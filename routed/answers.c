@@ -150,6 +150,19 @@ struct of {
 	const struct known *known;
 };
 
+/* It has a session to somebody else, as far as that is known: there may be a route. */
+static bool
+others_reach(const struct knowns *ks, const struct known *k)
+{
+	for (size_t i = 0; k != NULL && i < k->facts->nlinks; i++) {
+		const struct known *other = known_find(ks, k->facts->links[i].node_id);
+
+		if (other != NULL && !other->self)
+			return true;
+	}
+	return false;
+}
+
 /* Whether this node could open a stream to it now; if not, why not. */
 static const char *
 service_state(const struct routed *r, const struct of *of, const struct service *s)
@@ -162,7 +175,7 @@ service_state(const struct routed *r, const struct of *of, const struct service 
 		return "no-role";
 	if (of->peer != NULL && peer_state(r->dir, of->peer, clock_ns()) == PEER_STATE_UP)
 		return "reachable";
-	return k != NULL ? "far" : "unreachable";
+	return others_reach(r->spread->knowns, k) ? "far" : "unreachable";
 }
 
 static void
