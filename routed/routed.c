@@ -331,6 +331,8 @@ routed_drain(struct worker *w, unsigned ms)
 	store_free(r->store);
 	r->store = NULL;
 	event_del(r->tick);
+	manager_free(r->spread->manager);	/* what was relayed since it was last written, and the files closed */
+	r->spread->manager = NULL;
 	worker_exit(w);
 }
 
