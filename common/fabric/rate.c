@@ -104,9 +104,10 @@ static void
 control(struct rate *r)
 {
 	uint64_t bw = rate_bandwidth(r), floor = FLOOR_PACKETS * r->mtu, start = START_PACKETS * r->mtu;
+	uint64_t first = start * SEC / r->srtt_ns * GAIN_STARTUP / 100;
 
 	if (bw == 0) {
-		r->pacing = start * SEC / r->srtt_ns * GAIN_STARTUP / 100;
+		r->pacing = first;
 		r->cwnd = start;
 	} else {
 		r->pacing = bw * pacing_gain(r->state) / 100;
@@ -116,6 +117,9 @@ control(struct rate *r)
 		if (r->state == RATE_PROBE_RTT)
 			r->cwnd = bdp(r) / 2;
 		r->cwnd = min64(r->cwnd, r->inflight_hi);
+		/* Who had little to say has not learned that the path carries no more. */
+		if (!r->sated && r->quiets == 0)
+			r->pacing = max64(r->pacing, first);
 	}
 	r->pacing = max64(r->pacing, floor);	/* a window a second, at the very least */
 	r->quantum = min64(max64(r->pacing / (SEC / MS), 2 * r->mtu), RATE_QUANTUM_MAX);
@@ -292,8 +296,11 @@ bandwidth_take(struct rate *r, const struct rate_batch *b, uint64_t now)
 	r->round_bw = max64(r->round_bw, bw);
 	if (!b->limited || bw > rate_bandwidth(r))
 		r->bw_now = max64(r->bw_now, bw);
-	if (!b->limited)
+	if (!b->limited) {
 		r->round_limited = false;
+		/* What begins is never known to be all that there is: a few packets alone measure themselves. */
+		r->sated = r->sated || bytes >= 2 * r->mtu;
+	}
 }
 
 static bool

@@ -70,6 +70,7 @@ struct rate {
 	uint64_t round_rtt_ns, round_bw;	/* the shortest, the highest sample in it */
 	bool	 round_limited;
 	bool	 filled;		/* startup is over for good */
+	bool	 sated;			/* there was enough to send, once, to learn something */
 	uint64_t full_bw, full_ns;
 	unsigned full_rounds;
 	unsigned low_rounds;		/* far below what was thought */

@@ -371,6 +371,28 @@ START_TEST(little_to_send)
 }
 END_TEST
 
+/* A session that has said next to nothing, as a ping a second does, is no slow one: what then comes leaves as at first. */
+START_TEST(little_and_then_much)
+{
+	struct rate r;
+	uint64_t now = SEC, first;
+
+	rate_init(&r, MTU, 20 * MS, 1, now);
+	first = r.pacing;
+	for (uint64_t i = 0; i < 50; i++) {
+		struct express_feedback f = { .highest = i, .count = i + 1, .bytes = 60 * (i + 1) };
+
+		rate_sent(&r, 1, 60, 60, now);
+		rate_limited(&r);
+		now += 20 * MS;
+		ck_assert_int_eq(rate_feedback(&r, &f, now), 0);
+		now += 80 * MS;
+	}
+	ck_assert_uint_ge(r.pacing, first / 2);
+	ck_assert_uint_ge(rate_room(&r, now), MTU);
+}
+END_TEST
+
 /* Nothing is heard: little goes out, for however long. When it is heard again all is as before. */
 START_TEST(silence_and_after)
 {
@@ -467,6 +489,7 @@ main(void)
 	tcase_add_test(tc, half_is_taken);
 	tcase_add_test(tc, beside_reno);
 	tcase_add_test(tc, little_to_send);
+	tcase_add_test(tc, little_and_then_much);
 	tcase_add_test(tc, silence_and_after);
 	tcase_add_test(tc, lies_are_refused);
 	tcase_add_test(tc, when_to_tell);
