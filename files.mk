@@ -101,6 +101,7 @@ NETTOOLS = \
 	tests/net/vpnd_pair
 
 BENCHMARKS = \
+	tests/bench/bench_move \
 	tests/bench/bench_beside tests/bench/bench_frame tests/bench/bench_idle tests/bench/bench_ipc tests/bench/bench_lease tests/bench/bench_seal tests/bench/bench_vpn tests/bench/floor tests/bench/link \
 	tests/bench/load tests/bench/serve
 

@@ -9,7 +9,7 @@
 #include <check.h>
 
 #include "dp_adapter.h"
-#include "fabricd/dataplane/reach.h"
+#include "dp_route.h"
 
 #define VIA_R	1u	/* route ids */
 #define VIA_S	2u
@@ -21,44 +21,15 @@ static struct adapter from, to;
 static struct user u[8];
 static uint64_t hard;
 
-static void
-say(struct node *n, const struct procmsg *m)
-{
-	if (n->dp == NULL)
-		return;
-	ck_assert_int_eq(procmsg_send(n->routed.ipc, m, -1), 0);
-	ipc_flush(n->routed.ipc);
-}
+static struct pm_route any;
 
-static void
-route_say(struct node *n, uint64_t id, unsigned place, const struct node *prev, const struct node *next,
-    const struct node *far, const struct pm_route *like)
-{
-	struct procmsg m = { .type = PM_ROUTE };
-
-	m.route = *like;
-	m.route.route_id = id;
-	m.route.epoch = 1;
-	m.route.place = (uint8_t)place;
-	m.route.hard = hard;
-	if (prev != NULL)
-		memcpy(m.route.prev, prev->id, NODE_ID_LEN);
-	if (next != NULL)
-		memcpy(m.route.next, next->id, NODE_ID_LEN);
-	if (far != NULL)
-		memcpy(m.route.far, far->id, NODE_ID_LEN);
-	say(n, &m);
-}
-
-static const struct pm_route any = { .classes = 0x3f };
-
-/* From a over relay to b, as three routeds would say it. */
 static void
 route_make(uint64_t id, struct node *relay, const struct pm_route *like)
 {
-	route_say(&a, id, TICKET_SOURCE, NULL, relay, &b, like);
-	route_say(relay, id, TICKET_RELAY, &a, &b, NULL, like);
-	route_say(&b, id, TICKET_DEST, relay, NULL, &a, like);
+	struct pm_route m = *like;
+
+	m.hard = hard;
+	route_between(&a, relay, &b, id, &m);
 }
 
 static void
@@ -66,33 +37,6 @@ route_unmake(struct node *n, uint64_t id, uint64_t reason)
 {
 	struct procmsg m = { .type = PM_ROUTE_DEL, .route_del = { .route_id = id, .reason = reason } };
 
-	say(n, &m);
-}
-
-static void
-remote_say(struct node *n, struct node *far)
-{
-	static uint8_t membership[FRAME_RECORD_MAX];
-	struct procmsg m = { .type = PM_REMOTE };
-
-	memcpy(m.peer_up.node_id, far->id, NODE_ID_LEN);
-	strcpy(m.peer_up.name, far->name);
-	strcpy(m.peer_up.tenant, far->tenant);
-	m.peer_up.not_after = far->not_after;
-	m.peer_up.membership.p = membership;
-	m.peer_up.membership.len = make_membership(far, membership, sizeof(membership));
-	say(n, &m);
-}
-
-static void
-rank_say(struct node *n, const struct node *far, unsigned classes, uint64_t first, uint64_t second)
-{
-	uint8_t ids[16] = { [7] = (uint8_t)first, [15] = (uint8_t)second };
-	struct procmsg m = { .type = PM_ROUTE_RANK };
-
-	memcpy(m.route_rank.node_id, far->id, NODE_ID_LEN);
-	m.route_rank.classes = (uint8_t)classes;
-	m.route_rank.ids = (struct frame_bytes){ ids, sizeof(ids) };
 	say(n, &m);
 }
 
@@ -116,6 +60,7 @@ setup(void)
 	adapter_join(&from, &a, WORKER_SVCHOSTD, NULL);
 	adapter_join(&to, &b, WORKER_SVCHOSTD, "tcp");
 	hard = clock_wall() + 600;
+	any.classes = 0x3f;
 	memset(u, 0, sizeof(u));
 	node_target(&a, &r);
 	node_target(&a, &s);
@@ -135,27 +80,6 @@ teardown(void)
 	node_free(&r);
 	node_free(&s);
 	event_base_free(base);
-}
-
-static struct way *
-way_of(struct node *n, const struct node *far, uint64_t id)
-{
-	struct reach *x = reach_find(n->dp, far->id);
-	struct way *w;
-
-	if (x != NULL)
-		TAILQ_FOREACH(w, &x->ways, entry)
-			if (way_id(w) == id)
-				return w;
-	return NULL;
-}
-
-static bool
-is_up(struct node *n, const struct node *far, uint64_t id)
-{
-	struct way *w = way_of(n, far, id);
-
-	return w != NULL && w->state == WAY_UP;
 }
 
 static void
