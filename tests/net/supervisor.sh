@@ -170,7 +170,10 @@ killed_with_peers() { # a worker that has to be told all of that again
 	local g
 	g=$(field vpnd generation)
 	kill -9 "$(field vpnd pid)"
-	wait_for 5 runs_as vpnd $((g + 1)) && [ "$(ctl na show vpn | wc -l)" -gt 16384 ]
+	wait_for 15 runs_as vpnd $((g + 1)) || { ctl na show workers; return 1; }
+	ctl na show vpn >"$W/vpn" || return 1
+	echo "$(wc -l <"$W/vpn") rows, configured within $(($(ms_of "worker=vpnd .*generation=$((g + 1)) runs") - $(ms_of "worker=vpnd .*generation=$g died"))) ms"
+	[ "$(wc -l <"$W/vpn")" -gt 16384 ]
 }
 t 'a new worker is told all of it' killed_with_peers
 cp "$W/good.conf" "$CONF"
