@@ -180,6 +180,13 @@ $(O)/tests/sim/sim: $(addprefix $(O)/,$(SIM_OBJS)) $(O)/libcommon.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(BASE_LIBS)
 
+comma = ,
+# Signatures, seals and chance are the simulation's own: hours of routes have to pass in seconds.
+$(O)/tests/sim/routes: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,sign_make sign_verify box_seal box_open crypto_random)
+$(O)/tests/sim/routes: $(addprefix $(O)/,$(ROUTES_SIM_OBJS)) $(O)/librouted.a $(O)/libcommon.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CRYPTO_LIBS) $(SQLITE_LIBS) $(BASE_LIBS)
+
 # The golden vectors as seeds for the fuzz targets of the same names.
 $(O)/seeds/made: tests/fuzz/seeds.sh etc/policy.conf.example $(wildcard tests/unit/vectors/*.txt)
 	$(SAY) SEEDS $(O)/seeds
@@ -196,10 +203,11 @@ fuzz-targets: $(FUZZ_TARGETS) $(O)/seeds/made
 net-tools: $(NET_TOOLS) $(PROGRAMS)
 benches: $(BENCHES) $(PROGRAMS)
 
-sim-program: $(O)/tests/sim/sim
+sim-program: $(O)/tests/sim/sim $(O)/tests/sim/routes
 
 sim: sim-program
 	$(O)/tests/sim/sim -n $(or $(SEEDS),1000) -s $(or $(SEED),1)
+	$(O)/tests/sim/routes -n $(or $(ROUTES_SEEDS),10) -s $(or $(SEED),1) -m 120
 
 check: config.mk
 	tests/run-check
@@ -239,7 +247,7 @@ help:
 	@echo 'make demo       three nodes in network namespaces, real traffic (root); KEEP=1 leaves them up'
 	@echo 'make check      all tests (root)'
 	@echo 'make bench      measure streams and the VPN against others (root)'
-	@echo 'make sim        simulate streams; SEEDS=1000 from SEED=1 on'
+	@echo 'make sim        simulate streams, and routes for hours; SEEDS=1000, ROUTES_SEEDS=10, from SEED=1 on'
 	@echo 'make fuzz       long fuzz run; SECONDS_EACH=600'
 	@echo 'make deps       install the Debian packages and build wolfSSL and ngtcp2 into the cache'
 	@echo 'make install    honours DESTDIR, prefix; creates the users when run as root without DESTDIR'

@@ -107,3 +107,6 @@ BENCHMARKS = \
 
 SIM_OBJS = \
 	tests/sim/app.o tests/sim/judge.o tests/sim/node.o tests/sim/sim.o tests/sim/world.o
+
+ROUTES_SIM_OBJS = \
+	tests/sim/routes.o tests/sim/routes_fake.o tests/sim/routes_judge.o tests/sim/routes_node.o tests/sim/routes_world.o

@@ -629,7 +629,7 @@ install_mesh_up(struct install *in, const uint8_t *node_id, const struct clock_b
 static unsigned
 judge_time(const struct installed *e, const struct clock_both *now)
 {
-	if (e->old_ns != 0 && now->now_ns - e->old_ns > INSTALL_OLD_NS)
+	if (e->old_ns != 0 && now->now_ns > e->old_ns && now->now_ns - e->old_ns > INSTALL_OLD_NS)
 		return TICKET_E_REPLAYED;
 	return INSTALL_OK;
 }

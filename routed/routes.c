@@ -222,11 +222,15 @@ retry_ns(struct routes *r, const struct route_dest *d)
 	return about(r, ns < most ? ns : most);
 }
 
-/* After the first soft expiry of what there is; before it when there is little. */
+/*
+ * After the first soft expiry of what there is; before it when there is little. soft is by the issuer's clock: where ours is
+ * ahead of it, it is not asked again at once, but after a fifth of what is left, which with equal clocks is the same.
+ */
 static void
 schedule(struct routes *r, struct route_dest *d, const struct clock_both *now)
 {
-	uint64_t soft = UINT64_MAX, ns;
+	uint64_t soft = UINT64_MAX, hard = UINT64_MAX, ns, left;
+	uint8_t classes = 0;
 
 	if (usable(d) == 0) {
 		d->ask_ns = now->now_ns + retry_ns(r, d);
@@ -236,11 +240,18 @@ schedule(struct routes *r, struct route_dest *d, const struct clock_both *now)
 	}
 	d->tries = 0;
 	for (unsigned i = 0; i < d->n; i++)
-		if (d->held[i].state != HELD_LEAVING && d->held[i].lease.soft < soft)
-			soft = d->held[i].lease.soft;
+		if (d->held[i].state != HELD_LEAVING) {
+			soft = d->held[i].lease.soft < soft ? d->held[i].lease.soft : soft;
+			hard = d->held[i].lease.hard < hard ? d->held[i].lease.hard : hard;
+			classes |= d->held[i].lease.classes;
+		}
 	ns = soft > now->wall ? (soft - now->wall) * NS_PER_SEC : ROUTES_RETRY_NS;
+	left = hard > now->wall ? (hard - now->wall) * NS_PER_SEC / (LEASE_HARD_S / LEASE_SOFT_S) : 0;
+	ns = left > ns ? left : ns;
 	if (usable(d) < 2 && ns > ROUTES_FEW_NS)
 		ns = ROUTES_FEW_NS;
+	if (classes != ALL_CLASSES && ns > ROUTES_LACK_NS)
+		ns = ROUTES_LACK_NS;
 	d->ask_ns = now->now_ns + about(r, ns);
 }
 
@@ -520,9 +531,11 @@ routes_result(struct routes *r, uint64_t route_id, unsigned error, const struct 
 {
 	struct route_dest *d;
 	struct route_held *h = held_find(r, route_id, &d);
+	bool leaving;
 
 	if (h == NULL)
 		return;
+	leaving = h->state == HELD_LEAVING;
 	if (error == INSTALL_OK) {
 		if (h->state == HELD_INSTALLING)
 			h->state = HELD_UP;
@@ -536,6 +549,8 @@ routes_result(struct routes *r, uint64_t route_id, unsigned error, const struct 
 	if (h->state != HELD_INSTALLING && install_passing(error))
 		return;
 	forget(r, d, (unsigned)(h - d->held), false);
+	if (leaving && usable(d) > 0)	/* the far end ends what a newer epoch has replaced: that is no loss */
+		return;
 	d->error = LEASE_E_NO_ROUTE;
 	sooner(d, now->now_ns + (usable(d) == 0 ? retry_ns(r, d) : ROUTES_LEAVE_NS));
 	if (usable(d) == 0 && d->tries < 32)

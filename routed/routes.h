@@ -23,6 +23,7 @@
 #define ROUTES_RETRY_MAX_NS (30u * 1000000000ull)
 #define ROUTES_FEW_NS	(60u * 1000000000ull)	/* with fewer than two, it is asked again after so long */
 #define ROUTES_SPARE_NS	(4000u * 1000000ull)	/* with a session and no route: the first time, and no sooner when something changes */
+#define ROUTES_LACK_NS	(15u * 1000000000ull)	/* or after so long, when there is none for a class */
 #define ROUTES_SELF_LEFT_S 30u		/* leases that hold for longer are no reason to issue some oneself */
 #define ROUTES_ASK_MS	50u		/* one request in so long, in the long run */
 #define ROUTES_ASK_BURST 40u
