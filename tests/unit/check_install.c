@@ -695,6 +695,8 @@ START_TEST(outdated)
 	w.id = ROUTE + 1;
 	w.epoch = 101;
 	ck_assert_uint_eq(install(&w), INSTALL_OK);
+	install_tick(n[D].in, &now);	/* in the same moment */
+	run();
 	assert_everywhere(2);
 	now.now_ns += INSTALL_OLD_NS / 2;
 	install_tick(n[D].in, &now);

@@ -22,6 +22,7 @@ static struct {
 	bool	 session;
 	uint64_t next_id, epoch;
 	unsigned soft_s, hard_s;
+	uint8_t	 classes;
 	bool	 same_ids;		/* the same paths come again */
 	unsigned nodes;		/* on each */
 } world;
@@ -43,7 +44,7 @@ make(struct lease *l, uint64_t id, unsigned relay, bool self)
 	l->soft = now.wall + world.soft_s;
 	l->hard = now.wall + world.hard_s;
 	l->n = (uint8_t)world.nodes;
-	l->classes = 0x3f;
+	l->classes = world.classes;
 	l->self = self;
 	memcpy(l->nodes[0], self_id, NODE_ID_LEN);
 	for (unsigned i = 1; i + 1 < l->n; i++)
@@ -122,6 +123,7 @@ setup(void)
 	world.self = ROUTES_REFUSED;
 	world.soft_s = 60;
 	world.hard_s = 300;
+	world.classes = 0x3f;
 	world.nodes = 3;
 	world.self_why = LEASE_E_NO_ROUTE;
 	now = (struct clock_both){ 5000 * NS_PER_SEC, WALL };
@@ -465,6 +467,57 @@ START_TEST(revoked)
 }
 END_TEST
 
+/* The coordinator's clock is a minute behind: soft is there at once, and it is not asked again and again. */
+START_TEST(clock_ahead)
+{
+	world.soft_s = 0;
+	world.hard_s = 240;
+	have(2);
+	pass(30000);
+	ck_assert_uint_eq(seen.asks, 1);
+	pass(20000);
+	ck_assert_uint_eq(seen.asks, 2);
+}
+END_TEST
+
+/* None is left for one class: it is asked for before the others have to be renewed. */
+START_TEST(a_class_without)
+{
+	world.classes = 0x3b;
+	have(2);
+	pass(10000);
+	ck_assert_uint_eq(seen.asks, 1);
+	pass(6000);
+	ck_assert_uint_eq(seen.asks, 2);
+	world.classes = 0x3f;
+	pass(16000);
+	ck_assert_uint_eq(seen.asks, 3);
+	installed();
+	pass(30000);
+	ck_assert_uint_eq(seen.asks, 3);
+}
+END_TEST
+
+/* What a newer route has replaced is ended by the far end: nothing is asked for because of that. */
+START_TEST(replaced)
+{
+	uint64_t old[2];
+
+	have(2);
+	old[0] = d()->held[0].lease.route_id;
+	old[1] = d()->held[1].lease.route_id;
+	pass(60000);
+	ck_assert_uint_eq(seen.asks, 2);
+	installed();
+	ck_assert_uint_eq(in_state(HELD_LEAVING), 2);
+	routes_result(r, old[0], TICKET_E_REPLAYED, &now);
+	routes_result(r, old[1], TICKET_E_REPLAYED, &now);
+	pass(30000);
+	ck_assert_uint_eq(seen.asks, 2);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+}
+END_TEST
+
 /* Wanted by nobody for long: dropped, unless streams are on it or it is configured. */
 START_TEST(unwanted)
 {
@@ -540,6 +593,9 @@ main(void)
 	tcase_add_test(tc, breaks);
 	tcase_add_test(tc, revoked);
 	tcase_add_test(tc, unwanted);
+	tcase_add_test(tc, clock_ahead);
+	tcase_add_test(tc, a_class_without);
+	tcase_add_test(tc, replaced);
 	tcase_add_test(tc, bounds);
 	tcase_add_test(tc, many);
 	suite_add_tcase(s, tc);
