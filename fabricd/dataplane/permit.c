@@ -178,6 +178,20 @@ permits_tick(struct dataplane *dp)
 	decide_all(dp);
 }
 
+static void
+permits_forget(struct dataplane *dp)
+{
+	struct reach *r, *next;
+
+	for (size_t i = 0; i < REACH_BUCKETS; i++) {
+		for (r = LIST_FIRST(&dp->reaches->bucket[i]); r != NULL; r = next) {
+			next = LIST_NEXT(r, bucket);
+			r->permitted = false;
+			reach_drop(r);
+		}
+	}
+}
+
 void
 permit_set(struct dataplane *dp, const struct pm_permit *m)
 {
@@ -188,6 +202,8 @@ permit_set(struct dataplane *dp, const struct pm_permit *m)
 	dp->reaches->permits = true;
 	if (memcmp(m->node_id, everybody, NODE_ID_LEN) == 0) {
 		dp->reaches->permit_all = m->all;
+		if (m->all)	/* there is no policy any more: nor what it said of some */
+			permits_forget(dp);
 	} else if ((r = reach_get(dp, m->node_id)) != NULL) {
 		if (m->services.len > 0 && (p = malloc(m->services.len)) == NULL)
 			return;

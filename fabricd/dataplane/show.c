@@ -34,6 +34,24 @@ row_addr(struct row_writer *row, const char *name, const struct pm_addr *a)
 	row_str(row, name, text);
 }
 
+/* How many of its streams go by a route: from or to this node, and handed on for others. */
+static void
+session_routes(struct row_writer *row, const struct conn *c)
+{
+	uint64_t routed = 0, relayed = 0;
+
+	for (size_t i = 0; c->port_on && i < c->port.table_len; i++) {
+		for (const struct stream_end *e = c->port.table[i]; e != NULL; e = e->next) {
+			const struct route *r = stream_of(e)->route;
+
+			routed += r != NULL && r->place != TICKET_RELAY;
+			relayed += r != NULL && r->place == TICKET_RELAY;
+		}
+	}
+	row_uint(row, "routed", routed);
+	row_uint(row, "relayed", relayed);
+}
+
 static void
 session_row(struct dataplane *dp, uint64_t id, const struct conn *c)
 {
@@ -61,6 +79,7 @@ session_row(struct dataplane *dp, uint64_t id, const struct conn *c)
 	row_uint(&row, "queued_bytes", c->sched == NULL ? 0 : sched_bytes(c->sched));
 	row_uint(&row, "cwnd", info.cwnd);
 	row_uint(&row, "streams", c->port_on ? c->port.nstreams : 0);
+	session_routes(&row, c);
 	row_str(&row, "cipher", c->handshake_done ? tls_cipher(c->ssl) : "");
 	row_str(&row, "group", c->handshake_done ? tls_group(c->ssl) : "");
 	row_bool(&row, "initiator", s->initiator);

@@ -432,6 +432,13 @@ START_TEST(permits)
 	adapter_pump(&from);
 	ck_assert(RUN_UNTIL(base, 3000, over(&u[3], 1)));
 	ck_assert_uint_eq(u[3].reason, REASON_NONE);
+	/* The policy is gone: what it said of a as well. */
+	permit_say(&b, a.id, false, NULL, 0);
+	permit_say(&b, everybody, true, NULL, 0);
+	user_open(&u[4], &from, b.id, "tcp", CLASS_BULK, 1000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 3000, over(&u[4], 2)));
+	ck_assert_uint_eq(u[4].reason, REASON_NONE);
 }
 END_TEST
 
