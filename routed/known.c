@@ -60,6 +60,38 @@ name_slot(const struct knowns *ks, const char *name)
 	(head) = (k); \
 } while (0)
 
+/* An entry's share in the sum of its bucket. */
+static uint64_t
+entry_sum(const uint8_t *node_id, uint64_t serial)
+{
+	uint64_t x = 0;
+
+	for (int i = 0; i < 8; i++)
+		x = x << 8 | node_id[i];
+	x += serial * 0x9e3779b97f4a7c15ull;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	return x ^ x >> 31;
+}
+
+void
+known_serial_set(struct knowns *ks, struct known *k, uint64_t serial)
+{
+	uint64_t *sum = &ks->sums[k->node_id[0]];
+
+	if (k->serial != 0)
+		*sum ^= entry_sum(k->node_id, k->serial);
+	if (serial != 0)
+		*sum ^= entry_sum(k->node_id, serial);
+	k->serial = serial;
+}
+
+uint64_t
+knowns_bucket_sum(const struct knowns *ks, unsigned bucket)
+{
+	return ks->sums[bucket];
+}
+
 void
 known_index(struct knowns *ks, struct known *k)
 {
@@ -241,6 +273,7 @@ void
 known_remove(struct knowns *ks, struct known *k)
 {
 	ks->ops->changed(k, KNOWN_GONE, ks->arg);
+	known_serial_set(ks, k, 0);
 	note_removed(ks, k);
 	known_unindex(ks, k);
 	CHAIN_REMOVE(ks->by_id[slot(ks, k->node_id, NODE_ID_LEN)], k, id_next);

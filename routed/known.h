@@ -23,7 +23,7 @@
 
 #define KNOWN_LIFE_S	900u	/* a node record lives so long */
 #define KNOWN_LIFE_MAX_S 3600u	/* one that lives longer is refused */
-#define KNOWN_MAX	16384u	/* nodes, unless it is set otherwise: routed's memory is a few KB for each */
+#define KNOWN_MAX	65536u	/* nodes: of routed's memory, 512 MiB, each takes about 3 KB (tests/bench/bench_known) */
 
 /* Bytes of a record, owned by who holds the struct; len 0: none. */
 struct known_raw {
@@ -115,6 +115,9 @@ void	knowns_each(const struct knowns *, bool (*fn)(struct known *, void *arg), v
 
 /* The first of those whose id begins with this byte; the others follow by TAILQ_NEXT(k, entry). */
 struct known *knowns_bucket(const struct knowns *, unsigned bucket);
+
+/* Of all of them, for a digest: routed(8). */
+uint64_t knowns_bucket_sum(const struct knowns *, unsigned bucket);
 
 /*
  * Coordinators that are known with both keys, this node included if it is one: those that this node has a session with

@@ -23,6 +23,7 @@ struct knowns {
 	size_t		 max, n, mask;
 	uint64_t	 secret;
 	struct known_list all[DIRMSG_BUCKETS];	/* by the first byte of the id */
+	uint64_t	 sums[DIRMSG_BUCKETS];	/* of these */
 	struct known	**by_id, **by_key, **by_name;
 	struct known	*own;
 	bool		 self_known, signed_dirty;
@@ -45,5 +46,6 @@ void	known_remove(struct knowns *, struct known *);
 void	known_index(struct knowns *, struct known *);	/* by key and name */
 void	known_unindex(struct knowns *, struct known *);
 void	known_free(struct known *);
+void	known_serial_set(struct knowns *, struct known *, uint64_t serial);	/* 0: it has none any more */
 
 #endif

@@ -73,6 +73,8 @@ take_record(struct take *t)
 		return KNOWN_E_OLD;
 	if (knowns_revoked(t->ks, t->node_id))
 		return KNOWN_E_REVOKED;
+	if (t->record.serial == 0)
+		return KNOWN_E_FORM;	/* which in a digest is none */
 	if (t->record.not_after - t->record.not_before > KNOWN_LIFE_MAX_S)
 		return KNOWN_E_LIFETIME;
 	return from_reason(identity_time(&t->record, t->wall));
@@ -334,7 +336,7 @@ keep(struct take *t, const uint8_t *from)
 		return KNOWN_E_ROOM;
 	if (is_new ? (k = keep_new(t, from)) == NULL : !keep_again(t))
 		return KNOWN_E_MEMORY;
-	k->serial = t->record.serial;
+	known_serial_set(t->ks, k, t->record.serial);
 	k->not_after = t->record.not_after;
 	k->heard = t->wall;
 	k->skew_s = from == NULL ? 0 : (int64_t)k->facts->sent_at - (int64_t)t->wall;

@@ -264,7 +264,7 @@ tick(evutil_socket_t fd, short what, void *arg)
 		directory_expire(r->dir, clock_wall());
 	if (store_is_open(r->store) || r->ticks % REOPEN_TICKS == 0)
 		store_save(r->store, r->dir, r->ticks % MEASURED_TICKS == 0);
-	if (store_is_open(r->store) && r->ticks % KNOWN_TICKS == 0)
+	if (store_is_open(r->store) && !r->spread->loading && r->ticks % KNOWN_TICKS == 0)
 		store_save_known(r->store, r->spread->knowns, r->spread->own.serial, false);
 	if (r->ticks % SERVICES_EXPIRE_TICKS == 0)
 		services_expire(r->dir, clock_wall());
@@ -327,7 +327,8 @@ routed_drain(struct worker *w, unsigned ms)
 	struct routed *r = self(w);
 
 	store_save(r->store, r->dir, true);
-	store_save_known(r->store, r->spread->knowns, r->spread->own.serial, true);
+	if (!r->spread->loading)	/* else what was not read yet would be taken for gone */
+		store_save_known(r->store, r->spread->knowns, r->spread->own.serial, true);
 	store_free(r->store);
 	r->store = NULL;
 	event_del(r->tick);

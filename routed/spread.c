@@ -13,6 +13,8 @@
 #include "routed/routed.h"
 
 #define EXPIRE_TICKS	5
+#define LOAD_FIRST_MS	200	/* of verifying what is on disk, before all else, */
+#define LOAD_MS		40	/* and then in each MANAGER_TICK_MS */
 #define LEAF_ROLES	(1u << ROLE_MOBILE_EDGE | 1u << ROLE_OBSERVER)
 
 static void
@@ -308,6 +310,18 @@ spread_services(struct spread *s)
 	wake(s);
 }
 
+/* Each node costs some signatures: what is more than a moment's work is done a moment at a time. */
+static void
+load_more(struct spread *s, unsigned ms)
+{
+	uint64_t until = clock_ns() + ms * NS_PER_MS;
+
+	if (s->loading)
+		s->loading = store_load_known(s->routed->store, s->knowns, s->load_cursor, s->now.wall, until) == 1;
+	if (!s->loading)
+		log_debug("known nodes=%zu after reading the store", knowns_count(s->knowns));
+}
+
 void
 spread_conf(struct spread *s)
 {
@@ -322,8 +336,9 @@ spread_conf(struct spread *s)
 	manager_self(s->manager, node->node_id, node->authority, node->tenant);
 	manager_conf(s->manager, &r->conf->routing, &r->conf->weights);
 	if (!s->loaded) {
-		s->loaded = true;
-		store_load_known(r->store, s->knowns, &s->own.serial, s->now.wall);
+		s->loaded = s->loading = true;
+		store_load_signed(r->store, s->knowns, &s->own.serial, s->now.wall);
+		load_more(s, LOAD_FIRST_MS);
 	}
 	sync_unpin_all(s->sync);
 	for (size_t i = 0; i < r->conf->npeers; i++)
@@ -460,6 +475,8 @@ on_manager_tick(evutil_socket_t fd, short what, void *arg)
 	struct spread *s = arg;
 
 	set_time(s);
+	if (s->loading)
+		load_more(s, LOAD_MS);
 	manager_tick(s->manager);
 	spread_run(s);
 }

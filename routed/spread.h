@@ -26,7 +26,8 @@ struct spread {
 	struct event	*timer, *manager_tick;
 	struct sync_time now;		/* of what is being done */
 	bool		 running;
-	bool		 loaded;	/* the store's nodes are there, for the node that this one is */
+	bool		 loaded, loading; /* the store's nodes, for the node that this one is */
+	uint8_t		 load_cursor[NODE_ID_LEN];
 	struct ratelimit skew_logs;
 };
 

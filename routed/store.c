@@ -30,7 +30,8 @@ static const char *const sql[STATEMENT_COUNT] = {
 	[GET_SERVICES] = "SELECT node_id, record FROM service",
 	[PUT_KNOWN] = "INSERT OR REPLACE INTO known VALUES (?,?,?,?,?,?)",
 	[DEL_KNOWN] = "DELETE FROM known WHERE node_id = ?",
-	[GET_KNOWN] = "SELECT membership, route, ticket, record, services FROM known",
+	[GET_KNOWN] = ("SELECT node_id, membership, route, ticket, record, services FROM known WHERE node_id > ?"
+	    " ORDER BY node_id LIMIT 32"),
 	[PUT_SIGNED] = "INSERT INTO signed VALUES (?,?)",
 	[GET_SIGNED] = "SELECT record FROM signed ORDER BY place",
 	[PUT_META] = "INSERT OR REPLACE INTO meta VALUES (?,?)",

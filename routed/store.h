@@ -32,10 +32,13 @@ int	store_load(struct store *, struct directory *);
 int	store_save(struct store *, struct directory *, bool all);
 
 /*
- * The known nodes, and what authority and coordinators said: what is believed of the store's is taken. For a node that has
- * said who it is (knowns_self()). *serial gets the last one of this node's own record, when that is greater.
+ * What the authority said, the known nodes, and what coordinators said: what is believed of the store's is taken. For a
+ * node that has said who it is (knowns_self()). *serial gets the last one of this node's own record, when that is greater.
+ * Verifying takes its time: nodes are read from `cursor' on, at first all zeros, until the clock is at until_ns. 0, 1 when
+ * there are more, or -1: there are none to be had.
  */
-int	store_load_known(struct store *, struct knowns *, uint64_t *serial, uint64_t wall);
+int	store_load_signed(struct store *, struct knowns *, uint64_t *serial, uint64_t wall);
+int	store_load_known(struct store *, struct knowns *, uint8_t cursor[NODE_ID_LEN], uint64_t wall, uint64_t until_ns);
 
 /* Writes what differs in one transaction, at most STORE_KNOWN_BATCH nodes unless `all'. 0, or -1. */
 int	store_save_known(struct store *, struct knowns *, uint64_t serial, bool all);

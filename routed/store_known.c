@@ -1,6 +1,7 @@
 /* The known nodes on disk: what is read is verified like what comes from a neighbour. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "proc/stats.h"
 #include "routed/known.h"
 #include "routed/store_int.h"
@@ -21,50 +22,53 @@ column(sqlite3_stmt *st, int col, size_t max)
 	return b;
 }
 
+/* Where a row is not believed its node may have been heard of meanwhile, or it goes. */
 static int
 load_known(struct knowns *ks, sqlite3_stmt *st, uint64_t wall)
 {
-	struct dirmsg_item item = { .membership = column(st, 0, FRAME_RECORD_MAX), .route = column(st, 1, FRAME_RECORD_MAX),
-	    .ticket = column(st, 2, FRAME_RECORD_MAX), .record = column(st, 3, FRAME_RECORD_MAX),
-	    .services = column(st, 4, PM_RECORDS_MAX), .has_services = true };
-	struct known *k;
+	struct dirmsg_item item = { .membership = column(st, 1, FRAME_RECORD_MAX), .route = column(st, 2, FRAME_RECORD_MAX),
+	    .ticket = column(st, 3, FRAME_RECORD_MAX), .record = column(st, 4, FRAME_RECORD_MAX),
+	    .services = column(st, 5, PM_RECORDS_MAX), .has_services = true };
+	struct known *k = NULL;
+	enum known_error e = item.record.len == 0 ? KNOWN_E_FORM : knowns_take(ks, &item, NULL, wall, &k);
 
-	if (item.record.len == 0 || knowns_take(ks, &item, NULL, wall, &k) != KNOWN_OK)
-		return -1;
-	k->dirty = false;
-	k->in_store = true;
-	return 0;
+	if (e == KNOWN_OK)
+		k->dirty = false;
+	if (k != NULL)
+		k->in_store = true;
+	return e == KNOWN_OK || (e == KNOWN_E_OLD && k != NULL) ? 0 : -1;
 }
 
-static bool
-write_again(struct known *k, void *arg)
-{
-	(void)arg;
-	k->dirty = true;
-	return true;
-}
+#define CHUNK 32u	/* as GET_KNOWN has it */
 
-/* What is not believed any more goes: all rows, and those that are known are written again. */
+/* The next rows. How many, or -1. */
 static int
-load_nodes(struct store *s, struct knowns *ks, uint64_t wall)
+load_chunk(struct store *s, struct knowns *ks, uint8_t cursor[NODE_ID_LEN], uint64_t wall)
 {
 	sqlite3_stmt *st = s->st[GET_KNOWN];
-	bool refused = false;
-	int rc;
+	uint8_t bad[CHUNK][NODE_ID_LEN];
+	size_t nbad = 0, len;
+	const uint8_t *id;
+	int rc, n = 0;
 
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+	sqlite3_bind_blob(st, 1, cursor, NODE_ID_LEN, SQLITE_TRANSIENT);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW && (unsigned)n < CHUNK) {
+		n++;
+		if ((id = store_blob(st, 0, NODE_ID_LEN, NODE_ID_LEN, &len)) == NULL)
+			continue;
+		memcpy(cursor, id, NODE_ID_LEN);
 		if (load_known(ks, st, wall) == 0)
 			continue;
 		STAT_INC(ROUTED_STORE_ROWS_REFUSED);
-		refused = true;
+		memcpy(bad[nbad++], cursor, NODE_ID_LEN);
 	}
 	sqlite3_reset(st);
-	if (rc != SQLITE_DONE)
-		return -1;
-	if (!refused)
-		return 0;
-	knowns_each(ks, write_again, NULL);
-	return store_run(s, "DELETE FROM known") == SQLITE_OK ? 0 : -1;
+	sqlite3_clear_bindings(st);
+	for (size_t i = 0; i < nbad && rc == SQLITE_DONE; i++) {
+		sqlite3_bind_blob(s->st[DEL_KNOWN], 1, bad[i], NODE_ID_LEN, SQLITE_STATIC);
+		store_step(s->st[DEL_KNOWN]);
+	}
+	return rc == SQLITE_DONE ? n : -1;
 }
 
 /* The fences come last, when who made them is known: `fences' false takes the others. */
@@ -101,17 +105,35 @@ load_serial(struct store *s, uint64_t *serial)
 }
 
 int
-store_load_known(struct store *s, struct knowns *ks, uint64_t *serial, uint64_t wall)
+store_load_signed(struct store *s, struct knowns *ks, uint64_t *serial, uint64_t wall)
 {
 	if (store_open(s) == -1)
 		return -1;
 	load_serial(s, serial);
-	if (load_signed(s, ks, false, wall) == -1 || load_nodes(s, ks, wall) == -1 || load_signed(s, ks, true, wall) == -1) {
+	if (load_signed(s, ks, false, wall) == -1) {
 		store_complain(s, "cannot read");
 		return -1;
 	}
 	knowns_signed_clean(ks);
 	return 0;
+}
+
+int
+store_load_known(struct store *s, struct knowns *ks, uint8_t cursor[NODE_ID_LEN], uint64_t wall, uint64_t until_ns)
+{
+	int n;
+
+	if (store_open(s) == -1)
+		return -1;
+	do {
+		if ((n = load_chunk(s, ks, cursor, wall)) == -1) {
+			store_complain(s, "cannot read");
+			return -1;
+		}
+	} while (n == CHUNK && clock_ns() < until_ns);
+	if (n == CHUNK)
+		return 1;
+	return load_signed(s, ks, true, wall);
 }
 
 /* --- writing --- */

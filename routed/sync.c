@@ -363,24 +363,10 @@ sync_down(struct sync *s, const uint8_t *node_id)
 
 /* --- digests --- */
 
-uint64_t
-sync_entry_sum(const uint8_t *node_id, uint64_t serial)
-{
-	uint64_t x = 0;
-
-	for (int i = 0; i < 8; i++)
-		x = x << 8 | node_id[i];
-	x += serial * 0x9e3779b97f4a7c15ull;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-	return x ^ x >> 31;
-}
-
 static void
 digest_make(const struct sync *s, struct dirmsg_digest *m, bool nodes)
 {
 	const struct record *policy = knowns_policy(s->ks), *revocation = knowns_revocation(s->ks);
-	const struct known *k;
 
 	memset(m, 0, sizeof(*m));
 	m->policy = policy != NULL ? policy->serial : 0;
@@ -390,8 +376,7 @@ digest_make(const struct sync *s, struct dirmsg_digest *m, bool nodes)
 		return;
 	m->nodes = knowns_count(s->ks);
 	for (unsigned i = 0; i < DIRMSG_BUCKETS; i++)
-		for (k = knowns_bucket(s->ks, i); k != NULL; k = TAILQ_NEXT(k, entry))
-			m->bucket[i] ^= sync_entry_sum(k->node_id, k->serial);
+		m->bucket[i] = knowns_bucket_sum(s->ks, i);
 }
 
 static void

@@ -61,7 +61,4 @@ void	sync_unpin_all(struct sync *);		/* before a new configuration pins again */
 void	sync_run(struct sync *, const struct sync_time *);
 uint64_t sync_deadline(const struct sync *, uint64_t now_ns);
 
-/* An entry's share in the sum of its bucket. */
-uint64_t sync_entry_sum(const uint8_t *node_id, uint64_t serial);
-
 #endif

@@ -1,4 +1,5 @@
 /* What is believed of nodes: the chain, times, who may drive out whom, revocation. */
+#include <check.h>
 #include <stdio.h>
 
 #include "known_world.h"

@@ -2,6 +2,7 @@
  * The exchange of what is known, between many routeds in one process: each has its own known nodes and exchange, links
  * between them carry messages with a delay, and the time is the test's.
  */
+#include <check.h>
 #include <stdio.h>
 
 #include "known_world.h"
