@@ -12,6 +12,7 @@
 struct take {
 	struct knowns	*ks;
 	const struct dirmsg_item *item;
+	const uint8_t	*from;
 	struct known	*old;
 	uint64_t	 wall;
 	uint8_t		 node_id[NODE_ID_LEN];
@@ -73,6 +74,9 @@ take_record(struct take *t)
 		return KNOWN_E_OLD;
 	if (knowns_revoked(t->ks, t->node_id))
 		return KNOWN_E_REVOKED;
+	/* What this node said under an older key has to stand by itself. */
+	if (t->from != NULL && memcmp(t->node_id, t->ks->self, NODE_ID_LEN) == 0)
+		t->old = NULL;
 	if (t->record.serial == 0)
 		return KNOWN_E_FORM;	/* which in a digest is none */
 	if (t->record.not_after - t->record.not_before > KNOWN_LIFE_MAX_S)
@@ -384,6 +388,7 @@ knowns_take(struct knowns *ks, const struct dirmsg_item *item, const uint8_t *fr
 	memset(&t, 0, sizeof(t));
 	t.ks = ks;
 	t.item = item;
+	t.from = from;
 	t.wall = wall;
 	e = judge(&t, from);
 	service_set_free(&t.services);
