@@ -7,11 +7,10 @@
 #include "base/log.h"
 #include "base/ratelimit.h"
 #include "proc/stats.h"
+#include "routed/promises.h"
 
 #define CHANGES_MAX	4096u	/* offered at once; more is found by digests */
 #define SLOTS		64u	/* neighbours of whom it is noted what they have: bits of known->have */
-#define RECENT		1024u	/* a power of two: what was wanted of somebody a moment ago, and is not wanted of others */
-#define RECENT_NS	(5 * NS_PER_SEC)
 #define POLL_NS		(20 * NS_PER_MS)	/* for room in a queue */
 #define SECOND_NS	NS_PER_SEC
 #define INTEREST_S	600u
@@ -38,6 +37,7 @@ struct neighbour {
 	uint32_t wanted;		/* asked of it and not come */
 	uint64_t wanted_ns;		/* when it was last asked, or gave */
 	unsigned strikes;
+	unsigned broken;		/* promises, less those that it kept since */
 	struct ratelimit digests, queries;
 	struct give *gives;
 	size_t	 gives_off, ngives, gives_size;
@@ -70,7 +70,7 @@ struct sync {
 	size_t	 nchanges;
 	uint64_t offer_ns;		/* when they are offered; 0: there are none */
 	uint64_t second_ns;		/* the next look at what is due now and then */
-	struct { uint64_t id, serial, until_ns; } recent[RECENT];
+	struct promises promises;
 	struct interest interests[SYNC_INTERESTS_MAX];
 	size_t	 ninterests;
 	struct pending pending[PENDING_MAX];
@@ -506,21 +506,25 @@ offer(struct sync *s)
 	s->offer_ns = 0;
 }
 
-/* Whether another neighbour was asked for this a moment ago. If not, this one is now. */
-static bool
-asked_already(struct sync *s, const uint8_t *node_id, uint64_t serial, uint64_t now_ns)
+static uint64_t
+short_id(const uint8_t *node_id)
 {
 	uint64_t id;
-	size_t i;
 
 	memcpy(&id, node_id, sizeof(id));
-	i = (size_t)(id >> 8) & (RECENT - 1);
-	if (s->recent[i].id == id && s->recent[i].serial >= serial && s->recent[i].until_ns > now_ns)
-		return true;
-	s->recent[i].id = id;
-	s->recent[i].serial = serial;
-	s->recent[i].until_ns = now_ns + RECENT_NS;
-	return false;
+	return id;
+}
+
+static bool
+asked_already(struct sync *s, struct neighbour *n, const uint8_t *node_id, uint64_t serial, uint64_t now_ns)
+{
+	uint64_t breaker;
+	bool asked = promises_asked(&s->promises, short_id(n->node_id), n->broken, short_id(node_id), serial, now_ns, &breaker);
+
+	for (size_t i = 0; breaker != 0 && i < s->n; i++)
+		if (short_id(s->v[i]->node_id) == breaker)
+			s->v[i]->broken++;
+	return asked;
 }
 
 static int
@@ -546,7 +550,7 @@ on_have(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, co
 			n->more = true;
 			continue;
 		}
-		if (asked_already(s, id, theirs.v[i].serial, now->ns))
+		if (asked_already(s, n, id, theirs.v[i].serial, now->ns))
 			continue;
 		memcpy(want.v[want.n].node_id, id, NODE_ID_LEN);
 		want.v[want.n++].serial = k != NULL ? k->serial : 0;
@@ -624,6 +628,9 @@ on_item(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, co
 	s->from = n;
 	e = knowns_take(s->ks, &item, n->node_id, now->wall, &k);
 	s->from = NULL;
+	if (k != NULL && (e == KNOWN_OK || e == KNOWN_E_OLD) &&
+	    promises_kept(&s->promises, short_id(n->node_id), short_id(k->node_id), k->serial) && n->broken > 0)
+		n->broken--;
 	if (e == KNOWN_E_PARTS && item.membership.len == 0)
 		want_whole(s, n, &item);
 	if (e == KNOWN_OK)
@@ -922,7 +929,7 @@ second_run(struct sync *s, const struct sync_time *now)
 	for (size_t i = 0; i < s->n; i++) {
 		struct neighbour *n = s->v[i];
 
-		if (n->wanted > 0 && now->ns > n->wanted_ns + 2 * RECENT_NS) {
+		if (n->wanted > 0 && now->ns > n->wanted_ns + 2 * PROMISE_NS) {
 			n->wanted = 0;
 			n->digest_due |= n->more;
 			n->more = false;

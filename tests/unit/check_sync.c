@@ -778,6 +778,49 @@ START_TEST(claims_and_floods)
 }
 END_TEST
 
+static void
+claim(int at, int from, int about, uint64_t serial)
+{
+	struct dirmsg_have have = { .n = 1 };
+	struct sync_time t = time_of(&nodes[at]);
+	uint8_t buf[256];
+	size_t len;
+
+	memcpy(have.v[0].node_id, nodes[about].who.id, NODE_ID_LEN);
+	have.v[0].serial = serial;
+	len = dirmsg_have_encode(buf, sizeof(buf), &have);
+	ck_assert_uint_gt(len, 0);
+	ck_assert_int_eq(sync_message(nodes[at].sync, nodes[from].who.id, DIRMSG_HAVE, buf, len, &t), 0);
+}
+
+/* Nor does one that claims it again and again, each time more of it, and gives something else meanwhile. */
+START_TEST(claims_without_end)
+{
+	uint64_t since;
+
+	line(4);
+	run(2 * NS_PER_SEC);
+	ck_assert(knows(1, 3));
+	since = now_ns;
+	for (unsigned i = 0; now_ns < since + 3 * SYNC_DIGEST_S * NS_PER_SEC; i++) {
+		claim(1, 0, 3, nodes[3].who.n.serial + 1000 + i);
+		if (i == 0)
+			say(3);
+		run(NS_PER_SEC);
+		item_to(1, 0, kw_again(&nodes[0].who));
+	}
+	ck_assert(knows(1, 3));
+	/* and again, for as long as the liar is there */
+	for (unsigned i = 0; i < 60; i++) {
+		claim(1, 0, 3, nodes[3].who.n.serial + 2000 + i);
+		if (i == 0)
+			say(3);
+		run(NS_PER_SEC);
+	}
+	ck_assert(knows(1, 3));
+}
+END_TEST
+
 START_TEST(who_is_no_neighbour)
 {
 	struct sync_time t;
@@ -849,6 +892,7 @@ main(void)
 	tcase_add_loop_test(tc, rubbish_is_noticed, 0, N(rubbish));
 	tcase_add_test(tc, hostile_items);
 	tcase_add_test(tc, claims_and_floods);
+	tcase_add_test(tc, claims_without_end);
 	tcase_add_test(tc, who_is_no_neighbour);
 	tcase_add_loop_test(tc, churn, 0, 5);
 	suite_add_tcase(s, tc);
