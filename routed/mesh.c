@@ -50,6 +50,7 @@ struct mesh {
 	struct budget budget;
 	struct mesh_peer **peers;	/* sorted by node id */
 	size_t	 npeers, size, nup;
+	size_t	 in_bytes, out_bytes;	/* in all queues */
 };
 
 struct mesh *
@@ -145,6 +146,8 @@ stream_drop(struct mesh *m, struct mesh_peer *p, uint64_t reason, uint64_t now_n
 
 	p->s = NULL;
 	p->punish = p->more = false;
+	m->in_bytes -= p->in.len - p->in.off;
+	m->out_bytes -= p->out.len - p->out.off;
 	queue_free(&p->in);
 	queue_free(&p->out);
 	if (s != NULL) {
@@ -379,6 +382,13 @@ queue_emptied(struct queue *q)
 		queue_free(q);
 }
 
+/* What may wait for one: little, once much waits for all together, as for peers that do not read. */
+static size_t
+queue_max(const struct mesh *m)
+{
+	return m->out_bytes < MESH_QUEUES_MAX ? MESH_QUEUE_MAX : MESH_QUEUE_LEAST;
+}
+
 int
 mesh_send(struct mesh *m, const uint8_t *node_id, unsigned type, const uint8_t *body, size_t len)
 {
@@ -387,7 +397,7 @@ mesh_send(struct mesh *m, const uint8_t *node_id, unsigned type, const uint8_t *
 
 	if (p == NULL || !p->up || len > MESH_BODY_MAX)
 		return -1;
-	if (p->out.len - p->out.off + len + HEADER_MAX > MESH_QUEUE_MAX ||
+	if (p->out.len - p->out.off + len + HEADER_MAX > queue_max(m) ||
 	    (to = queue_room(&p->out, len + HEADER_MAX)) == NULL) {
 		STAT_INC(ROUTED_MESH_FULL);
 		return -1;
@@ -396,6 +406,7 @@ mesh_send(struct mesh *m, const uint8_t *node_id, unsigned type, const uint8_t *
 	if (len > 0)
 		memcpy(end, body, len);
 	p->out.len += (size_t)(end - to) + len;
+	m->out_bytes += (size_t)(end - to) + len;
 	STAT_INC(ROUTED_MESH_OUT);
 	return 0;
 }
@@ -409,7 +420,7 @@ mesh_room(const struct mesh *m, const uint8_t *node_id)
 	if (p == NULL || !p->up)
 		return 0;
 	used = p->out.len - p->out.off + HEADER_MAX;
-	return used < MESH_QUEUE_MAX ? MESH_QUEUE_MAX - used : 0;
+	return used < queue_max(m) ? queue_max(m) - used : 0;
 }
 
 bool
@@ -489,6 +500,7 @@ messages_take(struct mesh *m, struct mesh_peer *p, uint64_t now_ns)
 		if (rv == -1 || p->punish)
 			break;
 		p->in.off += whole;
+		m->in_bytes -= whole;
 	}
 	queue_emptied(&p->in);
 	if (rv != -1 && !p->punish)
@@ -508,6 +520,7 @@ peer_read(struct mesh *m, struct mesh_peer *p, uint64_t now_ns)
 	p->more = false;
 	do {
 		p->in.len += (size_t)n;
+		m->in_bytes += (size_t)n;
 		if (!messages_take(m, p, now_ns)) {
 			stream_failed(m, p, REASON_PROTOCOL, now_ns);
 			return;
@@ -519,8 +532,10 @@ peer_read(struct mesh *m, struct mesh_peer *p, uint64_t now_ns)
 		if ((n = stream_read(p->s, buf, sizeof(buf), now_ns)) <= 0)
 			break;
 		total += (size_t)n;
-		if (queue_room(&p->in, (size_t)n) == NULL) {
-			stream_failed(m, p, REASON_INTERNAL, now_ns);
+		/* Many that begin large messages and do not end them: none of them has the room for it. */
+		if ((m->in_bytes >= MESH_QUEUES_MAX && p->in.len - p->in.off >= MESH_QUEUE_LEAST) ||
+		    queue_room(&p->in, (size_t)n) == NULL) {
+			stream_failed(m, p, REASON_LIMIT, now_ns);
 			return;
 		}
 		memcpy(p->in.p + p->in.len, buf, (size_t)n);
@@ -530,14 +545,16 @@ peer_read(struct mesh *m, struct mesh_peer *p, uint64_t now_ns)
 }
 
 static void
-peer_write(struct mesh_peer *p, uint64_t now_ns)
+peer_write(struct mesh *m, struct mesh_peer *p, uint64_t now_ns)
 {
-	ssize_t n = 1;
+	ssize_t n;
 
-	while (p->out.off < p->out.len && n > 0) {
+	while (p->out.off < p->out.len) {
 		n = stream_write(p->s, p->out.p + p->out.off, p->out.len - p->out.off, now_ns);
-		if (n > 0)
-			p->out.off += (size_t)n;
+		if (n <= 0)
+			break;
+		p->out.off += (size_t)n;
+		m->out_bytes -= (size_t)n;
 	}
 	queue_emptied(&p->out);
 }
@@ -576,7 +593,7 @@ peer_run(struct mesh *m, struct mesh_peer *p, uint64_t now_ns)
 	if (p->s != NULL && p->more && !overdrawn(p, now_ns))
 		peer_read(m, p, now_ns);
 	if (p->s != NULL && p->out.off < p->out.len)
-		peer_write(p, now_ns);
+		peer_write(m, p, now_ns);
 }
 
 static void
@@ -603,7 +620,7 @@ mesh_run(struct mesh *m, uint64_t now_ns)
 	/* What one was told may be for another, that had its turn before. */
 	for (size_t i = 0; i < m->npeers; i++)
 		if (m->peers[i]->s != NULL && m->peers[i]->out.off < m->peers[i]->out.len)
-			peer_write(m->peers[i], now_ns);
+			peer_write(m, m->peers[i], now_ns);
 	output(m, now_ns);
 }
 

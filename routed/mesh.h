@@ -19,6 +19,8 @@
 #define MESH_SERVICE	"directory"
 #define MESH_BODY_MAX	(68u * 1024)	/* bytes of one message's body: the largest record, and who it is for */
 #define MESH_QUEUE_MAX	(256u * 1024)	/* bytes that wait to be sent to one peer */
+#define MESH_QUEUE_LEAST (32u * 1024)	/* when more than this waits for all: */
+#define MESH_QUEUES_MAX	(32u << 20)
 #define MESH_RATE	2000u		/* messages a second that one peer may send, in the long run, */
 #define MESH_BYTES_RATE	(2u << 20)	/* and bytes; of either so many seconds' worth at once: what is more waits in its stream */
 #define MESH_BURST_S	4u

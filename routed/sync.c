@@ -260,7 +260,7 @@ give(struct sync *s, struct neighbour *n, struct known *k, bool whole)
 		return;
 	if (n->gives_off > 0 && n->gives_off == n->ngives)
 		n->gives_off = n->ngives = 0;
-	if (n->ngives - n->gives_off >= SYNC_GIVES_MAX || s->ngives >= SYNC_ALL_GIVES_MAX)
+	if (n->ngives - n->gives_off >= (s->ngives < SYNC_ALL_GIVES_MAX ? SYNC_GIVES_MAX : SYNC_GIVES_LEAST))
 		return;
 	if (n->ngives == n->gives_size) {
 		size = n->gives_size == 0 ? 64 : n->gives_size * 2;

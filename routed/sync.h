@@ -18,7 +18,8 @@
 #define SYNC_INTERESTS_MAX 512u	/* nodes that this one asks for */
 #define SYNC_WANTED_MAX	4096u	/* asked of one neighbour and not come */
 #define SYNC_GIVES_MAX	8192u	/* asked for by one neighbour and not sent */
-#define SYNC_ALL_GIVES_MAX 65536u /* by all together */
+#define SYNC_ALL_GIVES_MAX 65536u /* by all together; beyond it each has still */
+#define SYNC_GIVES_LEAST 64u
 #define SYNC_STRIKES	32u	/* items that a neighbour may bring of which the chain is wrong, until its stream is broken off */
 
 struct sync;

@@ -516,6 +516,37 @@ START_TEST(many_peers)
 }
 END_TEST
 
+/* Peers that do not read: what waits for all of them is bounded, and one that comes then has its share. */
+START_TEST(memory_for_all)
+{
+	static uint8_t body[60000];
+	uint8_t id[NODE_ID_LEN] = { 0 }, noise[STREAM_ID_LEN] = { 0 };
+	size_t waiting = 0;
+	unsigned n;
+
+	for (n = 1; n < 400; n++) {
+		id[0] = 1;
+		id[1] = (uint8_t)n;
+		id[2] = (uint8_t)(n >> 8);
+		noise[1] = (uint8_t)n;
+		noise[2] = (uint8_t)(n >> 8);
+		ck_assert_int_eq(mesh_peer_up(b.mesh, id, now), 0);
+		open_from(id, 1001 + 2 * n, CLASS_CONTROL, 0, noise, sizeof(noise), 0);
+		ck_assert(mesh_adjacent(b.mesh, id));
+		while (mesh_send(b.mesh, id, 1, body, sizeof(body)) == 0)
+			waiting += sizeof(body);
+		while (mesh_send(b.mesh, id, 1, body, 1000) == 0)
+			waiting += 1000;
+		ck_assert_uint_ge(waiting, (size_t)n * (MESH_QUEUE_LEAST - 2048));
+	}
+	ck_assert_uint_le(waiting, MESH_QUEUES_MAX + MESH_QUEUE_MAX + (size_t)n * MESH_QUEUE_LEAST);
+	/* when one of them goes, so does what waited for it */
+	mesh_peer_down(b.mesh, id, now);
+	mesh_run(b.mesh, now);
+	drop_all(&b);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -540,6 +571,7 @@ main(void)
 	tcase_add_test(tc, higher_id_does_not_open);
 	tcase_add_test(tc, not_a_frame_of_streams);
 	tcase_add_test(tc, many_peers);
+	tcase_add_test(tc, memory_for_all);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
