@@ -78,7 +78,7 @@ UNIT = \
 	tests/unit/check_stats tests/unit/check_store tests/unit/check_stream tests/unit/check_streamid \
 	tests/unit/check_switch tests/unit/check_tcp tests/unit/check_tlv tests/unit/check_top tests/unit/check_varint \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
-	tests/unit/check_box tests/unit/check_system tests/unit/check_routed_conf \
+	tests/unit/check_box tests/unit/check_system tests/unit/check_routed_conf tests/unit/check_signed \
 	tests/unit/check_policy \
 	tests/unit/check_install tests/unit/check_routes tests/unit/check_usage \
 	tests/unit/check_ways \
