@@ -490,6 +490,14 @@ START_TEST(hops_are_bounded)
 	set_all(9);
 	ck_assert_str_eq(best(0, 2, CLASS_INTERACTIVE), "0-7-8-2");
 	ck_assert_str_eq(best(0, 6, CLASS_INTERACTIVE), "0-2-3-4-5-6");
+	/* A longer way to a node may be the cheaper one, at both ends. */
+	world(6);
+	for (unsigned i = 0; i < 5; i++)
+		link_both(i, i + 1, 10);
+	link_both(0, 2, 100000);
+	link_both(3, 5, 100000);
+	set_all(6);
+	ck_assert_str_eq(best(0, 5, CLASS_INTERACTIVE), "0-1-2-3-4-5");
 	done();
 }
 END_TEST
@@ -706,6 +714,16 @@ START_TEST(alternates_share_as_little_as_there_is)
 	strcpy(facts[2].domain, "rack");
 	set_all(4);
 	ck_assert_str_eq(all(0, 3, CLASS_INTERACTIVE), "0-1-3,0-1-2-3");
+	/* One relay is in all of them: then other links to it and from it, though one that shares a link is nearer. */
+	world(5);
+	link_both(0, 1, 1000);
+	link_both(1, 4, 1000);
+	link_both(0, 2, 9000);
+	link_both(2, 1, 9000);
+	link_both(1, 3, 9000);
+	link_both(3, 4, 9000);
+	set_all(5);
+	ck_assert_str_eq(all(0, 4, CLASS_INTERACTIVE), "0-1-4,0-2-1-3-4,0-2-1-4,0-1-3-4");
 	/* A phone with one session: each goes over it, and then they part. */
 	world(6);
 	link_both(0, 1, 1000);
