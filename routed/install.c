@@ -548,7 +548,14 @@ on_install(struct install *in, const uint8_t *from, const uint8_t *body, size_t 
 bool
 install_passing(unsigned e)
 {
-	return e == INSTALL_E_NO_NEXT || e == INSTALL_E_TIMEOUT || e == INSTALL_E_UNKNOWN || e == INSTALL_E_RATE;
+	return e == INSTALL_E_NO_NEXT || e == INSTALL_E_TIMEOUT || e == INSTALL_E_UNKNOWN || e == INSTALL_E_RATE ||
+	    install_stale(e);
+}
+
+bool
+install_stale(unsigned e)
+{
+	return e == TICKET_E_SEAL || e == TICKET_E_ISSUER;
 }
 
 static int

@@ -95,6 +95,9 @@ void	install_tick(struct install *, const struct clock_both *);
 /* What may be otherwise in a moment: a route that was there is not given up for it. */
 bool	install_passing(unsigned error);
 
+/* So is this: a hop's routed, or the coordinator, was restarted and has other keys; a new ticket helps. */
+bool	install_stale(unsigned error);
+
 struct installed *install_find(const struct install *, uint64_t route_id);
 size_t	install_count(const struct install *);
 void	install_each(const struct install *, void (*fn)(struct installed *, void *arg), void *arg);

@@ -323,7 +323,13 @@ routes_install(const struct lease *l, void *arg)
 static void
 routes_end(uint64_t route_id, void *arg)
 {
-	install_end(((struct manager *)arg)->install, route_id, INSTALL_E_CLOSED, REASON_MOVED);
+	struct procmsg msg = { .type = PM_ROUTE_DEL, .route_del = { route_id, REASON_MOVED } };
+	struct manager *m = arg;
+
+	if (install_find(m->install, route_id) != NULL)
+		install_end(m->install, route_id, INSTALL_E_CLOSED, REASON_MOVED);
+	else if (m->dataplane)	/* of the routed before this one */
+		m->ops->dataplane(&msg, m->arg);
 }
 
 static bool
@@ -545,6 +551,37 @@ manager_time(struct manager *m, uint64_t now_ns, uint64_t wall_ms)
 	m->wall_ms = wall_ms;
 }
 
+static void
+restore(const struct lease *l, void *arg)
+{
+	struct manager *m = arg;
+
+	routes_restore(m->routes, l, &m->now);
+}
+
+/* In the order in which they are used now, since that is how they are taken up again. */
+static void
+save_dest(struct manager *m, const struct route_dest *d)
+{
+	const struct ways_node *n = ways_find(m->ways, d->node_id);
+
+	for (unsigned i = 0; n != NULL && i < n->norder[WAYS_DELAY]; i++)
+		for (unsigned k = 0; k < d->n; k++)
+			if (d->held[k].state == HELD_UP && d->held[k].lease.route_id == n->order[WAYS_DELAY][i])
+				usage_held_put(m->usage, &d->held[k].lease);
+}
+
+static void
+save_routes(struct manager *m)
+{
+	if (m->saved_version == routes_version(m->routes) || usage_held_begin(m->usage) == -1)
+		return;
+	for (size_t i = 0; i < routes_count(m->routes); i++)
+		save_dest(m, routes_get(m->routes, i));
+	if (usage_held_end(m->usage) == 0)
+		m->saved_version = routes_version(m->routes);
+}
+
 void
 manager_self(struct manager *m, const uint8_t *node_id, const uint8_t *authority, const char *tenant)
 {
@@ -553,6 +590,8 @@ manager_self(struct manager *m, const uint8_t *node_id, const uint8_t *authority
 	snprintf(m->tenant, sizeof(m->tenant), "%s", tenant);
 	if (!m->is_self && usage_begin(m, USAGE_FILE) == -1)
 		log_warnx("no memory to read what was relayed");
+	if (!m->is_self)
+		usage_held_load(m->usage, restore, m);
 	m->is_self = true;
 	usage_self(m->usage, node_id);
 }
@@ -884,8 +923,10 @@ each_second(struct manager *m)
 {
 	manager_sweep_remotes(m);
 	fences_expire(&m->fences, m->now.wall);
-	if (m->keyed)
+	if (m->keyed) {
 		usage_tick(m->usage, m->now.wall);
+		save_routes(m);
+	}
 	install_judge(m->install, judge_relaying, m, REASON_NO_ROUTE);
 	STAT_SET(ROUTED_ROUTES_HERE, install_count(m->install));
 	STAT_SET(ROUTED_ROUTES_WANTED, routes_count(m->routes));

@@ -83,6 +83,7 @@ struct manager {
 	struct clock_both now;		/* as of the call that is under way */
 	uint64_t	 wall_ms;
 	uint64_t	 policy_serial;
+	uint64_t	 saved_version;	/* of the routes */
 	struct manager_remote remotes[MANAGER_REMOTES_MAX];
 	size_t		 nremotes;
 	struct manager_silent silent[64];

@@ -13,6 +13,7 @@ struct routes {
 	void		*arg;
 	struct route_dest **dests;	/* sorted by node id */
 	size_t		 n;
+	uint64_t	 version;
 	struct ratelimit asks;
 	struct lease	 fresh[LEASE_MAX];	/* what an op gives; empty in between */
 };
@@ -182,6 +183,7 @@ forget(struct routes *r, struct route_dest *d, unsigned i, bool end)
 {
 	struct lease l = d->held[i].lease;
 
+	r->version++;
 	d->n--;
 	memmove(&d->held[i], &d->held[i + 1], (d->n - i) * sizeof(d->held[0]));
 	r->ops->gone(d, &l, r->arg);
@@ -222,6 +224,38 @@ retry_ns(struct routes *r, const struct route_dest *d)
 	return about(r, ns < most ? ns : most);
 }
 
+static uint64_t
+first_soft(const struct route_dest *d)
+{
+	uint64_t soft = UINT64_MAX;
+
+	for (unsigned i = 0; i < d->n; i++)
+		if (d->held[i].state != HELD_LEAVING && d->held[i].lease.soft < soft)
+			soft = d->held[i].lease.soft;
+	return soft;
+}
+
+/* With fewer than two routes, or none for some class, it is asked again sooner, but ever more seldom. */
+static uint64_t
+soon_for_more(struct route_dest *d, uint64_t ns)
+{
+	uint8_t classes = 0;
+	uint64_t few;
+
+	for (unsigned i = 0; i < d->n; i++)
+		if (d->held[i].state != HELD_LEAVING)
+			classes |= d->held[i].lease.classes;
+	if (classes != ALL_CLASSES && ns > ROUTES_LACK_NS)
+		ns = ROUTES_LACK_NS;
+	if (usable(d) >= 2) {
+		d->few = 0;
+		return ns;
+	}
+	few = ROUTES_SPARE_NS << (d->few < 4 ? d->few++ : 4);
+	few = few < ROUTES_FEW_NS ? few : ROUTES_FEW_NS;
+	return ns < few ? ns : few;
+}
+
 /*
  * After the first soft expiry of what there is; before it when there is little. soft is by the issuer's clock: where ours is
  * ahead of it, it is not asked again at once, but after a fifth of what is left, which with equal clocks is the same.
@@ -229,8 +263,7 @@ retry_ns(struct routes *r, const struct route_dest *d)
 static void
 schedule(struct routes *r, struct route_dest *d, const struct clock_both *now)
 {
-	uint64_t soft = UINT64_MAX, hard = UINT64_MAX, ns, left;
-	uint8_t classes = 0;
+	uint64_t soft = first_soft(d), hard = UINT64_MAX, ns, left;
 
 	if (usable(d) == 0) {
 		d->ask_ns = now->now_ns + retry_ns(r, d);
@@ -240,18 +273,11 @@ schedule(struct routes *r, struct route_dest *d, const struct clock_both *now)
 	}
 	d->tries = 0;
 	for (unsigned i = 0; i < d->n; i++)
-		if (d->held[i].state != HELD_LEAVING) {
-			soft = d->held[i].lease.soft < soft ? d->held[i].lease.soft : soft;
-			hard = d->held[i].lease.hard < hard ? d->held[i].lease.hard : hard;
-			classes |= d->held[i].lease.classes;
-		}
+		if (d->held[i].state != HELD_LEAVING && d->held[i].lease.hard < hard)
+			hard = d->held[i].lease.hard;
 	ns = soft > now->wall ? (soft - now->wall) * NS_PER_SEC : ROUTES_RETRY_NS;
 	left = hard > now->wall ? (hard - now->wall) * NS_PER_SEC / (LEASE_HARD_S / LEASE_SOFT_S) : 0;
-	ns = left > ns ? left : ns;
-	if (usable(d) < 2 && ns > ROUTES_FEW_NS)
-		ns = ROUTES_FEW_NS;
-	if (classes != ALL_CLASSES && ns > ROUTES_LACK_NS)
-		ns = ROUTES_LACK_NS;
+	ns = soon_for_more(d, left > ns ? left : ns);
 	d->ask_ns = now->now_ns + about(r, ns);
 }
 
@@ -280,6 +306,8 @@ renew(struct routes *r, struct route_held *h, struct lease *l)
 	}
 	lease_free(&h->lease);
 	h->lease = *l;
+	h->restored = false;
+	r->version++;
 	memset(l, 0, sizeof(*l));
 }
 
@@ -367,7 +395,7 @@ static bool
 holds_for_long(const struct route_dest *d, uint64_t wall)
 {
 	for (unsigned i = 0; i < d->n; i++)
-		if (d->held[i].state == HELD_UP && d->held[i].lease.hard > wall + ROUTES_SELF_LEFT_S)
+		if (d->held[i].state == HELD_UP && !d->held[i].restored && d->held[i].lease.hard > wall + ROUTES_SELF_LEFT_S)
 			return true;
 	return false;
 }
@@ -540,14 +568,18 @@ routes_result(struct routes *r, uint64_t route_id, unsigned error, const struct 
 		if (h->state == HELD_INSTALLING)
 			h->state = HELD_UP;
 		h->up_wall = now->wall;
+		r->version++;
 		d->waiting = false;
 		if (h->state == HELD_UP)
 			r->ops->up(d, &h->lease, r->arg);
 		return;
 	}
 	/* What is up goes on when only the word of its renewal is missing. */
-	if (h->state != HELD_INSTALLING && install_passing(error))
+	if (h->state != HELD_INSTALLING && install_passing(error)) {
+		if (install_stale(error) && d->answer_ns == 0)
+			sooner(d, now->now_ns + about(r, ROUTES_STALE_NS));
 		return;
+	}
 	forget(r, d, (unsigned)(h - d->held), false);
 	if (leaving && usable(d) > 0)	/* the far end ends what a newer epoch has replaced: that is no loss */
 		return;
@@ -623,6 +655,32 @@ routes_revoked(struct routes *r, const uint8_t *node_id, const struct clock_both
 }
 
 void
+routes_restore(struct routes *r, const struct lease *l, const struct clock_both *now)
+{
+	struct route_dest *d = l->n > 2 && now->wall < l->hard ? dest_add(r, l->nodes[l->n - 1], now->now_ns) : NULL;
+	struct route_held *h;
+
+	if (d == NULL || d->n == ROUTES_HELD_MAX || held_of(d, l->route_id) != NULL)
+		return;
+	h = &d->held[d->n++];
+	memset(h, 0, sizeof(*h));
+	h->lease = *l;
+	h->state = HELD_UP;
+	h->restored = true;
+	h->up_wall = now->wall;
+	d->until_ns = now->now_ns + ROUTES_WANT_NS;
+	if (l->epoch > d->epoch)
+		d->epoch = l->epoch;
+	r->ops->up(d, &h->lease, r->arg);
+}
+
+uint64_t
+routes_version(const struct routes *r)
+{
+	return r->version;
+}
+
+void
 routes_again(struct routes *r)
 {
 	for (size_t i = 0; i < r->n; i++)
@@ -642,6 +700,10 @@ tick_held(struct routes *r, struct route_dest *d, const struct clock_both *now)
 	for (unsigned i = d->n; i-- > 0;) {
 		struct route_held *h = &d->held[i];
 
+		if (h->restored && now->wall >= h->lease.hard) {
+			end(r, d, i);
+			continue;
+		}
 		if (h->state != HELD_LEAVING)
 			continue;
 		if (h->up_wall == 0 || (h->leave_ns != 0 && now->now_ns >= h->leave_ns))
@@ -649,6 +711,29 @@ tick_held(struct routes *r, struct route_dest *d, const struct clock_both *now)
 		else if (h->leave_ns == 0 && newer)
 			h->leave_ns = now->now_ns + ROUTES_LEAVE_NS;
 	}
+}
+
+/*
+ * One lease of the node's own making, and none beside it: perhaps it knows more by now. No coordinator is asked, since what
+ * it would give could be other than what there is.
+ */
+static void
+more_of_own(struct routes *r, struct route_dest *d, const struct clock_both *now)
+{
+	enum lease_error e;
+	struct lease_ask a;
+	int n;
+
+	fill_ask(d, &a);
+	a.self = true;
+	n = r->ops->self(&a, r->fresh, &e, r->arg);
+	if (n > 1) {
+		take(r, d, r->fresh, n, now);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		lease_free(&r->fresh[i]);
+	schedule(r, d, now);
 }
 
 static void
@@ -659,7 +744,11 @@ tick_dest(struct routes *r, struct route_dest *d, const struct clock_both *now)
 		d->answer_ns = 0;	/* a late answer is still taken, until the next time */
 		refused(r, d, d->error, now);
 	}
-	if (d->answer_ns == 0 && now->now_ns >= d->ask_ns && ratelimit_take(&r->asks, now->now_ns))
+	if (d->answer_ns != 0 || now->now_ns < d->ask_ns || !ratelimit_take(&r->asks, now->now_ns))
+		return;
+	if (d->self && usable(d) == 1 && now->wall < first_soft(d))
+		more_of_own(r, d, now);
+	else
 		ask(r, d, now);
 }
 

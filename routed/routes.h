@@ -21,7 +21,8 @@
 #define ROUTES_LEAVE_NS	(5u * 1000000000ull)	/* an old route goes so long after a new one is up */
 #define ROUTES_RETRY_NS	(500u * 1000000ull)	/* doubles to */
 #define ROUTES_RETRY_MAX_NS (30u * 1000000000ull)
-#define ROUTES_FEW_NS	(60u * 1000000000ull)	/* with fewer than two, it is asked again after so long */
+#define ROUTES_FEW_NS	(60u * 1000000000ull)	/* with fewer than two, it is asked again after so long; sooner at first */
+#define ROUTES_STALE_NS	(2000u * 1000000ull)	/* a hop has other keys: asked again when the coordinator may know them */
 #define ROUTES_SPARE_NS	(4000u * 1000000ull)	/* with a session and no route: the first time, and no sooner when something changes */
 #define ROUTES_LACK_NS	(15u * 1000000000ull)	/* or after so long, when there is none for a class */
 #define ROUTES_SELF_LEFT_S 30u		/* leases that hold for longer are no reason to issue some oneself */
@@ -33,6 +34,7 @@ enum route_state { HELD_INSTALLING, HELD_UP, HELD_LEAVING, HELD_STATES };
 struct route_held {
 	struct lease	 lease;
 	uint8_t		 state;		/* enum route_state */
+	bool		 restored;	/* of the routed before this one: the dataplane may have it; no ticket of it is here */
 	uint64_t	 leave_ns;	/* when it is left; 0: when a newer one is up */
 	uint64_t	 up_wall;
 };
@@ -46,7 +48,8 @@ struct route_dest {
 	uint64_t answer_ns;		/* until when it may answer; 0: none is asked */
 	uint64_t ask_id;		/* 0: an answer came, or nothing was asked */
 	uint64_t asked_ns;		/* when it was asked last */
-	uint32_t tries;			/* in a row without a route */
+	uint32_t tries;			/* in a row without a route, */
+	uint32_t few;			/* and with one only */
 	uint64_t epoch;			/* the newest */
 	uint8_t	 error;			/* enum lease_error: of the last answer */
 	bool	 self;			/* the last leases are of this node's own making */
@@ -107,6 +110,15 @@ void	routes_revoked(struct routes *, const uint8_t *node_id, const struct clock_
 
 /* The dataplane is new: ops.up is called again for all. */
 void	routes_again(struct routes *);
+
+/*
+ * A route that the routed before this one held: it is asked for again, under its id, so that streams on it stay where they
+ * are. Of the lease only route_id, epoch, hard, classes and the nodes.
+ */
+void	routes_restore(struct routes *, const struct lease *, const struct clock_both *);
+
+/* Changes with what there is to restore. */
+uint64_t routes_version(const struct routes *);
 
 void	routes_tick(struct routes *, const struct clock_both *);
 

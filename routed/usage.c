@@ -466,3 +466,30 @@ usage_tick(struct usage *u, uint64_t wall)
 	claim_all(u, wall);
 	usage_save(u);
 }
+
+/* --- the routes that are held --- */
+
+int
+usage_held_begin(struct usage *u)
+{
+	return u->store == NULL || usage_store_begin(u->store) == -1 ? -1 : usage_store_clear_held(u->store);
+}
+
+int
+usage_held_put(struct usage *u, const struct lease *l)
+{
+	return usage_store_held(u->store, l);
+}
+
+int
+usage_held_end(struct usage *u)
+{
+	return usage_store_commit(u->store);
+}
+
+void
+usage_held_load(struct usage *u, void (*fn)(const struct lease *, void *), void *arg)
+{
+	if (u->store != NULL)
+		usage_store_load_held(u->store, fn, arg);
+}

@@ -23,7 +23,7 @@
 #define USAGE_SLACK	(1u << 20)	/* bytes that a claim may be more than what was counted, for the counts of a second, */
 #define USAGE_SLACK_SHIFT 5		/* and a 32nd */
 #define USAGE_KEEP	20000u		/* receipts on disk: the oldest go */
-#define USAGE_FILE	"usage.db"
+#define USAGE_FILE	"routes.db"
 
 struct usage_entry {
 	uint8_t	 neighbour[NODE_ID_LEN];
@@ -73,6 +73,15 @@ void	usage_save(struct usage *);
 size_t	usage_count(const struct usage *);
 const struct usage_entry *usage_get(const struct usage *, size_t i);
 
+/*
+ * The routes that this node holds, for the routed after this one: all of them are put between begin and end, in the order in
+ * which they are to be loaded. -1: not now, or there is no store.
+ */
+int	usage_held_begin(struct usage *);
+int	usage_held_put(struct usage *, const struct lease *);
+int	usage_held_end(struct usage *);
+void	usage_held_load(struct usage *, void (*fn)(const struct lease *, void *arg), void *arg);
+
 /* --- usage_store.c: SQLite, a file of its own; faults are counted, never fatal --- */
 struct usage_store *usage_store_open(const char *path);		/* NULL: it cannot be opened now */
 void	usage_store_close(struct usage_store *);
@@ -81,6 +90,9 @@ void	usage_store_load(struct usage_store *, void (*fn)(const struct usage_entry 
 int	usage_store_begin(struct usage_store *);
 int	usage_store_entry(struct usage_store *, const struct usage_entry *);
 int	usage_store_commit(struct usage_store *);
+int	usage_store_clear_held(struct usage_store *);
+int	usage_store_held(struct usage_store *, const struct lease *);
+void	usage_store_load_held(struct usage_store *, void (*fn)(const struct lease *, void *arg), void *arg);
 /* A receipt; answer may be empty: it is then put to the claim later. */
 int	usage_store_receipt(struct usage_store *, const uint8_t hash[HASH_LEN], const uint8_t *neighbour, uint64_t from, uint64_t to,
 	    struct frame_bytes claim, struct frame_bytes answer);

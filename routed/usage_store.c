@@ -1,4 +1,7 @@
-/* What was relayed, on disk: a database of its own, since unlike the directory's it cannot be learned again. */
+/*
+ * What was relayed, on disk, and which routes are held: a database of its own, since unlike the directory's it cannot be
+ * learned again.
+ */
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,18 +12,23 @@
 #include "proc/stats.h"
 #include "routed/usage.h"
 #include "wire/fields.h"
+#include "wire/varint.h"
 
 #define USAGE_SCHEMA	1
 #define USAGE_APP_ID	0x46414255	/* "FABU" */
 #define BUSY_MS		200
 
-enum statement { PUT_ENTRY, GET_ENTRIES, PUT_RECEIPT, PUT_ANSWER, TRIM, STATEMENT_COUNT };
+enum statement { PUT_ENTRY, GET_ENTRIES, PUT_RECEIPT, PUT_ANSWER, TRIM, CLEAR_HELD, PUT_HELD, GET_HELD,
+	STATEMENT_COUNT };
 
 static const char *const sql[STATEMENT_COUNT] = {
 	[PUT_ENTRY] = "INSERT OR REPLACE INTO relayed VALUES (?,?,?,?,?,?)",
 	[GET_ENTRIES] = "SELECT neighbour, tenant, class, forth, back, confirmed FROM relayed",
 	[PUT_RECEIPT] = "INSERT OR IGNORE INTO receipt (hash, neighbour, begins, ends, claim, answer) VALUES (?,?,?,?,?,?)",
 	[PUT_ANSWER] = "UPDATE receipt SET answer = ? WHERE hash = ?",
+	[CLEAR_HELD] = "DELETE FROM held",
+	[PUT_HELD] = "INSERT INTO held (route_id, epoch, hard, classes, nodes) VALUES (?,?,?,?,?)",
+	[GET_HELD] = "SELECT route_id, epoch, hard, classes, nodes FROM held ORDER BY place",
 	[TRIM] = "DELETE FROM receipt WHERE id <= (SELECT max(id) FROM receipt) - ?",
 };
 
@@ -36,7 +44,10 @@ static const char schema[] =
     " PRIMARY KEY (neighbour, tenant, class)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS receipt ("
     " id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, neighbour BLOB NOT NULL,"
-    " begins INTEGER NOT NULL, ends INTEGER NOT NULL, claim BLOB NOT NULL, answer BLOB);";
+    " begins INTEGER NOT NULL, ends INTEGER NOT NULL, claim BLOB NOT NULL, answer BLOB);"
+    "CREATE TABLE IF NOT EXISTS held ("
+    " place INTEGER PRIMARY KEY, route_id INTEGER NOT NULL, epoch INTEGER NOT NULL, hard INTEGER NOT NULL,"
+    " classes INTEGER NOT NULL, nodes BLOB NOT NULL);";
 
 struct usage_store {
 	sqlite3		*db;
@@ -216,4 +227,54 @@ usage_store_receipt(struct usage_store *s, const uint8_t hash[HASH_LEN], const u
 	sqlite3_bind_blob(st, 1, answer.p, (int)answer.len, SQLITE_STATIC);
 	sqlite3_bind_blob(st, 2, hash, HASH_LEN, SQLITE_STATIC);
 	return step(st);
+}
+
+int
+usage_store_clear_held(struct usage_store *s)
+{
+	return step(s->st[CLEAR_HELD]);
+}
+
+int
+usage_store_held(struct usage_store *s, const struct lease *l)
+{
+	sqlite3_stmt *st = s->st[PUT_HELD];
+
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)l->route_id);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)l->epoch);
+	sqlite3_bind_int64(st, 3, (sqlite3_int64)l->hard);
+	sqlite3_bind_int64(st, 4, l->classes);
+	sqlite3_bind_blob(st, 5, l->nodes, (int)(l->n * sizeof(l->nodes[0])), SQLITE_STATIC);
+	return step(st);
+}
+
+static bool
+read_held(sqlite3_stmt *st, struct lease *l)
+{
+	const uint8_t *nodes = sqlite3_column_blob(st, 4);
+	size_t len = (size_t)sqlite3_column_bytes(st, 4);
+
+	memset(l, 0, sizeof(*l));
+	l->route_id = column_uint(st, 0);
+	l->epoch = column_uint(st, 1);
+	l->hard = l->soft = column_uint(st, 2);
+	l->classes = (uint8_t)(column_uint(st, 3) & ((1u << CLASS_COUNT) - 1));
+	if (nodes == NULL || len % NODE_ID_LEN != 0 || len < 3 * NODE_ID_LEN || len > sizeof(l->nodes) || l->route_id == 0 ||
+	    l->route_id > VARINT_MAX || l->epoch > VARINT_MAX || l->hard > RECORD_TIME_MAX || l->classes == 0)
+		return false;
+	l->n = (uint8_t)(len / NODE_ID_LEN);
+	memcpy(l->nodes, nodes, len);
+	return true;
+}
+
+void
+usage_store_load_held(struct usage_store *s, void (*fn)(const struct lease *, void *), void *arg)
+{
+	sqlite3_stmt *st = s->st[GET_HELD];
+	struct lease l;
+
+	while (sqlite3_step(st) == SQLITE_ROW)
+		if (read_held(st, &l))
+			fn(&l, arg);
+	sqlite3_reset(st);
 }

@@ -453,6 +453,81 @@ START_TEST(breaks)
 }
 END_TEST
 
+/* What the routed before this one held is asked for again, and does not end meanwhile; nor is it counted on. */
+START_TEST(restored)
+{
+	struct lease l;
+
+	world.same_ids = true;
+	make(&l, 100, 0x20, false);
+	free(l.sealed[0].p);
+	l.sealed[0].p = NULL;
+	routes_restore(r, &l, &now);
+	ck_assert_uint_eq(in_state(HELD_UP), 1);
+	ck_assert_uint_eq(seen.ups, 1);
+	ck_assert_uint_eq(seen.installs, 0);
+	routes_tick(r, &now);
+	ck_assert_uint_eq(seen.ask.nheld, 1);
+	ck_assert_uint_eq(seen.ask.held[0].route_id, 100);
+	world.self = 1;
+	pass(1200);	/* nobody answers: there is no ticket of it here, so that the node makes its own */
+	ck_assert_uint_eq(seen.selfs, 1);
+	ck_assert_uint_eq(seen.installs, 1);
+	ck_assert_uint_eq(d()->n, 1);
+	ck_assert(!d()->held[0].restored);
+	ck_assert_uint_eq(seen.gones + seen.ends, 0);
+	/* One that is not given again ends, at the latest when its time is over. */
+	make(&l, 555, 0x30, false);
+	free(l.sealed[0].p);
+	l.sealed[0].p = NULL;
+	routes_restore(r, &l, &now);
+	now.wall = l.hard;
+	routes_tick(r, &now);
+	ck_assert_uint_eq(seen.ends, 1);
+	ck_assert_uint_eq(seen.ended[0], 555);
+	routes_restore(r, &l, &now);	/* nor is it taken up again */
+	ck_assert_uint_eq(d()->n, 1);
+}
+END_TEST
+
+/* A hop has other keys: what is up stays up, and is asked for anew. */
+START_TEST(other_keys)
+{
+	world.same_ids = true;
+	have(2);
+	routes_result(r, 100, TICKET_E_SEAL, &now);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+	pass(ROUTES_STALE_NS / MS + 200);
+	ck_assert_uint_eq(seen.asks, 2);
+	ck_assert_uint_eq(seen.gones + seen.ends + seen.leavings, 0);
+}
+END_TEST
+
+/* One route only: it is asked for more soon, and then ever more seldom. */
+START_TEST(few)
+{
+	world.same_ids = true;
+	have(1);
+	pass(20000);
+	ck_assert_uint_ge(seen.asks, 3);
+	pass(280000);
+	ck_assert_uint_le(seen.asks, 12);
+	ck_assert_uint_eq(seen.gones + seen.ends + seen.leavings, 0);
+	/* Its own, it makes more when it knows more. */
+	teardown();
+	setup();
+	world.same_ids = true;
+	world.answer = ROUTES_NOBODY;
+	world.self = 1;
+	want();
+	installed();
+	world.self = 2;
+	pass(5000);
+	ck_assert_uint_eq(seen.asks, 1);
+	ck_assert_uint_eq(d()->n, 2);
+}
+END_TEST
+
 START_TEST(revoked)
 {
 	have(3);
@@ -591,6 +666,9 @@ main(void)
 	tcase_add_test(tc, backs_off);
 	tcase_add_test(tc, hinted);
 	tcase_add_test(tc, breaks);
+	tcase_add_test(tc, restored);
+	tcase_add_test(tc, other_keys);
+	tcase_add_test(tc, few);
 	tcase_add_test(tc, revoked);
 	tcase_add_test(tc, unwanted);
 	tcase_add_test(tc, clock_ahead);
