@@ -224,28 +224,17 @@ retry_ns(struct routes *r, const struct route_dest *d)
 	return about(r, ns < most ? ns : most);
 }
 
+/* Within how long more than there is would be welcome; ever more seldom. */
 static uint64_t
-first_soft(const struct route_dest *d)
+for_more_ns(struct route_dest *d)
 {
-	uint64_t soft = UINT64_MAX;
-
-	for (unsigned i = 0; i < d->n; i++)
-		if (d->held[i].state != HELD_LEAVING && d->held[i].lease.soft < soft)
-			soft = d->held[i].lease.soft;
-	return soft;
-}
-
-/* With fewer than two routes, or none for some class, it is asked again sooner, but ever more seldom. */
-static uint64_t
-soon_for_more(struct route_dest *d, uint64_t ns)
-{
+	uint64_t ns = UINT64_MAX, few;
 	uint8_t classes = 0;
-	uint64_t few;
 
 	for (unsigned i = 0; i < d->n; i++)
 		if (d->held[i].state != HELD_LEAVING)
 			classes |= d->held[i].lease.classes;
-	if (classes != ALL_CLASSES && ns > ROUTES_LACK_NS)
+	if (classes != ALL_CLASSES)
 		ns = ROUTES_LACK_NS;
 	if (usable(d) >= 2) {
 		d->few = 0;
@@ -253,17 +242,13 @@ soon_for_more(struct route_dest *d, uint64_t ns)
 	}
 	few = ROUTES_SPARE_NS << (d->few < 4 ? d->few++ : 4);
 	few = few < ROUTES_FEW_NS ? few : ROUTES_FEW_NS;
-	return ns < few ? ns : few;
+	return few < ns ? few : ns;
 }
 
-/*
- * After the first soft expiry of what there is; before it when there is little. soft is by the issuer's clock: where ours is
- * ahead of it, it is not asked again at once, but after a fifth of what is left, which with equal clocks is the same.
- */
 static void
 schedule(struct routes *r, struct route_dest *d, const struct clock_both *now)
 {
-	uint64_t soft = first_soft(d), hard = UINT64_MAX, ns, left;
+	uint64_t ns;
 
 	if (usable(d) == 0) {
 		d->ask_ns = now->now_ns + retry_ns(r, d);
@@ -272,13 +257,32 @@ schedule(struct routes *r, struct route_dest *d, const struct clock_both *now)
 		return;
 	}
 	d->tries = 0;
-	for (unsigned i = 0; i < d->n; i++)
-		if (d->held[i].state != HELD_LEAVING && d->held[i].lease.hard < hard)
-			hard = d->held[i].lease.hard;
+	ns = for_more_ns(d);
+	d->ask_ns = d->renew_ns;
+	if (ns != UINT64_MAX)
+		sooner(d, now->now_ns + about(r, ns));
+}
+
+/*
+ * New leases are renewed after the first soft expiry. soft is by the issuer's clock: where ours is ahead of it, it is not
+ * asked again at once, but after a fifth of what is left, which with equal clocks is the same.
+ */
+static void
+renew_when(struct routes *r, struct route_dest *d, const struct clock_both *now)
+{
+	uint64_t soft = UINT64_MAX, hard = UINT64_MAX, ns, left;
+
+	for (unsigned i = 0; i < d->n; i++) {
+		const struct lease *l = &d->held[i].lease;
+
+		if (d->held[i].state == HELD_LEAVING)
+			continue;
+		soft = l->soft < soft ? l->soft : soft;
+		hard = l->hard < hard ? l->hard : hard;
+	}
 	ns = soft > now->wall ? (soft - now->wall) * NS_PER_SEC : ROUTES_RETRY_NS;
 	left = hard > now->wall ? (hard - now->wall) * NS_PER_SEC / (LEASE_HARD_S / LEASE_SOFT_S) : 0;
-	ns = soon_for_more(d, left > ns ? left : ns);
-	d->ask_ns = now->now_ns + about(r, ns);
+	d->renew_ns = now->now_ns + about(r, left > ns ? left : ns);
 }
 
 /* --- leases --- */
@@ -387,6 +391,8 @@ take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struc
 		else
 			lease_free(&v[i]);
 	}
+	if (usable(d) > 0)
+		renew_when(r, d, now);
 	schedule(r, d, now);
 }
 
@@ -746,7 +752,7 @@ tick_dest(struct routes *r, struct route_dest *d, const struct clock_both *now)
 	}
 	if (d->answer_ns != 0 || now->now_ns < d->ask_ns || !ratelimit_take(&r->asks, now->now_ns))
 		return;
-	if (d->self && usable(d) == 1 && now->wall < first_soft(d))
+	if (d->self && usable(d) == 1 && now->now_ns < d->renew_ns)
 		more_of_own(r, d, now);
 	else
 		ask(r, d, now);

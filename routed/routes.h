@@ -47,6 +47,7 @@ struct route_dest {
 	uint64_t ask_ns;		/* when a coordinator is asked next */
 	uint64_t answer_ns;		/* until when it may answer; 0: none is asked */
 	uint64_t ask_id;		/* 0: an answer came, or nothing was asked */
+	uint64_t renew_ns;		/* when what there is, is asked for again */
 	uint64_t asked_ns;		/* when it was asked last */
 	uint32_t tries;			/* in a row without a route, */
 	uint32_t few;			/* and with one only */
