@@ -29,7 +29,7 @@ struct side {
 
 static struct session_self self[2];
 static struct fswitch sw;
-static struct port worker;
+static struct port worker, beyond;	/* beyond: the session that a relay hands on to */
 static struct side under, good;
 static uint64_t now;
 
@@ -58,7 +58,7 @@ side_accept(struct session *s, void *arg)
 static int
 port_control(struct port *p, const struct frame *f)
 {
-	return p == &worker ? 0 : session_send(&under.s, f);
+	return p == &worker || p == &beyond ? 0 : session_send(&under.s, f);
 }
 
 static bool
@@ -82,6 +82,7 @@ side_up(struct session *s, void *arg)
 	if (d != &under)
 		return;
 	port_attach(&d->port, &sw, &port_ops, PORT_SESSION, s->initiator, s->ours.max_streams, s->theirs.max_streams);
+	memcpy(d->port.node_id, s->peer.node_id, NODE_ID_LEN);
 	d->port_on = true;
 }
 
@@ -130,11 +131,47 @@ static const struct session_ops ops = {
 };
 
 static struct port *
-no_session(struct fswitch *s, const uint8_t *id)
+next_hop(struct fswitch *s, const uint8_t *id)
 {
 	(void)s;
-	(void)id;
-	return NULL;
+	return memcmp(id, beyond.node_id, NODE_ID_LEN) == 0 ? &beyond : NULL;
+}
+
+/* Over this node to the one beyond, slowly; from the peer to here; from here over the peer. */
+static void
+routes_make(void)
+{
+	struct pm_route m = { .epoch = 1, .classes = 0x3f, .hard = UINT64_MAX };
+	struct route *r;
+
+	memset(beyond.node_id, 0xbe, NODE_ID_LEN);
+	sw.routes.wall = WALL;
+	for (unsigned place = 0; place < 3; place++) {
+		memset(m.prev, 0, sizeof(m.prev));
+		memset(m.next, 0, sizeof(m.next));
+		memset(m.far, place == TICKET_RELAY ? 0 : 0xfa, sizeof(m.far));
+		m.route_id = place + 1;
+		m.place = (uint8_t)place;
+		m.kbps = place == TICKET_RELAY ? 8 : 0;
+		m.streams = 3;
+		if (place != TICKET_SOURCE)
+			memcpy(m.prev, self[1].node_id, NODE_ID_LEN);
+		if (place != TICKET_DEST)
+			memcpy(m.next, place == TICKET_SOURCE ? self[1].node_id : beyond.node_id, NODE_ID_LEN);
+		HOLDS((r = route_put(&sw.routes, &m, now)) != NULL);
+		r->tokens = 100;	/* soon used up */
+	}
+}
+
+static void
+routes_unmake(void)
+{
+	struct route *r;
+
+	for (uint64_t id = 1; id <= 3; id++)
+		if ((r = route_find(&sw.routes, id)) != NULL)
+			switch_route_del(&sw, r, REASON_FENCED);
+	HOLDS(sw.routes.n == 0 && LIST_EMPTY(&sw.routes.held));
 }
 
 static void
@@ -240,7 +277,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	once();
 	now = 1000000 * MS;
-	switch_init(&sw, no_session, 99, &now, self[0].node_id);
+	switch_init(&sw, next_hop, 99, &now, self[0].node_id);
+	port_attach(&beyond, &sw, &port_ops, PORT_SESSION, true, 1000, 1000);
+	routes_make();
 	port_attach(&worker, &sw, &port_ops, PORT_WORKER, false, 1000, 1000);
 	switch_bind(&worker, "vpn");
 	come_to(data[0] >> 1 & 3, data[0] & 1);
@@ -255,6 +294,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			now += size > 0 ? *data * 10 * MS : MS;
 			session_tick(&under.s, now);
 			switch_tick(&sw);
+			switch_pace(&sw);
+			if (size > 0 && *data == 0xff)
+				routes_unmake();
 			continue;
 		}
 		if (len > size)
@@ -271,6 +313,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (under.port_on)
 			drain(&under.port, FRAME_PORT_STREAM);
 		drain(&worker, FRAME_PORT_PROC);
+		drain(&beyond, FRAME_PORT_STREAM);
 		HOLDS(sw.budget.held <= sw.budget.used && sw.budget.used <= sw.budget.limit);
 		HOLDS((under.s.state == SESSION_FAILED) == (under.ends == 1));
 		HOLDS((under.s.state == SESSION_FAILED) == (session_deadline(&under.s) == UINT64_MAX));
@@ -278,9 +321,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (under.port_on)
 		port_detach(&under.port);
 	drain(&worker, FRAME_PORT_PROC);
+	drain(&beyond, FRAME_PORT_STREAM);
 	HOLDS(sw.nstreams == 0);
+	routes_unmake();
 	HOLDS(sw.budget.used == 0 && sw.budget.held == 0);
 	port_detach(&worker);
+	port_detach(&beyond);
 	session_free(&under.s);
 	session_free(&good.s);
 	return 0;
