@@ -3,6 +3,7 @@
 # usage: check_fabricctl_identity.sh FABRICCTL
 set -u
 ctl=$(realpath "${1:?usage: $0 fabricctl}") || exit 2
+vectors=$(realpath "$(dirname "$0")/vectors/record.txt") || exit 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 2
@@ -245,6 +246,45 @@ has 'as many as a record holds' '2040 revoked in all' out
 refused 'more than that' 'full: the list is full' "${revoke[@]}" -o full "${many[@]:0:2045}"
 refused 'far more' 'the list is full' "${revoke[@]}" -o full "${many[@]}"
 has 'json names them' '"revoked":\["0{63}1","0{63}2"' <("$ctl" record full --json)
+
+# --- what the kinds with a content say: the golden vectors ---------------------------------------
+vector() { # NAME: its bytes, to a file of that name with .rec
+	printf '%b' "$(awk -v name="$1" '/^record / { on = $2 == name } on && $1 == "bytes" { hex = hex $2 }
+		END { gsub(/../, "\\\\x&", hex); print hex }' "$vectors")" >"$1.rec"
+}
+says() { # NAME PATTERN ...: `record NAME.rec' verifies and has a line for each; as JSON it is one object
+	local name=$1 pattern
+	shift
+	vector "$name"
+	run "$name" 0 "$ctl" record "$name.rec"
+	for pattern in "$@"; do has "$name" "$pattern" out; done
+	run "$name, json" 0 "$ctl" record "$name.rec" --json
+	if python3 -c 'import json, sys
+json.load(sys.stdin, object_pairs_hook=lambda p: len(dict(p)) == len(p) or sys.exit(1))' <out; then ok; else
+		bad "$name: not JSON, or a member twice"; fi
+}
+says node '^reachable +192\.0\.2\.1 port 4600 quic$' '^nat +cone$' '^net +wifi$' '^metered +yes$' '^on_battery +yes$' \
+	'^battery +80$' '^relay_kbps +20000$' '^relays +bulk$' '^cost +5$' '^domain +rack-1$' '^region +eu$' \
+	'^load +cpu=120 memory=300 queue=7 descriptors=40$' '^link +b62e.* rtt_us=12500 jitter_us=800 loss_permille=3 kbps=50000$'
+says node-least '^relay +no$' '^net +unknown$' '^on_battery +no$'
+says ticket-source '^route +1122334455667788$' '^place +source$' '^next +e{64}$' '^far +b62e' '^soft +2026-01-01T00:05:00Z$'
+says ticket-relay '^place +relay$' '^prev +6a38' '^next +e{64}$' '^classes +interactive,reliable$' '^kbps +20000$' '^tenant +home$'
+if grep -q '^far' <("$ctl" record ticket-relay.rec); then bad 'a relay has no far end'; else ok; fi
+says ticket-dest-self '^place +destination$' '^self +yes$' '^route +0000000000000001$'
+says fence-route '^fences +route$' '^route +1122334455667788$' '^epoch +7$'
+says fence-pair '^fences +pair$' '^source +6a38' '^dest +b62e'
+says fence-node '^fences +node$' '^over +e{64}$'
+says policy '^rules +2$' '^serial +19$'
+says revocation '^nodes +2$' '^revoked +b62e' '^revoked +e{64}$'
+says receipt '^bytes +16$'
+says delegation-route '^purpose +route$'
+says delegation-ticket '^purpose +ticket$'
+vector policy-large
+run 'a policy that is none' 1 "$ctl" record policy-large.rec
+has 'a policy that is none' '^content +malformed: ' out
+has 'a policy that is none' '^signature +good$' out
+run 'a policy that is none, json' 1 "$ctl" record policy-large.rec --json
+has 'a policy that is none, json' '"verifies":false' out
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
