@@ -756,7 +756,7 @@ take_fence(struct manager *m, const struct record *r)
 	log_info("fence of %s: %zu routes are ended", fence_text(text, &held->fence),
 	    install_judge(m->install, judge_fence, m, REASON_FENCED));
 	STAT_INC(ROUTED_FENCES);
-	routes_hint(m->routes, &m->now);
+	routes_fenced(m->routes, held->fence.epoch, &m->now);
 }
 
 void

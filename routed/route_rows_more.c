@@ -11,6 +11,12 @@
 #include "routed/route_answers.h"
 #include "wire/fields.h"
 
+/*
+ * Epochs are times, by clocks that differ, and run ahead after a restart: a fence has to be ahead of all that there are. Who
+ * hears of it asks for leases with a greater one.
+ */
+#define FENCE_AHEAD_MS	(CLOCK_SKEW_S * 1000u + 120000u)
+
 #define EVENTS_AT_ONCE	1000u
 #define CLASSES_ALL	((1u << CLASS_COUNT) - 1)
 
@@ -260,7 +266,7 @@ parse_fence(struct route_request_args *a, struct fence *f)
 int
 rows_fence(struct route_request_args *a)
 {
-	struct fence f = { .epoch = 0 };
+	struct fence f = { .epoch = a->m->wall_ms + FENCE_AHEAD_MS };
 	struct lease_time now = { a->m->wall_ms, a->m->now.now_ns };
 	uint8_t record[FRAME_RECORD_MAX];
 	size_t len;

@@ -680,6 +680,15 @@ routes_restore(struct routes *r, const struct lease *l, const struct clock_both 
 	r->ops->up(d, &h->lease, r->arg);
 }
 
+void
+routes_fenced(struct routes *r, uint64_t epoch, const struct clock_both *now)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->dests[i]->epoch < epoch)
+			r->dests[i]->epoch = epoch;
+	routes_hint(r, now);
+}
+
 uint64_t
 routes_version(const struct routes *r)
 {

@@ -118,6 +118,9 @@ void	routes_again(struct routes *);
  */
 void	routes_restore(struct routes *, const struct lease *, const struct clock_both *);
 
+/* A fence: what is asked for from now on has to have a greater epoch than this. */
+void	routes_fenced(struct routes *, uint64_t epoch, const struct clock_both *);
+
 /* Changes with what there is to restore. */
 uint64_t routes_version(const struct routes *);
 
