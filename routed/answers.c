@@ -115,7 +115,9 @@ source(const struct peer *p)
 {
 	if (!p->configured)
 		return "session";
-	return p->member.record_len > 0 ? "config,session" : "config";
+	if (p->member.record_len == 0)
+		return "config";
+	return p->last_seen != 0 ? "config,session" : "config,known";
 }
 
 static void

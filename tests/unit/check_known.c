@@ -345,6 +345,27 @@ START_TEST(expires)
 }
 END_TEST
 
+/* What was verified once is still looked at for its time. */
+START_TEST(held_parts_expire)
+{
+	struct record *held[] = { &a.m, &a.r };
+
+	for (size_t i = 0; i < 2; i++) {
+		begin(100);
+		kw_wall = KW_NOW;
+		held[i]->not_after = KW_NOW + 500;
+		AGAIN(&a, KNOWN_OK);
+		kw_wall = KW_NOW + 499;
+		AGAIN(&a, KNOWN_OK);
+		kw_wall = KW_NOW + 500;
+		AGAIN(&a, KNOWN_E_EXPIRED);
+		knowns_expire(ks, kw_wall);
+		ck_assert_uint_eq(knowns_count(ks), 0);
+		held[i]->not_after = KW_NOW + 86400;
+	}
+}
+END_TEST
+
 /* Full: a neighbour makes room with what it brought itself, and with nothing else. */
 START_TEST(room)
 {
@@ -616,6 +637,7 @@ main(void)
 	tcase_add_test(tc, no_way_back);
 	tcase_add_test(tc, verified_once);
 	tcase_add_test(tc, expires);
+	tcase_add_test(tc, held_parts_expire);
 	tcase_add_test(tc, room);
 	tcase_add_test(tc, own_word);
 	tcase_add_test(tc, another_authority);
