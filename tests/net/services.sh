@@ -141,7 +141,7 @@ t 'and then it is again' wait_for 20 is_up
 remembered() { rows 'rows[0]["rtt_us"] > 0 and rows[0]["addresses"] == "10.0.1.2:4600"' alpha show peers; }
 without_address() { sed "s/ address ${node_addr[beta]} port $PORT//" "$W/alpha/with-address"; }
 stop alpha
-t 'nothing but the databases is left' [ "$(find "$(dirname "$DB")" -type f -printf '%f\n' | sort | tr '\n' ' ')" = 'directory.db leases.db usage.db ' ]
+t 'nothing but databases is left, each with its log in it' [ -s "$DB" -a -z "$(find "$(dirname "$DB")" -type f ! -name '*.db')" ]
 without_address >"$W/alpha/fabricd.conf"
 start alpha
 t 'a peer without an address is found where it was' wait_for 10 is_up
