@@ -200,7 +200,10 @@ way_silent(struct way *w, uint64_t reason, uint64_t proof_ns)
 {
 	if (w->state == WAY_SILENT)
 		return;
-	/* A session that is all there is stays what it is: if it is dead, QUIC will say so. */
+	if (w->state == WAY_NEW) {	/* its nodes do not all know of it yet */
+		way_leave(w, reason, proof_ns);
+		return;
+	}
 	w->state = WAY_SILENT;
 	STAT_INC(DP_WAYS_SILENT);
 	log_info("way silent id=%llx reason=%s", (unsigned long long)way_id(w), reason_name(reason));

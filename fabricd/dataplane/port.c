@@ -309,6 +309,13 @@ wports_flush(struct dataplane *dp)
 	} while (again);
 }
 
+/* One that does not get through is followed by another; anything else would be missed. */
+static bool
+is_measurement(enum procmsg_type type)
+{
+	return type == PM_PEER_STAT || type == PM_ROUTE_STAT || type == PM_ROUTE_USED || type == PM_LOAD;
+}
+
 void
 wport_send(struct dataplane *dp, enum worker_kind kind, const struct procmsg *m)
 {
@@ -317,8 +324,7 @@ wport_send(struct dataplane *dp, enum worker_kind kind, const struct procmsg *m)
 	if (w->ipc == NULL || w->broken)
 		return;
 	w->dirty = true;
-	/* A measurement that does not get through is followed by another; anything else would be missed. */
-	if (procmsg_send(w->ipc, m, -1) == -1 && m->type != PM_PEER_STAT) {
+	if (procmsg_send(w->ipc, m, -1) == -1 && !is_measurement(m->type)) {
 		STAT_INC(DP_PORT_OVERRUN);
 		w->broken = true;
 	}

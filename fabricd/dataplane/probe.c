@@ -441,6 +441,16 @@ echo_add(struct probes *ps, const struct frame_data *d, uint32_t id)
 	memcpy(e->data, d->payload, e->len);
 }
 
+/* The far end asks over a route of which this one does not know that it works: that may have changed just now. */
+static void
+heard_from(const struct route *r)
+{
+	struct way *w = r == NULL ? NULL : r->way;
+
+	if (w != NULL && w->state != WAY_UP && w->probe.next_ns > now_of(w) + FAST_NS)
+		timer_move(w, w->probe.next_ns = now_of(w) + (w->probe.since == 0 ? 0 : FAST_NS));
+}
+
 /* The switch's own ids at this port are the streams that others opened. */
 static bool
 port_data(struct port *port, const struct stream_end *out, unsigned class, const struct frame_data *d)
@@ -449,10 +459,12 @@ port_data(struct port *port, const struct stream_end *out, unsigned class, const
 	struct probe *p;
 
 	(void)class;
-	if (stream_id_is_own(&port->ids, out->id))
+	if (stream_id_is_own(&port->ids, out->id)) {
+		heard_from(stream_of(out)->route);
 		echo_add(ps, d, out->id);
-	else if ((p = find(ps, out->id)) != NULL)
+	} else if ((p = find(ps, out->id)) != NULL) {
 		on_answer(WAY_OF(p), d);
+	}
 	return true;
 }
 

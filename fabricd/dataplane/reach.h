@@ -9,7 +9,7 @@
 #include "fabricd/dataplane/dp.h"
 #include "fabricd/dataplane/probe.h"
 
-#define REACHES_MAX	16384u
+#define REACHES_MAX	65536u
 #define REACH_BUCKETS	1024u
 #define WAYS_MAX	16u	/* to one node */
 

@@ -159,7 +159,7 @@ routes_make(void)
 		if (place != TICKET_DEST)
 			memcpy(m.next, place == TICKET_SOURCE ? self[1].node_id : beyond.node_id, NODE_ID_LEN);
 		HOLDS((r = route_put(&sw.routes, &m, now)) != NULL);
-		r->tokens = 100;	/* soon used up */
+		r->tokens = 1;	/* soon used up */
 	}
 }
 
