@@ -8,6 +8,9 @@
 #include "proc/stats.h"
 #include "routed/directory.h"
 
+#define ENOUGH_KBPS	20000u	/* as much is taken for a path of which nothing is known: fabric-route(7) */
+#define QUEUE_US	40000u
+
 int
 own_init(struct own *o, void (*ask)(unsigned, const uint8_t *, void *), void *arg)
 {
@@ -232,6 +235,18 @@ by_id(const void *a, const void *b)
 	return memcmp(((const struct fact_link *)a)->node_id, ((const struct fact_link *)b)->node_id, NODE_ID_LEN);
 }
 
+/*
+ * What went over a session says what its path can carry only when that was a lot, or when a queue stood before it. Else it
+ * is what somebody happened to send, and of two paths the one that nobody uses would look the worse.
+ */
+static uint32_t
+carries_kbps(const struct peer *p)
+{
+	bool queued = p->quality.min_us != 0 && p->quality.srtt_us > 2 * p->quality.min_us + QUEUE_US;
+
+	return p->session.kbps >= ENOUGH_KBPS || queued ? p->session.kbps : 0;
+}
+
 static void
 links_make(const struct directory *d, uint64_t now_ns, struct facts *f)
 {
@@ -251,7 +266,7 @@ links_make(const struct directory *d, uint64_t now_ns, struct facts *f)
 		l->rtt_us = up[i]->quality.srtt_us;
 		l->jitter_us = up[i]->session.rttvar_us;
 		l->loss = (uint16_t)(up[i]->quality.loss_permille < 1000 ? up[i]->quality.loss_permille : 1000);
-		l->kbps = up[i]->session.kbps;
+		l->kbps = carries_kbps(up[i]);
 	}
 	qsort(f->links, f->nlinks, sizeof(f->links[0]), by_id);
 	free(up);
