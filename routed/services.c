@@ -363,6 +363,8 @@ hand_over(struct known *k, struct service_set *now)
 		const struct service *was = find(&k->services, now->v[i].name);
 
 		now->v[i].told |= was != NULL && was->told;
+		if (was != NULL && was->told)	/* the very same record */
+			now->v[i].due = was->due;
 	}
 	for (size_t i = 0; i < k->services.n; i++)
 		k->services.v[i].told = false;
