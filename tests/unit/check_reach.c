@@ -343,6 +343,7 @@ START_TEST(packets_go_on)
 	units(v, 2, 50);
 	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.data_frames == 50));
 	ck_assert_mem_eq(b.vpnd.last_open_source, a.id, NODE_ID_LEN);
+	ck_assert(RUN_UNTIL(base, 3000, way_of(&a, &b, VIA_R)->packets >= 50));	/* it has answered since */
 	node_kill(&r);
 	RUN_UNTIL(base, 20, false);
 	units(v, 2, 5);			/* nobody knows yet */
