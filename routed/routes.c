@@ -234,8 +234,12 @@ for_more_ns(struct route_dest *d)
 	for (unsigned i = 0; i < d->n; i++)
 		if (d->held[i].state != HELD_LEAVING)
 			classes |= d->held[i].lease.classes;
-	if (classes != ALL_CLASSES)
+	if (classes == ALL_CLASSES) {
+		d->lacked = 0;
+	} else if (d->lacked < ROUTES_LACK_MAX) {	/* after that it is the policy, and not for now */
+		d->lacked++;
 		ns = ROUTES_LACK_NS;
+	}
 	if (usable(d) >= 2) {
 		d->few = 0;
 		return ns;

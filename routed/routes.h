@@ -24,7 +24,8 @@
 #define ROUTES_FEW_NS	(60u * 1000000000ull)	/* with fewer than two, it is asked again after so long; sooner at first */
 #define ROUTES_STALE_NS	(2000u * 1000000ull)	/* a hop has other keys: asked again when the coordinator may know them */
 #define ROUTES_SPARE_NS	(4000u * 1000000ull)	/* with a session and no route: the first time, and no sooner when something changes */
-#define ROUTES_LACK_NS	(15u * 1000000000ull)	/* or after so long, when there is none for a class */
+#define ROUTES_LACK_NS	(15u * 1000000000ull)	/* or after so long, when there is none for a class, */
+#define ROUTES_LACK_MAX	8u			/* so many times */
 #define ROUTES_SELF_LEFT_S 30u		/* leases that hold for longer are no reason to issue some oneself */
 #define ROUTES_ASK_MS	50u		/* one request in so long, in the long run */
 #define ROUTES_ASK_BURST 40u
@@ -50,7 +51,8 @@ struct route_dest {
 	uint64_t renew_ns;		/* when what there is, is asked for again */
 	uint64_t asked_ns;		/* when it was asked last */
 	uint32_t tries;			/* in a row without a route, */
-	uint32_t few;			/* and with one only */
+	uint32_t few;			/* and with one only; */
+	uint32_t lacked;		/* and with none for a class */
 	uint64_t epoch;			/* the newest */
 	uint8_t	 error;			/* enum lease_error: of the last answer */
 	bool	 self;			/* the last leases are of this node's own making */

@@ -570,6 +570,11 @@ START_TEST(a_class_without)
 	installed();
 	pass(30000);
 	ck_assert_uint_eq(seen.asks, 3);
+	/* For good: eight times, and then when they have to be renewed. */
+	world.classes = 0x3b;
+	pass(10 * 60000);
+	ck_assert_uint_ge(seen.asks, 3 + 1 + 8 + 5);
+	ck_assert_uint_le(seen.asks, 3 + 1 + 8 + 11);
 }
 END_TEST
 
