@@ -26,6 +26,7 @@
 #define PAIRS_MAX	200u
 #define NOBODY_HERE	UINT32_MAX
 #define COORDINATORS	3u
+#define ID_BUCKETS	1024u
 
 struct rsim;
 
@@ -44,7 +45,7 @@ struct rentry {
 
 struct rnode {
 	struct rsim	*sim;
-	uint32_t	 index;
+	uint32_t	 index, next;	/* next: in its bucket, counted from 1 */
 	struct sign_key	 node, route;
 	struct noise_key ticket;
 	uint8_t		 id[NODE_ID_LEN];
@@ -107,6 +108,7 @@ struct rsim {
 	char		 why[256];
 	struct sign_key	 authority;
 	struct rnode	 node[NODES_MAX];
+	uint32_t	 bucket[ID_BUCKETS];
 	uint32_t	 nnodes, nrelays;
 	struct rlink	 link[LINKS_ALL_MAX];
 	uint32_t	 nlinks;

@@ -66,18 +66,19 @@ world_deliver(struct rsim *s)
 
 /* --- who is where --- */
 
+/* Nodes by two bytes of their id, each bucket a chain. */
+static unsigned
+bucket(const uint8_t *id)
+{
+	return (id[0] | (unsigned)id[1] << 8) % ID_BUCKETS;
+}
+
 struct rnode *
 world_node(struct rsim *s, const uint8_t *id)
 {
-	uint32_t i = (uint32_t)id[30] << 8 | id[31];
-
-	/* Ids are hashes; the two last bytes are an index by which they are found again. */
-	for (uint32_t k = 0; k < s->nnodes; k++) {
-		struct rnode *n = &s->node[(i + k) % s->nnodes];
-
-		if (memcmp(n->id, id, NODE_ID_LEN) == 0)
-			return n;
-	}
+	for (uint32_t i = s->bucket[bucket(id)]; i != 0; i = s->node[i - 1].next)
+		if (memcmp(s->node[i - 1].id, id, NODE_ID_LEN) == 0)
+			return &s->node[i - 1];
 	return NULL;
 }
 
@@ -160,6 +161,8 @@ node_make(struct rsim *s, uint32_t i)
 		n->ticket.public[b] = (uint8_t)rsim_random(s, 256);
 	}
 	node_id_from_key(n->id, n->node.public);
+	n->next = s->bucket[bucket(n->id)];
+	s->bucket[bucket(n->id)] = i + 1;
 	snprintf(n->name, sizeof(n->name), "%s-%u", coordinator ? "coord" : relay ? "relay" : "leaf", i);
 	n->tenant = !coordinator && rsim_chance(s, 5) ? "other" : "home";
 	n->roles = coordinator ? 1u << ROLE_ROUTE_COORDINATOR : relay ? 1u << (rsim_chance(s, 3) ? ROLE_ENTRY : ROLE_RELAY) :
