@@ -149,7 +149,7 @@ write_record(const char *what, unsigned n, struct frame_bytes b)
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/%s.%u", dir_path, what, n);
-	snprintf(temp, sizeof(temp), "%s/%s.new", dir_path, what);
+	snprintf(temp, sizeof(temp), "%s/new.%d", dir_path, (int)getpid());	/* other workers write here too */
 	if ((f = fopen(temp, "w")) == NULL)
 		exit(9);
 	fwrite(b.p, 1, b.len, f);
