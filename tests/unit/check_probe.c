@@ -1,0 +1,140 @@
+/* The service "probe" of a dataplane: what it answers, how much of it, and who cannot take its place. */
+#include <check.h>
+
+#include "dp_node.h"
+
+static struct event_base *base;
+static struct sign_key authority;
+static struct node a, b;
+
+static void
+setup(void)
+{
+	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+	base = event_base_new();
+	ck_assert_int_eq(sign_key_generate(&authority), 0);
+	node_init(&a, base, "a", &authority);
+	node_init(&b, base, "b", &authority);
+	node_start(&a);
+	node_start(&b);
+	node_target(&a, &b);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 1 && b.vpnd.up == 1));
+}
+
+static void
+teardown(void)
+{
+	node_free(&a);
+	node_free(&b);
+	event_base_free(base);
+}
+
+static void
+ask(uint64_t id, uint32_t seq, size_t len)
+{
+	uint8_t unit[1000];
+
+	memset(unit, (int)seq, sizeof(unit));
+	ck_assert_int_eq(fake_data(&a.vpnd, id, seq, unit, len), 0);
+	ipc_flush(a.vpnd.ipc);
+}
+
+/* Sixteen bytes of whatever comes, under its number: nobody is made to send more than was sent to it. */
+START_TEST(answers)
+{
+	fake_open(&a.vpnd, 2, b.id, "probe", CLASS_CONTROL);
+	ask(2, 7, 1000);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.data_frames == 1));
+	ck_assert_uint_eq(a.vpnd.last_data_seq, 7);
+	ck_assert_uint_eq(a.vpnd.last_data_len, 16);
+	ck_assert_uint_eq(a.vpnd.last_data[15], 7);
+	ask(2, 8, 3);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.data_frames == 2));
+	ck_assert_uint_eq(a.vpnd.last_data_len, 3);
+	ck_assert_uint_eq(b.vpnd.opens + b.svc.opens, 0);	/* no adapter heard of it */
+	/* A node's own dataplane answers as well. */
+	fake_open(&a.vpnd, 4, a.id, "probe", CLASS_CONTROL);
+	ask(4, 9, 8);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.data_frames == 3));
+}
+END_TEST
+
+START_TEST(not_too_often)
+{
+	uint64_t refused = STAT(DP_PROBES_REFUSED);
+
+	fake_open(&a.vpnd, 2, b.id, "probe", CLASS_CONTROL);
+	for (uint32_t i = 0; i < 400; i++)
+		ask(2, i, 8);
+	ck_assert(RUN_UNTIL(base, 3000, STAT(DP_PROBES_REFUSED) - refused >= 200));
+	RUN_UNTIL(base, 50, false);
+	ck_assert_uint_ge(a.vpnd.data_frames, 100);
+	ck_assert_uint_le(a.vpnd.data_frames, 200);
+	ck_assert_uint_eq(a.vpnd.data_frames + STAT(DP_PROBES_REFUSED) - refused, 400);
+	/* Another stream has an account of its own. */
+	fake_open(&a.vpnd, 4, b.id, "probe", CLASS_CONTROL);
+	ask(4, 12345, 8);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.last_data_seq == 12345));
+}
+END_TEST
+
+START_TEST(packets_only)
+{
+	struct frame f = { .type = FT_OPEN_STREAM, .open = { .stream_id = 2, .class = CLASS_CONTROL,
+	    .service = { (const uint8_t *)"probe", 5 }, .dest = b.id } };
+
+	ck_assert_int_eq(ipc_send(a.vpnd.ipc, &f), 0);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.resets == 1));
+	ck_assert_uint_eq(a.vpnd.last_reset_reason, REASON_UNSUPPORTED);
+	ck_assert(RUN_UNTIL(base, 1000, b.dp->sw.nstreams == 0));
+}
+END_TEST
+
+START_TEST(nobody_takes_its_place)
+{
+	fake_bind(&b.svc, "probe");
+	ck_assert(RUN_UNTIL(base, 2000, b.svc.closed));
+	fake_open(&a.vpnd, 2, b.id, "probe", CLASS_CONTROL);
+	ask(2, 1, 8);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.data_frames == 1));
+}
+END_TEST
+
+/* Nothing is probed where there is but one way. */
+START_TEST(a_lone_session_is_left_alone)
+{
+	uint64_t probes = STAT(DP_PROBES);
+
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.stats >= 2));
+	ck_assert_uint_eq(STAT(DP_PROBES), probes);
+	ck_assert_uint_eq(a.dp->sw.nstreams, 0);
+	ck_assert_uint_eq(a.routed.route_stat[0].state, WAY_UP);
+	ck_assert_uint_eq(a.routed.route_stat[0].probes, 0);
+	ck_assert_uint_gt(a.routed.route_stat[0].rtt_us, 0);	/* QUIC's */
+	ck_assert_mem_eq(a.routed.route_stat[0].node_id, b.id, NODE_ID_LEN);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("probe");
+	TCase *tc = tcase_create("pair");
+	SRunner *sr = srunner_create(suite);
+	int failed;
+
+	crypto_init();
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, answers);
+	tcase_add_test(tc, not_too_often);
+	tcase_add_test(tc, packets_only);
+	tcase_add_test(tc, nobody_takes_its_place);
+	tcase_add_test(tc, a_lone_session_is_left_alone);
+	suite_add_tcase(suite, tc);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
