@@ -382,17 +382,20 @@ static void
 routes_answered(const struct route_dest *d, int n, enum lease_error error, void *arg)
 {
 	struct manager *m = arg;
-	struct history_event *e = manager_event(m, n < 0 ? HISTORY_UNLEASED : HISTORY_LEASED);
+	struct history_event *e;
 
-	event_node(e, d->node_id);
-	if (n < 0)
-		snprintf(e->why, sizeof(e->why), "%s", lease_strerror(error));
-	else
-		snprintf(e->why, sizeof(e->why), "%d routes", n);
 	if (n < 0)
 		STAT_INC(ROUTED_LEASES_REFUSED);
 	else
 		STAT_ADD(ROUTED_LEASES_TAKEN, (unsigned)n);
+	if (n <= 0 && routes_session(d->node_id, m))
+		return;		/* that there is nothing but the session is no news */
+	e = manager_event(m, n < 0 ? HISTORY_UNLEASED : HISTORY_LEASED);
+	event_node(e, d->node_id);
+	if (n < 0)
+		snprintf(e->why, sizeof(e->why), "%s", lease_strerror(error));
+	else
+		snprintf(e->why, sizeof(e->why), "%d routes%s", n, d->self ? " of its own" : "");
 }
 
 static uint64_t

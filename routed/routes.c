@@ -369,6 +369,17 @@ fits(const struct route_dest *d, const struct lease *l)
 	return l->n > 2 && l->n <= LEASE_HOPS_MAX && memcmp(l->nodes[l->n - 1], d->node_id, NODE_ID_LEN) == 0;
 }
 
+/* How many of them; below zero as it is. */
+static int
+fitting(const struct route_dest *d, const struct lease *v, int n)
+{
+	int fit = 0;
+
+	for (int i = 0; i < n; i++)
+		fit += fits(d, &v[i]);
+	return n < 0 ? n : fit;
+}
+
 /* Takes the leases over. What is held and does not come again is left once something newer is up. */
 static void
 take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struct clock_both *now)
@@ -457,9 +468,9 @@ refused(struct routes *r, struct route_dest *d, enum lease_error e, const struct
 		fill_ask(d, &a);
 		a.self = true;
 		n = r->ops->self(&a, r->fresh, &e, r->arg);
-		r->ops->answered(d, n, n < 0 ? e : LEASE_OK, r->arg);
+		d->self = n > 0;
+		r->ops->answered(d, fitting(d, r->fresh, n), n < 0 ? e : LEASE_OK, r->arg);
 		if (n > 0) {
-			d->self = true;
 			take(r, d, r->fresh, n, now);
 			tell_failure(r, d);
 			return;
@@ -479,13 +490,13 @@ answered(struct routes *r, struct route_dest *d, struct lease *v, int n, enum le
 {
 	d->answer_ns = 0;
 	d->ask_id = 0;
-	r->ops->answered(d, n, e, r->arg);
+	d->self = d->self && n < 0;
+	r->ops->answered(d, fitting(d, v, n), e, r->arg);
 	if (n < 0) {
 		refused(r, d, e, now);
 		return;
 	}
 	d->error = LEASE_OK;
-	d->self = false;
 	take(r, d, v, n, now);
 	if (usable(d) == 0)
 		d->error = LEASE_E_NO_ROUTE;

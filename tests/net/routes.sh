@@ -79,7 +79,7 @@ fewer() { # N WHAT...: at most N pings are lost
 }
 
 start phone e1 e2 home coord
-t 'the phone has two routes to home, by the coordinator' wait_for 30 routes phone up 2 coordinator
+t 'the phone has two routes to home' wait_for 30 routes phone up 2
 t 'a ping goes over one' wait_for 10 ping_home
 t 'it is explained' rows 'len(rows) == 2 and rows[0]["rank_delay"] == 1 and rows[0]["of_hops"] > 0 and "first" in rows[0]["why"]' phone route explain home
 t 'its hops are named' rows 'len(rows) == 4 and rows[1]["node"] == "home" and rows[1]["state"] == "up"' phone path trace home
@@ -97,7 +97,7 @@ t 'its relay is killed: few pings are lost' fewer 20 4 kill_dataplane
 t 'the streams went over the other' event phone 'r["event"] == "moved" and r["streams"] > 0'
 moved() { [ "$(first)" = "$(other "$was")" ]; }
 t 'which comes first now' wait_for 5 moved
-t 'both are there again' wait_for 40 routes phone up 2 coordinator
+t 'both are there again' wait_for 40 routes phone up 2
 # --- nobody to ask
 was=$(first)
 kill_routed() { kill -9 "$(worker_pid "$1" routed)"; }
