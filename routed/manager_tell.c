@@ -214,7 +214,7 @@ send_revoke(struct manager *m, const uint8_t *node_id, bool revoked)
 void
 manager_tell_more(struct manager *m)
 {
-	if (!m->dataplane)
+	if (!m->dataplane || !m->is_self)	/* before the configuration no policy is loaded: "all" would be a lie */
 		return;
 	while (m->revoked_told < m->nrevoked) {
 		if (send_revoke(m, m->revoked + m->revoked_told * NODE_ID_LEN, true) == -1)
