@@ -930,6 +930,10 @@ each_second(struct manager *m)
 		usage_tick(m->usage, m->now.wall);
 		save_routes(m);
 	}
+	if (m->leases != NULL && manager_is_coordinator(m) && m->now.now_ns >= m->expire_ns) {
+		m->leases->ops->expire(m->leases, m->now.wall);
+		m->expire_ns = m->now.now_ns + MANAGER_EXPIRE_NS;
+	}
 	install_judge(m->install, judge_relaying, m, REASON_NO_ROUTE);
 	STAT_SET(ROUTED_ROUTES_HERE, install_count(m->install));
 	STAT_SET(ROUTED_ROUTES_WANTED, routes_count(m->routes));

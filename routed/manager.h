@@ -28,6 +28,7 @@
 #define MANAGER_KEYS	2u		/* ticket keys: that of now, and the one before */
 #define MANAGER_REMOTES_MAX 1024u	/* far nodes that the dataplane was told of */
 #define MANAGER_SILENT_NS (5u * 1000000000ull)	/* a way that is silent for so long is given up */
+#define MANAGER_EXPIRE_NS (60u * 1000000000ull)
 #define MANAGER_HARD_REVOKED 2048u
 
 struct manager_ops {
@@ -65,6 +66,7 @@ struct manager {
 	struct graph	*graph;
 	struct coordinator *coordinator;
 	struct leasestore *leases;
+	uint64_t	 expire_ns;	/* when what has expired is taken out of it next */
 	struct policy	*policy;	/* NULL: the default */
 	struct usage	*usage;
 	struct asking	 asking;
