@@ -100,6 +100,25 @@ kill -9 "$(worker_pid c routed)"
 t 'c has a new routed, which says something newer with its new keys' wait_for 20 newer a c "$before"
 t 'and all know all' knows a 'a b c d p'
 
+# --- a dataplane that dies takes the streams between routeds with it, and they come again
+before=$(serial a d)
+kill -9 "$(worker_pid c dataplane)"
+sed -i 's/"www"/"web"/' "$W/d/fabricd.conf"
+t 'd serves something else again, while c has no dataplane' ctl d reload
+web() { has_web "$1" && ! www "$1"; }
+t 'a hears of it' wait_for 30 web a
+t 'in a newer record' newer a d "$before"
+
+# --- a link that is down for a while
+ip -n b link set dev c down
+serves_ssh() { rows 'any(r["name"] == "ssh" and r["node"] == "d" for r in rows)' "$1" show services; }
+sed -i 's/"web"/"ssh"/' "$W/d/fabricd.conf"
+t 'd changes once more, while b and c are apart' ctl d reload
+t 'c hears of it' wait_for 10 serves_ssh c
+t 'a does not' eval '! serves_ssh a'
+ip -n b link set dev c up
+t 'until they are together again' wait_for 40 serves_ssh a
+
 # --- revocation
 "$FABRICCTL" authority revoke "${node_id[d]}" -d "$W/authority" -o "$W/revoked" >/dev/null 2>&1 ||
 	"$FABRICCTL" authority revoke --help
@@ -108,7 +127,7 @@ if [ -s "$W/revoked" ]; then
 	echo "revocations \"$W/c/revoked\"" >>"$W/c/fabricd.conf"
 	t 'c is given a revocation' ctl c reload
 	t 'a has heard of it, and d is gone' wait_for 10 knows a 'a b c p'
-	gone_web() { ! www a; }
+	gone_web() { ! serves_ssh a; }
 	t 'with what it served' wait_for 5 gone_web
 	stop a
 	start a
