@@ -37,6 +37,7 @@ port_attach(struct port *p, struct fswitch *sw, const struct port_ops *ops, enum
 	p->opened_by_peer = p->opened_by_us = 0;
 	p->max_peer = max_peer;
 	p->max_us = max_us;
+	p->probes = 0;
 	p->rtt_ns = 0;
 	p->initial_credit = CREDIT_INITIAL;
 	turn_init(&p->turn, sw->weight);
@@ -244,6 +245,8 @@ static void
 stream_free(struct fswitch *sw, struct stream *st)
 {
 	route_leave(st);
+	if (st->peers_probe && st->end[0].port != NULL)
+		st->end[0].port->probes--;
 	for (unsigned i = 0; i < 2; i++) {
 		struct port *p = st->end[i].port;
 
@@ -544,8 +547,12 @@ open_to(struct port *from, const struct frame *f, struct target *t)
 		return;
 	}
 	sw->counters.opened++;
-	if (t->route != NULL)
+	if (t->route != NULL) {
 		route_join(st, t->route, forth_of(t->route, from));
+	} else if (st->probe && from->kind == PORT_SESSION) {
+		st->peers_probe = true;
+		from->probes++;
+	}
 	/* A port that cannot take the OPEN ends soon, and its end resets what was opened through it. */
 	open_forward(st, t, f);
 	if (st->reliable)

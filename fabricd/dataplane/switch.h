@@ -18,6 +18,7 @@
 #define SWITCH_SERVICES_MAX 128u	/* services bound on this node */
 #define SWITCH_DIRECTORY "directory"	/* routed's: between neighbours, and over no route */
 #define SWITCH_PROBE	"probe"		/* the dataplane's own service, at a port of its own */
+#define SWITCH_PROBES	8u		/* of a session's peer, at a time; over routes ROUTE_PROBES */
 #define SWITCH_WAIT	UINT64_MAX	/* no reason, and no permission yet */
 
 struct port;
@@ -45,6 +46,7 @@ struct stream {
 	uint8_t		  class;
 	bool		  reliable;
 	bool		  probe;	/* of the dataplanes' own service */
+	bool		  peers_probe;	/* counted at its first end's port */
 	bool		  sealed;	/* its OPEN brought a handshake: what it carries is sealed end to end */
 	const char	 *service;	/* behind what there is of the struct */
 	struct credit	  credit;	/* reliable ones only: else there is no memory behind it */
@@ -81,6 +83,7 @@ struct port {
 	struct stream_end *last;	/* the last hit */
 	size_t		   opened_by_peer, opened_by_us;	/* that live */
 	size_t		   max_peer, max_us;
+	unsigned	   probes;	/* of a session's peer's streams: probes of this node, over no route */
 	struct turn	   turn;		/* who sends next; streams, and what the port's owner puts there */
 	uint64_t	   rtt_ns;		/* to the other side, as the owner knows it */
 	uint64_t	   initial_credit;	/* bytes of a new stream that may leave here before STREAM_CREDIT comes */

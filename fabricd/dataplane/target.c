@@ -65,9 +65,15 @@ target_inward(struct port *from, const struct frame_open_stream *o, const uint8_
 	bool ask = from->kind == PORT_SESSION && sw->hooks != NULL && sw->hooks->permit != NULL;
 
 	t->source = source;
-	t->reason = switch_service_is(o, SWITCH_PROBE) && !(o->flags & OPEN_UNRELIABLE) ? REASON_UNSUPPORTED : REASON_NO_SERVICE;
-	if (t->reason == REASON_UNSUPPORTED)
-		return;
+	t->reason = REASON_NO_SERVICE;
+	if (switch_service_is(o, SWITCH_PROBE)) {
+		if (!(o->flags & OPEN_UNRELIABLE))
+			t->reason = REASON_UNSUPPORTED;
+		else if (from->probes >= SWITCH_PROBES && t->route == NULL)
+			t->reason = REASON_LIMIT;
+		if (t->reason != REASON_NO_SERVICE)
+			return;
+	}
 	if ((t->port = service_port(sw, o->service)) == NULL || !ask || switch_service_is(o, SWITCH_PROBE) ||
 	    switch_service_is(o, SWITCH_DIRECTORY))
 		return;

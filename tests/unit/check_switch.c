@@ -306,6 +306,28 @@ START_TEST(full_port_counts)
 }
 END_TEST
 
+/* A peer has a few probes, and they are no more when they have ended. */
+START_TEST(probes_are_few)
+{
+	ck_assert_int_eq(switch_bind(&svc.port, SWITCH_PROBE), 0);
+	peer2.port.max_peer = 1000;
+	for (uint64_t n = 1; n <= SWITCH_PROBES; n++)
+		ck_assert_uint_eq(open_at(&peer2, 2 * n, NULL, SWITCH_PROBE), REASON_NONE);
+	ck_assert_uint_eq(svc.nlog, SWITCH_PROBES);
+	open_at(&peer2, 100, NULL, SWITCH_PROBE);
+	expect_reset(&peer2, 100, REASON_LIMIT);
+	open_at(&peer2, 102, NULL, "vpn");
+	ck_assert_uint_eq(vpnd.nlog, 1);
+	end_at(&peer2, FT_RESET_STREAM, 2);
+	end_at(&svc, FT_RESET_STREAM, svc.log[1].f.open.stream_id);
+	ck_assert_uint_eq(peer2.port.probes, SWITCH_PROBES - 2);
+	open_at(&peer2, 104, NULL, SWITCH_PROBE);
+	open_at(&peer2, 106, NULL, SWITCH_PROBE);
+	ck_assert_uint_eq(svc.nlog, SWITCH_PROBES + 2 + 1);	/* and the RESET */
+	ck_assert_uint_eq(peer2.port.probes, SWITCH_PROBES);
+}
+END_TEST
+
 static bool
 count(const struct stream *st, void *arg)
 {
@@ -632,7 +654,7 @@ suite(void)
 	const TTest *const tests[] = {
 		opens_outward, opens_inward, refused, protocol_errors, limits_each_way, ends, early_data_is_dropped,
 		port_goes, bind_replaces_and_is_bounded, full_port_counts, many,
-		relays, routes_end_here, routes_refuse, entries_that_make_no_sense, routes_have_a_rate, a_hop_goes,
+		probes_are_few, relays, routes_end_here, routes_refuse, entries_that_make_no_sense, routes_have_a_rate, a_hop_goes,
 		own_streams_over_a_route,
 	};
 	Suite *s = suite_create("switch");
