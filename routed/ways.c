@@ -338,7 +338,8 @@ challenger(struct ways_node *node, enum way_group g, const struct way *first, ui
 		}
 		if (j->beats_ns == 0)
 			j->beats_ns = now_ns;
-		if (standing(y) == standing(first) && now_ns - j->beats_ns < hold)
+		/* One of which nothing is known yet may be as good: its report comes within the second. */
+		if ((standing(y) == standing(first) || first->state == WAY_NEW) && now_ns - j->beats_ns < hold)
 			continue;
 		if (best == NULL || standing(y) < standing(best) ||
 		    (standing(y) == standing(best) && j->cost < best->in[g].cost))

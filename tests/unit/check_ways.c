@@ -235,6 +235,25 @@ START_TEST(tells)
 }
 END_TEST
 
+/* Of several that are all new the first stays so, whichever is reported first; unless it goes on not to answer. */
+START_TEST(all_new)
+{
+	ck_assert_int_eq(ways_add(w, node, 1, 3, 0x3f, now), 0);
+	ck_assert_int_eq(ways_add(w, node, 2, 3, 0x3f, now), 0);
+	now += SEC;
+	report((struct path)UP(2, 20), 30);
+	report((struct path)UP(1, 20), 30);
+	ck_assert_uint_eq(rank[WAYS_DELAY].ids[0], 1);
+	ck_assert_uint_eq(first[WAYS_DELAY].times, 0);
+	teardown();
+	setup();
+	ck_assert_int_eq(ways_add(w, node, 1, 3, 0x3f, now), 0);
+	ck_assert_int_eq(ways_add(w, node, 2, 3, 0x3f, now), 0);
+	seconds(3, (struct path){ 1, 0, 0, 0, 0, 0, WAY_NEW }, (struct path)UP(2, 20));
+	ck_assert_uint_eq(rank[WAYS_DELAY].ids[0], 2);
+}
+END_TEST
+
 /* A way is only in the orders of classes that it may carry. */
 START_TEST(classes)
 {
@@ -281,6 +300,7 @@ main(void)
 	tcase_add_test(tc, retired);
 	tcase_add_test(tc, tells);
 	tcase_add_test(tc, classes);
+	tcase_add_test(tc, all_new);
 	tcase_add_test(tc, bounds);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
