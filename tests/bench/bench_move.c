@@ -78,6 +78,7 @@ one(unsigned i, bool kill)
 		errx(1, "the stream is broken: %s", reason_name(user.reason));
 	node_kill(n);
 	node_start(n);
+	node_target(n, &a);	/* else a, which lost it again and again, takes its time to dial */
 	node_target(n, &b);
 	route_say(n, 1 + i, TICKET_RELAY, &a, &b, NULL, &like);
 	if (!RUN_UNTIL(base, 30000, both_up(1 + i)))
