@@ -429,8 +429,10 @@ ways_rank(const struct pm_route_rank *r, void *arg)
 static void
 ways_first(const struct ways_node *n, enum way_group g, uint64_t from, uint64_t to, enum way_why why, void *arg)
 {
-	struct history_event *e = manager_event(arg, HISTORY_FIRST);
+	struct manager *m = arg;
+	struct history_event *e = manager_event(m, HISTORY_FIRST);
 
+	m->saved_version = UINT64_MAX;	/* the order is kept, too */
 	event_node(e, n->node_id);
 	e->from = from;
 	e->to = to;
