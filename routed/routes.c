@@ -385,15 +385,22 @@ static void
 take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struct clock_both *now)
 {
 	unsigned fresh = 0;
+	bool again = false;
 
 	for (int i = 0; i < n; i++) {
 		if (v[i].epoch > d->epoch)
 			d->epoch = v[i].epoch;
 		fresh += fits(d, &v[i]);
 	}
-	for (unsigned i = 0; fresh > 0 && i < d->n; i++)
-		if (!among(v, n, d->held[i].lease.route_id))
+	for (unsigned i = 0; fresh > 0 && i < d->n; i++) {
+		if (among(v, n, d->held[i].lease.route_id))
+			continue;
+		/* What restarted with this node may only have keys that the coordinator does not know yet. */
+		if (d->held[i].restored && !d->held[i].missed)
+			d->held[i].missed = again = true;
+		else
 			leave(r, d, &d->held[i], 0);
+	}
 	for (int i = 0; i < n; i++) {
 		struct route_held *h = held_of(d, v[i].route_id);
 
@@ -409,6 +416,8 @@ take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struc
 	if (usable(d) > 0)
 		renew_when(r, d, now);
 	schedule(r, d, now);
+	if (again)
+		sooner(d, now->now_ns + about(r, ROUTES_SPARE_NS));
 }
 
 /* Nobody answered, or none knows a way. What still holds is good enough for now. */

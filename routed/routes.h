@@ -35,6 +35,7 @@ enum route_state { HELD_INSTALLING, HELD_UP, HELD_LEAVING, HELD_STATES };
 struct route_held {
 	struct lease	 lease;
 	uint8_t		 state;		/* enum route_state */
+	bool		 missed;	/* restored, and not in the first answer */
 	bool		 restored;	/* of the routed before this one: the dataplane may have it; no ticket of it is here */
 	uint64_t	 leave_ns;	/* when it is left; 0: when a newer one is up */
 	uint64_t	 up_wall;
