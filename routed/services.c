@@ -370,6 +370,19 @@ hand_over(struct known *k, struct service_set *now)
 		k->services.v[i].told = false;
 }
 
+/*
+ * Whether the peer itself told of something that the node record of `serial' cannot speak of yet. Both numbers are of that
+ * node's clock; of the same second, what came over its session counts, until the next record.
+ */
+static bool
+told_since(const struct peer *p, uint64_t serial)
+{
+	for (size_t i = 0; i < p->services.n; i++)
+		if (p->services.v[i].serial >= serial)
+			return true;
+	return false;
+}
+
 void
 services_known_adopt(struct directory *d, struct known *k)
 {
@@ -383,6 +396,8 @@ services_known_adopt(struct directory *d, struct known *k)
 		return;
 	if (!p->session.up && record_decode(&r, k->membership.p, k->membership.len) == RECORD_OK)
 		directory_member(p, &r);
+	if (told_since(p, k->serial))
+		return;
 	known_item(k, true, &item, buf);
 	if (services_parse(&now, item.services, k->node_id, &k->services) != SERVICES_OK)
 		return;
