@@ -289,6 +289,16 @@ struct claimed {
 	struct { struct usage_entry *e; uint64_t bytes; } v[USAGE_ENTRIES_MAX];
 };
 
+/* Each line is held against the count alone: one kind in two of them would be signed for twice. */
+static bool
+named_before(const struct claimed *c, const struct usage_entry *e)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->v[i].e == e)
+			return true;
+	return false;
+}
+
 /* What of a claim is about this node and `who', each line with its entry here. */
 static enum usage_error
 read_claim(const struct usage *u, struct field_reader *r, const uint8_t *who, struct claimed *c)
@@ -308,6 +318,8 @@ read_claim(const struct usage *u, struct field_reader *r, const uint8_t *who, st
 		memcpy(tenant, b.p, b.len);
 		if ((c->v[c->n].e = find(u, who, tenant, class)) == NULL)
 			return USAGE_E_MORE;	/* nothing of the kind was seen */
+		if (named_before(c, c->v[c->n].e))
+			return USAGE_E_FORM;
 		c->v[c->n++].bytes = forth + back;
 	}
 	return r->err != 0 || c->n == 0 ? USAGE_E_FORM : USAGE_OK;

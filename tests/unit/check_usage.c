@@ -7,6 +7,7 @@
 
 #include "crypto/identity.h"
 #include "routed/usage.h"
+#include "wire/fields.h"
 
 #define WALL 1800000000ull
 
@@ -231,6 +232,38 @@ START_TEST(refuses)
 }
 END_TEST
 
+/* One kind in several lines, each of which would pass alone. */
+START_TEST(claims_one_kind_twice)
+{
+	uint8_t content[256], raw[USAGE_RECEIPT_MAX];
+	struct record r = { .kind = RECORD_RECEIPT, .subject = n[R].node.public, .serial = wall, .not_before = wall,
+	    .not_after = wall + 60 };
+	ssize_t len;
+
+	used(S, CLASS_BULK, 5000000, 0);
+	for (unsigned lines = 2; lines-- > 0;) {
+		struct tlv_writer w;
+
+		tlv_write_init(&w, content, sizeof(content));
+		field_put_uint(&w, 1);
+		field_put_raw(&w, n[S].id, NODE_ID_LEN);
+		field_put_uint(&w, wall);
+		field_put_uint(&w, wall);
+		for (unsigned i = 0; i <= lines; i++) {
+			field_put_bytes(&w, (struct frame_bytes){ (const uint8_t *)"home", 4 });
+			field_put_uint(&w, CLASS_BULK);
+			field_put_uint(&w, 5000000);
+			field_put_uint(&w, 0);
+		}
+		r.content = (struct frame_bytes){ content, w.len };
+		len = (ssize_t)record_sign(raw, sizeof(raw), &r, &n[R].route);
+		ck_assert_int_gt(len, 0);
+		ck_assert_int_eq(usage_message(n[S].u, n[R].id, raw, (size_t)len, wall), lines > 0 ? USAGE_E_FORM : USAGE_OK);
+		ck_assert_uint_eq(entry(S, n[R].id, CLASS_BULK)->signed_bytes, lines > 0 ? 0 : 5000000);
+	}
+}
+END_TEST
+
 /* What was relayed, and the receipts, outlive the process; a file that is none is put aside. */
 START_TEST(on_disk)
 {
@@ -285,6 +318,7 @@ main(void)
 	tcase_add_test(tc, receipts);
 	tcase_add_test(tc, claims_too_much);
 	tcase_add_test(tc, refuses);
+	tcase_add_test(tc, claims_one_kind_twice);
 	tcase_add_test(tc, on_disk);
 	tcase_add_test(tc, bounds);
 	suite_add_tcase(s, tc);
