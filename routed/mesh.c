@@ -284,7 +284,10 @@ stream_begin(struct mesh *m, struct mesh_peer *p, uint64_t now_ns)
 		stream_failed(m, p, REASON_LIMIT, now_ns);
 }
 
-/* A stream in place of an older one: who opens it has lost that. */
+/*
+ * A stream in place of an older one: who opens it has lost that. It is a failure like any, with a while until the next:
+ * what a neighbour is told at its beginning costs much more than the OPEN.
+ */
 static uint64_t
 accept_open(struct mesh *m, const struct frame_open_stream *o, uint64_t now_ns)
 {
@@ -299,10 +302,10 @@ accept_open(struct mesh *m, const struct frame_open_stream *o, uint64_t now_ns)
 		return REASON_PROTOCOL;
 	if (known || streams_by_token(&m->streams, token) != NULL)
 		return REASON_REFUSED;		/* none goes on here: it is to begin anew */
-	if (now_ns < p->retry_ns && p->s == NULL)
+	if (now_ns < p->retry_ns)
 		return REASON_LIMIT;
 	if (p->s != NULL)
-		stream_drop(m, p, REASON_DUPLICATE, now_ns);
+		stream_failed(m, p, REASON_DUPLICATE, now_ns);
 	p->s = streams_accept(&m->streams, token, o->stream_id, o->class, true, p, now_ns, &reason);
 	if (p->s == NULL)
 		return reason;

@@ -443,6 +443,25 @@ open_from(const uint8_t *source, uint64_t id, uint8_t class, uint8_t flags, cons
 	ck_assert_int_eq(mesh_frame(b.mesh, &f, now), want);
 }
 
+/* Who opens one in place of another again and again has to wait in between, longer and longer. */
+START_TEST(opened_again_and_again)
+{
+	uint8_t noise[STREAM_ID_LEN] = { 0 };
+	unsigned up = b.up;
+
+	for (unsigned i = 0; i < 10000; i++) {
+		noise[1] = (uint8_t)i;
+		noise[2] = (uint8_t)(i >> 8);
+		noise[3] = 1;
+		open_from(a.id, 101 + 2 * i, CLASS_CONTROL, 0, noise, sizeof(noise), 0);
+		drop_all(&b);
+		now += NS_PER_MS;
+	}
+	ck_assert_uint_gt(b.up, up);
+	ck_assert_uint_lt(b.up, up + 10);
+}
+END_TEST
+
 /* Streams that are not the mesh's are refused one by one; only an id that cannot be closes the channel. */
 START_TEST(opens_that_are_refused)
 {
@@ -567,6 +586,7 @@ main(void)
 	tcase_add_test(tc, other_side_restarts);
 	tcase_add_test(tc, silence);
 	tcase_add_test(tc, port_full_and_gone);
+	tcase_add_test(tc, opened_again_and_again);
 	tcase_add_test(tc, opens_that_are_refused);
 	tcase_add_test(tc, higher_id_does_not_open);
 	tcase_add_test(tc, not_a_frame_of_streams);
