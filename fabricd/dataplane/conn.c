@@ -419,17 +419,8 @@ fail:
 	return NULL;
 }
 
-static struct udp_sock *
-sock_for(struct dataplane *dp, const struct pm_addr *to)
-{
-	for (size_t i = 0; i < dp->nsocks; i++)
-		if (dp->socks[i]->addr.family == to->family)
-			return dp->socks[i];
-	return NULL;
-}
-
 struct conn *
-quic_dial(struct dataplane *dp, struct peer *peer, const struct pm_addr *to)
+quic_dial(struct dataplane *dp, struct peer *peer, const struct pm_addr *to, struct udp_sock *us)
 {
 	ngtcp2_callbacks cb;
 	ngtcp2_settings settings;
@@ -438,10 +429,9 @@ quic_dial(struct dataplane *dp, struct peer *peer, const struct pm_addr *to)
 	ngtcp2_cid scid = { .datalen = QUIC_CID_LEN }, dcid = { .datalen = 18 };
 	struct sockaddr_storage ss;
 	socklen_t ss_len;
-	struct udp_sock *us = sock_for(dp, to);
 	struct conn *c;
 
-	if (us == NULL || udp_addr_to_sockaddr(to, &ss, &ss_len) == -1)
+	if (us == NULL || us->addr.family != to->family || udp_addr_to_sockaddr(to, &ss, &ss_len) == -1)
 		return NULL;
 	if ((c = conn_new(dp, us, true, peer->node_id)) == NULL)
 		return NULL;

@@ -9,11 +9,13 @@
 #include "base/log.h"
 #include "fabricd/dataplane/quic.h"
 #include "fabricd/dataplane/reach.h"
+#include "fabricd/dataplane/udp.h"
 #include "proc/stats.h"
 
 #define BACKOFF_MIN_NS	(200 * NS_PER_MS)
 #define BACKOFF_MAX_NS	(15 * NS_PER_SEC)
-#define RACE_NS		(300 * NS_PER_MS)	/* until the next address is tried beside the first */
+#define RACE_NS		(300 * NS_PER_MS)	/* until the next address, or socket, is tried beside the first */
+#define TRIES_MAX	16u			/* of one round */
 #define RENEW_S		120u			/* before the records end */
 #define RENEW_AGAIN_S	20u
 #define YOUNG_NS	(10 * NS_PER_SEC)	/* a session no older than this may be one of two dialled at once */
@@ -110,13 +112,75 @@ jitter(uint64_t ns)
 	return ns - ns / 4 + ns / 2 * (r >> 8) / (1u << 24);
 }
 
+/* --- addresses and sockets: which of these is in the network of which of those, only trying tells --- */
+
+static size_t
+nsocks(const struct dataplane *dp, unsigned family)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < dp->nsocks; i++)
+		n += dp->socks[i]->addr.family == family;
+	return n;
+}
+
+/* The i-th of its family; NULL: there are not so many. */
+static struct udp_sock *
+sock_at(const struct dataplane *dp, unsigned family, size_t i)
+{
+	for (size_t k = 0; k < dp->nsocks; k++)
+		if (dp->socks[k]->addr.family == family && i-- == 0)
+			return dp->socks[k];
+	return NULL;
+}
+
+static size_t
+sock_place(const struct dataplane *dp, const struct udp_sock *us)
+{
+	size_t i = 0;
+
+	for (size_t k = 0; k < dp->nsocks && dp->socks[k] != us; k++)
+		i += dp->socks[k]->addr.family == us->addr.family;
+	return i;
+}
+
+static size_t
+all_tries(const struct peer *p)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < p->naddrs; i++) {
+		size_t n = nsocks(p->dp, p->addrs[i].family);
+
+		most = n > most ? n : most;
+	}
+	return p->naddrs * most;
+}
+
+static bool
+has_try(const struct peer *p)
+{
+	return p->next_try < TRIES_MAX && p->next_try < all_tries(p);
+}
+
+static struct conn *
+dial_try(struct peer *p, size_t try)
+{
+	const struct pm_addr *to = &p->addrs[try % p->naddrs];
+	size_t n = nsocks(p->dp, to->family), turn = try / p->naddrs;
+
+	return turn >= n ? NULL : quic_dial(p->dp, p, to, sock_at(p->dp, to->family, (p->first_sock + turn) % n));
+}
+
 static void
 backoff(struct peer *p)
 {
+	if (all_tries(p) > TRIES_MAX)	/* those that had no turn come first the next time */
+		p->first_sock += TRIES_MAX / p->naddrs;
 	p->backoff_ns = p->backoff_ns == 0 ? BACKOFF_MIN_NS : p->backoff_ns * 2;
 	if (p->backoff_ns > BACKOFF_MAX_NS)
 		p->backoff_ns = BACKOFF_MAX_NS;
-	p->next_addr = 0;
+	p->next_try = 0;
 	timer_set(p, jitter(p->backoff_ns));
 }
 
@@ -126,14 +190,14 @@ may_dial(const struct peer *p)
 	return p->dial && p->up == NULL && !p->dp->draining && p->dp->conf != NULL && p->dp->self.delegation_len > 0;
 }
 
-/* The next address of this round; when none is left, the round has failed as soon as its dials have. */
+/* The next address, or socket, of this round; when none is left, the round has failed as soon as its dials have. */
 static void
 dial_next(struct peer *p)
 {
-	while (p->next_addr < p->naddrs) {
-		if (quic_dial(p->dp, p, &p->addrs[p->next_addr++]) == NULL)
+	while (has_try(p)) {
+		if (dial_try(p, p->next_try++) == NULL)
 			continue;
-		if (p->next_addr < p->naddrs)
+		if (has_try(p))
 			timer_set(p, RACE_NS);
 		return;
 	}
@@ -152,7 +216,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	dp_begin(dp);
 	if (may_dial(p)) {
 		if (p->ndials == 0)
-			p->next_addr = 0;
+			p->next_try = 0;
 		dial_next(p);
 	}
 	dp_flush(dp);
@@ -167,7 +231,7 @@ peer_target(struct dataplane *dp, const struct pm_target *t)
 		return;
 	p->target = true;
 	p->dial = t->dial;
-	p->naddrs = p->next_addr = 0;	/* they follow */
+	p->naddrs = p->next_try = 0;	/* they follow */
 }
 
 void
@@ -274,6 +338,7 @@ peer_up(struct dataplane *dp, struct conn *c)
 	if (c->dialling) {
 		c->dialling = false;
 		p->ndials--;
+		p->first_sock = sock_place(dp, c->sock);
 	}
 	if (c->peer == NULL) {
 		c->peer = p;
@@ -307,7 +372,7 @@ dial_gone(struct peer *p, const struct conn *c)
 	wport_send(p->dp, WORKER_ROUTED, &m);
 	if (!may_dial(p))
 		return;
-	if (p->next_addr < p->naddrs)
+	if (has_try(p))
 		dial_next(p);
 	else if (p->ndials == 0)
 		backoff(p);
@@ -388,7 +453,7 @@ peer_renew(struct conn *c, uint64_t wall)
 		return;
 	c->renewed_wall = wall;
 	conn_remote(c, &to);
-	quic_dial(p->dp, p, &to);
+	quic_dial(p->dp, p, &to, c->sock);
 }
 
 struct port *

@@ -13,7 +13,9 @@ struct peer {
 	bool		 target;	/* routed wants a session */
 	bool		 dial;		/* and we are to dial */
 	struct pm_addr	 addrs[PEER_ADDRS_MAX];
-	size_t		 naddrs, next_addr;	/* next_addr: of this round */
+	size_t		 naddrs;
+	size_t		 next_try;	/* of this round: each address by one socket of its family, then each by the next */
+	size_t		 first_sock;	/* which of them begins: the one that the last session was dialled by */
 	struct conn	*up;		/* the session, or NULL */
 	size_t		 ndials;	/* of ours under way */
 	size_t		 nconns;	/* connections that point here */

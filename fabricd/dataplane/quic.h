@@ -109,8 +109,8 @@ struct conn {
 /* A datagram came in at `sock`. */
 void	quic_input(struct dataplane *, struct udp_sock *, const struct udp_meta *, const uint8_t *pkt, size_t len);
 
-/* Dials; the connection reports to `peer`. NULL when no socket fits or memory is short. */
-struct conn *quic_dial(struct dataplane *, struct peer *, const struct pm_addr *);
+/* Dials by this socket; the connection reports to `peer`. NULL when the socket does not fit or memory is short. */
+struct conn *quic_dial(struct dataplane *, struct peer *, const struct pm_addr *, struct udp_sock *);
 
 /* Ends it at the next dp_flush(), with a GOAWAY when a session is there to say it on. */
 void	conn_end(struct conn *, uint64_t reason);

@@ -6,6 +6,7 @@
 
 #include "dp_node.h"
 
+
 static struct event_base *base;
 static struct sign_key authority;
 static struct node a, b;
@@ -219,7 +220,7 @@ START_TEST(lower_id_wins)
 		start_both();
 		a_lower = memcmp(a.id, b.id, NODE_ID_LEN) < 0;
 		dp_begin(b.dp);
-		ck_assert_ptr_nonnull(quic_dial(b.dp, peer_get(b.dp, a.id), &a.addr));
+		ck_assert_ptr_nonnull(quic_dial(b.dp, peer_get(b.dp, a.id), &a.addr, b.dp->socks[0]));
 		dp_flush(b.dp);
 		ck_assert(RUN_UNTIL(base, 3000, a.dp->nconns == 1 && b.dp->nconns == 1 && a.dp->nup == 1 &&
 		    b.dp->nup == 1));
@@ -820,6 +821,31 @@ START_TEST(reload_brings_sockets)
 }
 END_TEST
 
+/* Answers to its first socket do not come, as from a network that it is not in: the next one is tried beside it. */
+START_TEST(dials_by_each_socket)
+{
+	struct pm_addr addr = { .family = 4 };
+	struct udp_sock *us;
+
+	node_start(&a);
+	node_start(&b);
+	event_del(a.dp->socks[0]->read);
+	us = udp_new(a.dp, node_socket(&addr), &addr, true);
+	ck_assert_ptr_nonnull(us);
+	a.dp->socks[a.dp->nsocks++] = us;
+	node_target(&a, &b);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.up == 1 && b.vpnd.up == 1));
+	ck_assert_ptr_eq(node_session(&a, &b)->sock, us);
+	ck_assert(RUN_UNTIL(base, 2000, a.dp->nconns == 1));
+	/* It is the first of the next round. */
+	conn_end(node_session(&a, &b), REASON_TIMEOUT);
+	dp_flush(a.dp);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 2));
+	ck_assert_ptr_eq(node_session(&a, &b)->sock, us);
+	ck_assert_uint_eq(a.dp->nconns, 1);
+}
+END_TEST
+
 /* The records end soon: the session is dialled anew before, with no gap, and one whose records cannot be renewed ends. */
 START_TEST(renewed_before_the_records_end)
 {
@@ -873,7 +899,7 @@ suite(void)
 		keys_are_updated, dialled_again_later_and_later, bound_of_what_is_under_way,
 		express_and_datagrams, express_from_a_stranger, express_bare_of_another_length,
 		express_with_garbage,
-		slow_worker, overrun_is_told, without_segmentation, segments_refused_by_the_device, batches_and_packs, reload_keeps_sessions, reload_changes_weights, reload_brings_sockets, renewed_before_the_records_end, ends_with_the_records,
+		slow_worker, overrun_is_told, without_segmentation, segments_refused_by_the_device, batches_and_packs, reload_keeps_sessions, reload_changes_weights, reload_brings_sockets, dials_by_each_socket, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
 	};
 	Suite *s = suite_create("dataplane");

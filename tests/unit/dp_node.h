@@ -19,6 +19,7 @@
 #include "fabricd/dataplane/dp.h"
 #include "fabricd/dataplane/peer.h"
 #include "fabricd/dataplane/quic.h"
+#include "fabricd/dataplane/udp.h"
 #include "proc/stats.h"
 
 #define PORT_FRAMES	64u
