@@ -509,11 +509,14 @@ install_lease(struct install *in, const struct lease *l, const struct clock_both
 	return e;
 }
 
-/* Once its makers and its way are proven, a fence or a revocation is heeded also where only the dataplane knew the route. */
+/*
+ * Once its makers and its way are proven, a fence or a revocation is heeded also where only the dataplane knew the route. One
+ * that is known here was judged when the fence came: such a ticket with its id is somebody else's, to end it.
+ */
 static bool
-ends_it(unsigned e)
+ends_it(const struct install *in, uint64_t route_id, unsigned e)
 {
-	return e == TICKET_E_FENCED || e == TICKET_E_REVOKED;
+	return (e == TICKET_E_FENCED || e == TICKET_E_REVOKED) && install_find(in, route_id) == NULL;
 }
 
 static int
@@ -539,7 +542,7 @@ on_install(struct install *in, const uint8_t *from, const uint8_t *body, size_t 
 		return 0;
 	t.route_id = m.route_id;
 	in->ops->event(INSTALL_EV_REFUSED, &t, e, from, in->arg);
-	if (ends_it(e))
+	if (ends_it(in, m.route_id, e))
 		tell_del(in, m.route_id, e == TICKET_E_FENCED ? REASON_FENCED : REASON_REVOKED);
 	send_state(in, from, DIRMSG_INSTALLED, m.route_id, e, m.n);
 	return 0;

@@ -531,6 +531,14 @@ START_TEST(anothers_id)
 	ck_assert_uint_eq(n[R1].refused[TICKET_E_REPLAYED], 1);
 	ck_assert_mem_eq(n[R1].routes[0].prev, n[S].id, NODE_ID_LEN);
 	ck_assert_uint_eq(n[R1].ndels, 0);
+	/* Nor with one that names him, who is fenced off. */
+	n[R1].fences.n = 1;
+	n[R1].fences.v[0] = (struct fence_held){ .fence = { .what = FENCE_NODE, .epoch = 200 }, .not_after = HARD };
+	memcpy(n[R1].fences.v[0].fence.node, n[THIEF].id, NODE_ID_LEN);
+	ck_assert_int_eq(install_message(n[R1].in, n[THIEF].id, DIRMSG_INSTALL, body, len, &now), 0);
+	head = tail;
+	ck_assert_uint_eq(n[R1].refused[TICKET_E_FENCED], 1);
+	ck_assert_uint_eq(n[R1].ndels, 0);
 }
 END_TEST
 
