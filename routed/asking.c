@@ -15,7 +15,8 @@ asking_note(struct asking *a, uint64_t id, const uint8_t *from, uint64_t now_ns)
 {
 	struct asking_entry *e = &a->v[slot(id)];
 
-	if (e->id == id && now_ns < e->until_ns)
+	/* An own one keeps its place: who was asked knows its id, and could drive it out by another of the same slot. */
+	if (now_ns < e->until_ns && (e->id == id || (e->own && from != NULL)))
 		return false;
 	memset(e, 0, sizeof(*e));
 	e->id = id;

@@ -22,11 +22,11 @@ struct asking_entry {
 };
 
 struct asking {
-	struct asking_entry v[ASKING_MAX];	/* by id; a slot is the latest's */
+	struct asking_entry v[ASKING_MAX];	/* by id; a slot is the latest's, and an own one's while it waits */
 	struct { uint8_t id[NODE_ID_LEN]; struct ratelimit limit; uint64_t used_ns; } peers[64];
 };
 
-/* Notes a request: false when it was seen. from NULL: it is this node's own. */
+/* Notes a request: false when it was seen, or there is no place for it. from NULL: it is this node's own. */
 bool	asking_note(struct asking *, uint64_t id, const uint8_t *from, uint64_t now_ns);
 
 /* Whose answer this is: NULL when it is nobody's, or too late. */

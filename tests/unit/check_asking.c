@@ -108,6 +108,7 @@ START_TEST(remembers)
 	ck_assert(asking_note(&a, 5, ids[1], 100 + ASKING_LIFE_NS));
 	for (uint64_t id = 1; id < 100000; id++)	/* bounded, whatever comes */
 		asking_note(&a, id * 7919, ids[2], 1000);
+	ck_assert(asking_find(&a, 6, 1000)->own);	/* nobody drives out an own one */
 }
 END_TEST
 
