@@ -27,6 +27,7 @@
 #define ECHO_BUCKETS	1024u
 #define ECHO_RATE	100u			/* a second, for the streams of one bucket, */
 #define ECHO_BURST	100u
+#define ECHO_RATE_FROM	800u			/* for all of one neighbour or route, whatever streams it opens one after the other, */
 #define ECHO_RATE_ALL	20000u			/* and for all */
 #define ID_BUCKETS	1024u
 
@@ -43,7 +44,7 @@ struct probes {
 	struct stream_ids ids;
 	struct timers	*timers;
 	LIST_HEAD(, probe) by_id[ID_BUCKETS];
-	struct ratelimit rate[ECHO_BUCKETS], rate_all;
+	struct ratelimit rate[ECHO_BUCKETS], rate_from[ECHO_BUCKETS], rate_all;
 	struct echo	 echo[ECHOES_MAX];
 	size_t		 nechoes;
 };
@@ -423,14 +424,29 @@ on_answer(struct way *w, const struct frame_data *d)
 	}
 }
 
+/* The account of the far node, as far as it is known here: of the route, or of the neighbour. */
+static struct ratelimit *
+rate_from(struct probes *ps, const struct stream *st)
+{
+	const struct port *p = st->end[0].port;
+	uint64_t key = 0;
+
+	if (st->route != NULL)
+		key = st->route->id;
+	else if (p != NULL)
+		memcpy(&key, p->node_id, sizeof(key));
+	return &ps->rate_from[(key * ps->dp->sw.secret >> 40) % ECHO_BUCKETS];
+}
+
 static void
-echo_add(struct probes *ps, const struct frame_data *d, uint32_t id)
+echo_add(struct probes *ps, const struct frame_data *d, const struct stream_end *out)
 {
 	uint64_t now = ps->dp->now_ns;
+	uint32_t id = out->id;
 	struct echo *e;
 
 	if (ps->nechoes == ECHOES_MAX || !ratelimit_take(&ps->rate[id / 2 % ECHO_BUCKETS], now) ||
-	    !ratelimit_take(&ps->rate_all, now)) {
+	    !ratelimit_take(rate_from(ps, stream_of(out)), now) || !ratelimit_take(&ps->rate_all, now)) {
 		STAT_INC(DP_PROBES_REFUSED);
 		return;
 	}
@@ -461,7 +477,7 @@ port_data(struct port *port, const struct stream_end *out, unsigned class, const
 	(void)class;
 	if (stream_id_is_own(&port->ids, out->id)) {
 		heard_from(stream_of(out)->route);
-		echo_add(ps, d, out->id);
+		echo_add(ps, d, out);
 	} else if ((p = find(ps, out->id)) != NULL) {
 		on_answer(WAY_OF(p), d);
 	}
@@ -578,8 +594,10 @@ probes_init(struct dataplane *dp)
 		return -1;
 	}
 	ps->dp = dp;
-	for (size_t i = 0; i < ECHO_BUCKETS; i++)
+	for (size_t i = 0; i < ECHO_BUCKETS; i++) {
 		ratelimit_init(&ps->rate[i], NS_PER_SEC / ECHO_RATE, ECHO_BURST);
+		ratelimit_init(&ps->rate_from[i], NS_PER_SEC / ECHO_RATE_FROM, ECHO_RATE_FROM);
+	}
 	ratelimit_init(&ps->rate_all, NS_PER_SEC / ECHO_RATE_ALL, ECHO_RATE_ALL / 10);
 	stream_ids_init(&ps->ids, true);
 	port_attach(&ps->port, &dp->sw, &port_ops, PORT_PROBE, false, PROBE_STREAMS, PROBE_STREAMS);

@@ -78,6 +78,30 @@ START_TEST(not_too_often)
 }
 END_TEST
 
+/* Whoever opens one stream after the other gets no more: what is there for all is not one's alone. */
+START_TEST(one_stream_after_the_other)
+{
+	struct frame f = { .type = FT_RESET_STREAM };
+	uint64_t began = clock_ns();
+
+	for (unsigned i = 1; i <= 80; i++) {
+		uint64_t refused = STAT(DP_PROBES_REFUSED);
+		unsigned answered = a.vpnd.data_frames;
+
+		fake_open(&a.vpnd, 2 * i, b.id, "probe", CLASS_CONTROL);
+		for (uint32_t seq = 0; seq < 60; seq++)
+			ask(2 * i, seq, 8);
+		/* What overtook the OPEN is for no stream. */
+		RUN_UNTIL(base, 100, a.vpnd.data_frames - answered + STAT(DP_PROBES_REFUSED) - refused == 60);
+		f.reset.stream_id = 2 * i;
+		ipc_send(a.vpnd.ipc, &f);
+		ipc_flush(a.vpnd.ipc);
+	}
+	ck_assert_uint_ge(a.vpnd.data_frames, 500);
+	ck_assert_uint_le(a.vpnd.data_frames, 800 + 800 * (clock_ns() - began) / NS_PER_SEC + 1);
+}
+END_TEST
+
 START_TEST(packets_only)
 {
 	struct frame f = { .type = FT_OPEN_STREAM, .open = { .stream_id = 2, .class = CLASS_CONTROL,
@@ -129,6 +153,7 @@ main(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, answers);
 	tcase_add_test(tc, not_too_often);
+	tcase_add_test(tc, one_stream_after_the_other);
 	tcase_add_test(tc, packets_only);
 	tcase_add_test(tc, nobody_takes_its_place);
 	tcase_add_test(tc, a_lone_session_is_left_alone);
