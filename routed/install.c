@@ -483,6 +483,24 @@ take(struct install *in, const struct ticket *t, const struct ticket_issuer *by,
 	return INSTALL_E_NO_NEXT;
 }
 
+static bool
+unproven(unsigned e)
+{
+	return e == TICKET_E_SEAL || e == TICKET_E_FORM || e == TICKET_E_ISSUER || e == TICKET_E_SIGNATURE || e == TICKET_E_HOP;
+}
+
+bool
+install_forged(struct install *in, const struct lease *l)
+{
+	struct ticket_issuer by;
+	struct ticket t;
+
+	if (l->n < 2 || l->n > LEASE_HOPS_MAX)
+		return true;
+	return unproven(check(in, NULL, l->route_id, (struct frame_bytes){ l->sealed[0].p, l->sealed[0].len }, &t, &by)) ||
+	    t.place != TICKET_SOURCE || lease_check(l, &t) == -1;
+}
+
 unsigned
 install_lease(struct install *in, const struct lease *l, const struct clock_both *now)
 {

@@ -71,6 +71,8 @@ void	install_free(struct install *);
 
 /* A lease of this node's own. INSTALL_OK: it is on its way, ops.result will tell; else why not. */
 unsigned install_lease(struct install *, const struct lease *, const struct clock_both *);
+/* Whether it is no lease that somebody has made who may, whatever else can be said of it. Changes nothing. */
+bool	install_forged(struct install *, const struct lease *);
 
 /* DIRMSG_INSTALL, _INSTALLED and _TEARDOWN. -1: malformed. */
 int	install_message(struct install *, const uint8_t *from, unsigned type, const uint8_t *body, size_t len,

@@ -320,6 +320,17 @@ routes_install(const struct lease *l, void *arg)
 	return install_lease(m->install, l, &m->now);
 }
 
+static bool
+routes_forged(const struct lease *l, void *arg)
+{
+	struct manager *m = arg;
+
+	if (!install_forged(m->install, l))
+		return false;
+	STAT_INC(ROUTED_ANSWERS_REFUSED);
+	return true;
+}
+
 static void
 routes_end(uint64_t route_id, void *arg)
 {
@@ -410,7 +421,7 @@ routes_random(void *arg)
 static const struct routes_ops routes_ops = {
 	.ask = manager_ask, .self = manager_ask_self, .install = routes_install, .end = routes_end, .session = routes_session,
 	.up = routes_up, .leaving = routes_leaving, .gone = routes_gone, .failed = routes_failed, .answered = routes_answered,
-	.random = routes_random,
+	.random = routes_random, .forged = routes_forged,
 };
 
 /* --- what ways says --- */

@@ -304,7 +304,7 @@ own_answer(struct manager *m, const struct route_answer *a)
 		len = box_open(plain, sizeof(plain), &m->ticket_keys[i], prologue, plen, a->box.p, a->box.len);
 	if (len >= 0 && (n = route_leases_decode(leases, plain, (size_t)len)) < 0)
 		n = ROUTES_REFUSED;
-	if (n < 0) {
+	if (n <= 0) {		/* where there is none a coordinator says why */
 		STAT_INC(ROUTED_ANSWERS_REFUSED);
 		return;		/* whoever made it was no coordinator: another may answer yet */
 	}

@@ -512,6 +512,21 @@ answered(struct routes *r, struct route_dest *d, struct lease *v, int n, enum le
 	tell_failure(r, d);
 }
 
+/* Those that somebody made who may: how many. Whoever handed the request on can seal an answer to this node. */
+static int
+genuine(struct routes *r, struct lease *v, int n)
+{
+	int k = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (r->ops->forged != NULL && r->ops->forged(&v[i], r->arg))
+			lease_free(&v[i]);
+		else
+			v[k++] = v[i];
+	}
+	return k;
+}
+
 void
 routes_answer(struct routes *r, uint64_t id, struct lease *v, int n, enum lease_error e, const struct clock_both *now)
 {
@@ -525,6 +540,8 @@ routes_answer(struct routes *r, uint64_t id, struct lease *v, int n, enum lease_
 			lease_free(&v[i]);
 		return;
 	}
+	if (n > 0 && (n = genuine(r, v, n)) == 0)
+		return;		/* another may answer yet */
 	/* Nobody has signed a refusal, and another coordinator may know more: it is waited for. */
 	if (n < 0 && d->answer_ns != 0 && helps_oneself(e)) {
 		d->error = (uint8_t)e;

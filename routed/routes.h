@@ -82,6 +82,8 @@ struct routes_ops {
 	/* Leases came (n, or ROUTES_REFUSED with an error), for people and counters. */
 	void	(*answered)(const struct route_dest *, int n, enum lease_error, void *arg);
 	uint64_t (*random)(void *arg);
+	/* No lease that somebody has made who may: it says nothing. May be NULL: none is. */
+	bool	(*forged)(const struct lease *, void *arg);
 };
 
 struct routes;

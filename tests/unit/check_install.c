@@ -479,6 +479,34 @@ START_TEST(tampered)
 }
 END_TEST
 
+/* What is believed of a lease before anything of it is looked at: that somebody has made it who may, and for this node. */
+START_TEST(by_whom)
+{
+	struct wish w = usual;
+	struct lease l;
+
+	make_lease(&l, &w);
+	ck_assert(!install_forged(n[S].in, &l));
+	now.wall = HARD;	/* too late, and no forgery */
+	ck_assert(!install_forged(n[S].in, &l));
+	now.wall = WALL;
+	l.epoch++;
+	ck_assert(install_forged(n[S].in, &l));
+	l.epoch--;
+	ck_assert(install_forged(n[R1].in, &l));
+	l.n = 1;
+	ck_assert(install_forged(n[S].in, &l));
+	l.n = 4;
+	ck_assert(!install_forged(n[S].in, &l));
+	lease_free(&l);
+	w.by = THIEF;
+	make_lease(&l, &w);
+	ck_assert(install_forged(n[S].in, &l));
+	lease_free(&l);
+	assert_everywhere(0);
+}
+END_TEST
+
 /* An older epoch is refused where a newer one is known: of the route at each hop, of the source at the destination. */
 START_TEST(replayed)
 {
@@ -825,6 +853,7 @@ main(void)
 	tcase_add_test(tc, source_last);
 	tcase_add_loop_test(tc, refuses, 0, sizeof(refusals) / sizeof(refusals[0]));
 	tcase_add_test(tc, tampered);
+	tcase_add_test(tc, by_whom);
 	tcase_add_test(tc, replayed);
 	tcase_add_test(tc, anothers_id);
 	tcase_add_test(tc, strangers);

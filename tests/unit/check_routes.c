@@ -5,9 +5,11 @@
 
 #include "base/clock.h"
 #include "routed/routes.h"
+#include "wire/varint.h"
 
 #define WALL	1800000000ull
 #define MS	NS_PER_MS
+#define FORGED	VARINT_MAX	/* the epoch of such a lease */
 
 static struct routes *r;
 static struct clock_both now;
@@ -97,6 +99,7 @@ on_end(uint64_t id, void *arg)
 	routes_result(r, id, INSTALL_E_CLOSED, &now);	/* as install does */
 }
 
+static bool on_forged(const struct lease *l, void *arg) { return l->epoch == FORGED; }
 static bool on_session(const uint8_t *id, void *arg) { return world.session; }
 static void on_up(const struct route_dest *d, const struct lease *l, void *arg) { seen.ups++; }
 static void on_leaving(const struct route_dest *d, const struct lease *l, void *arg) { seen.leavings++; }
@@ -115,7 +118,7 @@ static void
 setup(void)
 {
 	static const struct routes_ops ops = { on_ask, on_self, on_install, on_end, on_session, on_up, on_leaving, on_gone,
-	    on_failed, on_answered, on_random };
+	    on_failed, on_answered, on_random, on_forged };
 
 	memset(&world, 0, sizeof(world));
 	memset(&seen, 0, sizeof(seen));
@@ -236,6 +239,35 @@ START_TEST(strange_answers)
 	routes_tick(r, &now);
 	ck_assert_uint_eq(seen.asks, 2);
 	ck_assert_uint_eq(seen.installs, 2);
+}
+END_TEST
+
+/* Leases that nobody made who may neither end what is held, nor count as the answer, nor say which epochs there were. */
+START_TEST(forged)
+{
+	struct lease v[LEASE_MAX];
+	uint64_t epoch = world.epoch;
+
+	want();
+	world.epoch = FORGED - 1;
+	give(v, 2, false);
+	routes_answer(r, seen.ask_id, v, 2, LEASE_OK, &now);
+	ck_assert_uint_eq(seen.installs, 0);
+	ck_assert_uint_eq(d()->epoch, 0);
+	world.epoch = epoch;
+	give(v, 3, false);
+	v[1].epoch = FORGED;
+	routes_answer(r, seen.ask_id, v, 3, LEASE_OK, &now);
+	ck_assert_uint_eq(seen.installs, 2);
+	ck_assert_uint_eq(d()->epoch, epoch + 1);
+	installed();
+	pass(120000);
+	ck_assert_uint_ge(seen.asks, 2);
+	world.epoch = FORGED - 1;
+	give(v, 2, false);
+	routes_answer(r, seen.ask_id, v, 2, LEASE_OK, &now);
+	ck_assert_uint_eq(seen.leavings, 0);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
 }
 END_TEST
 
@@ -662,6 +694,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, asks);
 	tcase_add_test(tc, strange_answers);
+	tcase_add_test(tc, forged);
 	tcase_add_loop_test(tc, helps_itself, 0, sizeof(without) / sizeof(without[0]));
 	tcase_add_test(tc, no_flapping);
 	tcase_add_test(tc, renews);
