@@ -220,7 +220,9 @@ lint:
 	tests/lint
 
 demo: all
-	tests/demo
+	$(MAKE) $(O)/tests/bench/link $(O)/tests/bench/serve $(O)/tests/bench/load
+	KEEP= tests/demo
+	tests/demo_routes
 
 bench: all
 	$(MAKE) benches net-tools
@@ -244,7 +246,7 @@ distclean: clean
 
 help:
 	@echo 'make            build all (brings what is missing)'
-	@echo 'make demo       three nodes in network namespaces, real traffic (root); KEEP=1 leaves them up'
+	@echo 'make demo       nodes in network namespaces, real traffic, relays killed (root); KEEP=1 leaves the second part up'
 	@echo 'make check      all tests (root)'
 	@echo 'make bench      measure streams and the VPN against others (root)'
 	@echo 'make sim        simulate streams, and routes for hours; SEEDS=1000, ROUTES_SEEDS=10, from SEED=1 on'
