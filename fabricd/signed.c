@@ -58,13 +58,16 @@ load(struct signed_file *f, enum record_kind kind, const char *path, const uint8
 	f->len = (size_t)len;
 	if (check(&r, record_decode(&r, f->p, f->len), kind, path, authority, err) == -1)
 		return -1;
-	if (now < r.not_after && r.not_before <= now + CLOCK_SKEW_S) {
-		log_info("%s file=\"%s\" serial=%" PRIu64, record_kind_name(kind), path, r.serial);
+	if (r.not_before > now + CLOCK_SKEW_S) {
+		log_warnx("%s is not valid yet and is left out", path);
+		free(f->p);
+		memset(f, 0, sizeof(*f));
 		return 0;
 	}
-	log_warnx("%s %s and is left out", path, now >= r.not_after ? "has expired" : "is not valid yet");
-	free(f->p);
-	memset(f, 0, sizeof(*f));
+	/* Without it everything would be open that it closes: it holds until there is a later one. */
+	if (now >= r.not_after)
+		log_warnx("%s has expired and holds until there is a later one", path);
+	log_info("%s file=\"%s\" serial=%" PRIu64, record_kind_name(kind), path, r.serial);
 	return 0;
 }
 

@@ -17,8 +17,9 @@ struct signed_files {
 };
 
 /*
- * Reads those that are configured; *s is zeroed. Each has to be a record of its kind that `authority' signed. One that is
- * not valid now is left out with a warning, for time must not keep a node from starting. -1 and err, which names the file.
+ * Reads those that are configured; *s is zeroed. Each has to be a record of its kind that `authority' signed. Time must not
+ * keep a node from starting, nor open it: one that has expired is taken as one that is valid, one that is not valid yet is
+ * left out, both with a warning. -1 and err, which names the file.
  */
 int	signed_load(struct signed_files *s, const struct conf *, const uint8_t authority[RECORD_KEY_LEN],
 	    char err[CONF_ERR_MAX]);

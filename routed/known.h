@@ -142,8 +142,8 @@ enum known_error knowns_take(struct knowns *, const struct dirmsg_item *, const 
 	    struct known **out);
 
 /*
- * A policy, a revocation or a fence. `stored': out of the store; what the authority said is then taken also when its time
- * is over, for there is nothing better.
+ * A policy, a revocation or a fence. `stored': on this node's own disk, in the store or in a file that it is configured
+ * with; what the authority said is then taken also when its time is over, for there is nothing better.
  */
 enum known_error knowns_take_signed(struct knowns *, const uint8_t *record, size_t len, bool stored, uint64_t wall);
 

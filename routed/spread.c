@@ -272,7 +272,7 @@ take_delegation(struct spread *s, const struct pm_delegation *m)
 static void
 take_signed(struct spread *s, struct frame_bytes b)
 {
-	enum known_error e = knowns_take_signed(s->knowns, b.p, b.len, false, s->now.wall);
+	enum known_error e = knowns_take_signed(s->knowns, b.p, b.len, true, s->now.wall);
 
 	if (e != KNOWN_OK && e != KNOWN_E_OLD)
 		log_warnx("a signed file of the configuration is not believed: %s", known_strerror(e));

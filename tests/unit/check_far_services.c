@@ -1,4 +1,7 @@
-/* routed: what far nodes serve reaches the adapters as what neighbours serve does, and goes with them. */
+/*
+ * routed: what far nodes serve reaches the adapters as what neighbours serve does, and goes with them; and what the
+ * authority has signed, from a file.
+ */
 #include "fake_routed.h"
 
 #include "known_world.h"
@@ -167,6 +170,30 @@ START_TEST(told_again)
 }
 END_TEST
 
+/* A file that the node is configured with holds also when its time is over; what is wrong with it otherwise still counts. */
+START_TEST(expired_files)
+{
+	static const uint8_t compiled[] = { 0x01, 0x00, 0x00, 0x00, 0x00 };	/* nothing but the default */
+	struct procmsg m = { .type = PM_SIGNED };
+	uint8_t buf[1024];
+	size_t len;
+
+	begin();
+	kw_wall = clock_wall() - 86400;		/* they live for an hour */
+	len = kw_signed(buf, sizeof(buf), RECORD_POLICY, 3, compiled, sizeof(compiled), &kw_authority);
+	m.signed_record.record = (struct frame_bytes){ buf, len };
+	ck_assert_int_eq(fk.worker.ops->message(&fk.worker, &m, -1), 0);
+	ck_assert_ptr_nonnull(knowns_policy(routed()->spread->knowns));
+	ck_assert_uint_eq(knowns_policy(routed()->spread->knowns)->serial, 3);
+	m.signed_record.record.len = kw_signed(buf, sizeof(buf), RECORD_REVOCATION, 1, n[0].id, NODE_ID_LEN, &kw_authority);
+	ck_assert_int_eq(fk.worker.ops->message(&fk.worker, &m, -1), 0);
+	ck_assert(knowns_revoked(routed()->spread->knowns, n[0].id));
+	m.signed_record.record.len = kw_signed(buf, sizeof(buf), RECORD_POLICY, 4, compiled, sizeof(compiled), &kw_stranger);
+	ck_assert_int_eq(fk.worker.ops->message(&fk.worker, &m, -1), 0);
+	ck_assert_uint_eq(knowns_policy(routed()->spread->knowns)->serial, 3);
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
@@ -175,6 +202,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, expired_far_node);
 	tcase_add_test(tc, far_and_near);
 	tcase_add_test(tc, told_again);
+	tcase_add_test(tc, expired_files);
 }
 
 int

@@ -112,13 +112,33 @@ START_TEST(not_taken)
 }
 END_TEST
 
+/* Without what has expired everything would be open that it closes; it has to be good in all else. */
+START_TEST(expired)
+{
+	size_t n = put(RECORD_POLICY, &authority, -100, -1, 20, 0);
+
+	strcpy(conf->policy, path);
+	ck_assert_msg(signed_load(&files, conf, authority.public, err) == 0, "%s", err);
+	ck_assert_ptr_nonnull(files.policy.p);
+	ck_assert_uint_eq(files.policy.len, n);
+	signed_clear(&files);
+	put(RECORD_POLICY, &authority, -100, -1, 20, 1);
+	refused(" has a signature that does not verify");
+	put(RECORD_POLICY, &other, -100, -1, 20, 0);
+	refused(" was signed by another authority than the configured one");
+	conf->policy[0] = '\0';
+	strcpy(conf->revocations, path);
+	n = put(RECORD_REVOCATION, &authority, -100, -1, 32, 0);
+	ck_assert_msg(signed_load(&files, conf, authority.public, err) == 0, "%s", err);
+	ck_assert_ptr_nonnull(files.revocations.p);
+	ck_assert_uint_eq(files.revocations.len, n);
+}
+END_TEST
+
 /* Time must not keep a node from starting. */
 START_TEST(left_out)
 {
 	strcpy(conf->policy, path);
-	put(RECORD_POLICY, &authority, -100, -1, 20, 0);
-	ck_assert_int_eq(signed_load(&files, conf, authority.public, err), 0);
-	ck_assert_ptr_null(files.policy.p);
 	put(RECORD_POLICY, &authority, CLOCK_SKEW_S + 60, CLOCK_SKEW_S + 100, 20, 0);
 	ck_assert_int_eq(signed_load(&files, conf, authority.public, err), 0);
 	ck_assert_ptr_null(files.policy.p);
@@ -143,6 +163,7 @@ main(void)
 	tcase_add_test(tc, taken);
 	tcase_add_test(tc, largest);
 	tcase_add_test(tc, not_taken);
+	tcase_add_test(tc, expired);
 	tcase_add_test(tc, left_out);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_NORMAL);
