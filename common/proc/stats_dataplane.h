@@ -142,6 +142,7 @@
 	X(DP_ROUTE_HELD, "fabric_route_held_total", "", "Times that the reliable streams of a route had to wait as it had carried what it may") \
 	X(DP_OPENS_NOT_ALLOWED, "fabric_opens_refused_total", "reason=\"not-allowed\"", "Streams of other nodes to services here that were refused") \
 	X(DP_OPENS_REVOKED, "fabric_opens_refused_total", "reason=\"revoked\"", "Streams of other nodes to services here that were refused") \
+	X(DP_STREAMS_NOT_ALLOWED, "fabric_streams_taken_back_total", "", "Streams of other nodes to services here that were reset as a newer policy does not permit them") \
 	X(DP_OPENS_WAITED, "fabric_opens_waited_total", "", "Streams of other nodes that waited for what routed says of them") \
 	X(DP_REVOKED_SESSIONS, "fabric_sessions_revoked_total", "", "Sessions that were ended as the node was revoked") \
 	X(DP_RECORDS_IN, "fabric_service_updates_total", "dir=\"in\"", "Sets of service records that were exchanged with peers") \

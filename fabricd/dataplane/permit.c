@@ -1,11 +1,13 @@
 /*
  * What a far node may open here, by routed's word. An OPEN of a node that routed has not spoken of yet waits a moment for
- * that: the node's session, or its route, may be younger than the answer.
+ * that: the node's session, or its route, may be younger than the answer. What it has open when routed says otherwise
+ * ends; what this node has open there is the far node's to judge.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "fabricd/dataplane/quic.h"
 #include "fabricd/dataplane/reach.h"
 #include "proc/stats.h"
@@ -13,6 +15,7 @@
 #define KEEP_NS		NS_PER_SEC
 #define KEEPS_MAX	1024u	/* OPENs that wait, */
 #define KEEPS_ONE	64u	/* of one node */
+#define UNNAMED_NS	(5 * NS_PER_SEC)	/* that routed has to name whoever has something open, once there is a policy */
 
 #define CONN_OF(ptr) ((struct conn *)(void *)((char *)(ptr) - offsetof(struct conn, port)))
 
@@ -178,6 +181,62 @@ permits_tick(struct dataplane *dp)
 	decide_all(dp);
 }
 
+/* The node opened it here, and might not now. */
+static bool
+denied(const struct stream *st, void *arg)
+{
+	const struct frame_bytes service = { (const uint8_t *)st->service, strlen(st->service) };
+	const struct reach *r = arg;
+	uint64_t reason;
+
+	if (st->end[0].port->kind != PORT_SESSION || (st->reliable && st->credit.state >= CREDIT_ENDING))
+		return false;
+	reason = ask(r->dp, r->node_id, service, st->class);
+	return reason == REASON_NOT_ALLOWED || reason == SWITCH_WAIT;
+}
+
+static const char *
+name_of(const struct reach *r)
+{
+	const struct way *w;
+
+	TAILQ_FOREACH(w, &r->ways, entry)
+		if (w->route == NULL)
+			return w->conn->session.peer.name;
+	return r->remote == NULL ? "?" : r->remote->m.name;
+}
+
+static void
+judge(struct reach *r)
+{
+	struct way *w;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(w, &r->ways, entry) {
+		if (w->route != NULL)
+			n += switch_sweep_route(w->route, denied, r, REASON_NOT_ALLOWED);
+		else if (w->conn->port.table != NULL)
+			n += switch_sweep(&w->conn->port, denied, r, REASON_NOT_ALLOWED);
+	}
+	if (n == 0)
+		return;
+	STAT_ADD(DP_STREAMS_NOT_ALLOWED, n);
+	log_info("streams ended n=%u peer=%s reason=%s", n, name_of(r), reason_name(REASON_NOT_ALLOWED));
+}
+
+void
+permits_second(struct dataplane *dp)
+{
+	struct reach *r;
+
+	if (dp->reaches->unnamed_ns == 0 || dp->now_ns < dp->reaches->unnamed_ns)
+		return;
+	dp->reaches->unnamed_ns = 0;
+	for (size_t i = 0; i < REACH_BUCKETS; i++)
+		LIST_FOREACH(r, &dp->reaches->bucket[i], bucket)
+			judge(r);
+}
+
 static void
 permits_forget(struct dataplane *dp)
 {
@@ -192,29 +251,58 @@ permits_forget(struct dataplane *dp)
 	}
 }
 
+/* What it may from now on. */
+static void
+permit_one(struct reach *r, const struct pm_permit *m)
+{
+	uint8_t *p = NULL;
+
+	if (r->permitted && r->permit_all == m->all && r->permits_len == m->services.len &&
+	    (m->services.len == 0 || memcmp(r->permits, m->services.p, m->services.len) == 0))
+		return;		/* so it was when each of its streams was opened */
+	if (m->services.len > 0 && (p = malloc(m->services.len)) == NULL)
+		return;
+	if (p != NULL)
+		memcpy(p, m->services.p, m->services.len);
+	free(r->permits);
+	r->permits = p;
+	r->permits_len = m->services.len;
+	r->permitted = true;
+	r->permit_all = m->all;
+	judge(r);
+}
+
+/*
+ * And whoever is not named. A policy that is new is followed by what it says of each: who has something open is not cut
+ * off before that, but nor does it stay open for want of a word.
+ */
+static void
+permit_others(struct dataplane *dp, bool all)
+{
+	struct reaches *rs = dp->reaches;
+
+	if (all) {	/* there is no policy any more: nor what it said of some */
+		rs->unnamed_ns = 0;
+		permits_forget(dp);
+	} else if (rs->permit_all) {
+		rs->unnamed_ns = dp->now_ns + UNNAMED_NS;
+	}
+	rs->permit_all = all;
+}
+
 void
 permit_set(struct dataplane *dp, const struct pm_permit *m)
 {
 	static const uint8_t everybody[NODE_ID_LEN];
 	struct reach *r;
-	uint8_t *p = NULL;
 
+	if (!dp->reaches->permits)	/* until now everything was let through */
+		dp->reaches->unnamed_ns = dp->now_ns + UNNAMED_NS;
 	dp->reaches->permits = true;
-	if (memcmp(m->node_id, everybody, NODE_ID_LEN) == 0) {
-		dp->reaches->permit_all = m->all;
-		if (m->all)	/* there is no policy any more: nor what it said of some */
-			permits_forget(dp);
-	} else if ((r = reach_get(dp, m->node_id)) != NULL) {
-		if (m->services.len > 0 && (p = malloc(m->services.len)) == NULL)
-			return;
-		if (p != NULL)
-			memcpy(p, m->services.p, m->services.len);
-		free(r->permits);
-		r->permits = p;
-		r->permits_len = m->services.len;
-		r->permitted = true;
-		r->permit_all = m->all;
-	}
+	if (memcmp(m->node_id, everybody, NODE_ID_LEN) == 0)
+		permit_others(dp, m->all);
+	else if ((r = reach_get(dp, m->node_id)) != NULL)
+		permit_one(r, m);
 	decide_all(dp);
 }
 

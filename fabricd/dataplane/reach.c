@@ -809,6 +809,7 @@ reach_second(struct dataplane *dp)
 	struct reach *r, *next;
 
 	routes_second(dp);
+	permits_second(dp);
 	for (size_t i = 0; i < REACH_BUCKETS; i++) {
 		for (r = LIST_FIRST(&dp->reaches->bucket[i]); r != NULL; r = next) {
 			next = LIST_NEXT(r, bucket);

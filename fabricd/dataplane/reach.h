@@ -80,6 +80,7 @@ struct reaches {
 	struct ratelimit wants;		/* of OPENs that found no way */
 	bool		 permits;	/* routed speaks of what is permitted */
 	bool		 permit_all;	/* whoever was not named may reach everything */
+	uint64_t	 unnamed_ns;	/* when what they have open ends that were not; 0: it has, or need not */
 	struct keeps	*keeps;		/* permit.c */
 };
 
@@ -155,5 +156,6 @@ void	permits_port_gone(struct dataplane *, const struct port *);
 /* A RESET of the peer's for one that waits. */
 void	permits_reset(struct dataplane *, const struct port *, uint64_t id);
 void	permits_tick(struct dataplane *);
+void	permits_second(struct dataplane *);
 
 #endif

@@ -443,6 +443,120 @@ START_TEST(permits)
 }
 END_TEST
 
+/* What a has open at b, of two kinds and in two classes, and b at a. */
+static void
+open_some(void)
+{
+	u[0].hold = u[1].hold = true;
+	user_open(&u[0], &from, b.id, "tcp", CLASS_BULK, 1000);
+	user_open(&u[1], &from, b.id, "tcp", CLASS_DNS, 1000);
+	adapter_pump(&from);
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_INTERACTIVE);
+	fake_open(&b.vpnd, 2, a.id, "vpn", CLASS_INTERACTIVE);
+	ipc_flush(a.vpnd.ipc);
+	ipc_flush(b.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 3000, to.naccepted == 2 && to.accepted[0]->read == 1000 && to.accepted[1]->read == 1000 &&
+	    a.vpnd.opens == 1 && b.vpnd.opens == 1));
+}
+
+/* What b opened, and a's that is permitted, carry something. */
+static void
+others_go_on(void)
+{
+	struct user *first = to.accepted[0]->class == CLASS_BULK ? to.accepted[0] : to.accepted[1];
+	unsigned frames = a.vpnd.data_frames;
+
+	u[0].target = 300000;
+	user_write(&u[0]);
+	adapter_pump(&from);
+	ck_assert_int_eq(fake_data(&b.vpnd, 2, 0, "still", 5), 0);
+	ipc_flush(b.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 5000, first->read == 300000 && a.vpnd.data_frames == frames + 1));
+	ck_assert(!u[0].ended && !first->ended);
+}
+
+static void
+some_were_ended(uint64_t before)
+{
+	struct user *dns = to.accepted[to.accepted[0]->class == CLASS_BULK];
+
+	ck_assert(RUN_UNTIL(base, 3000, u[1].ended && dns->ended && a.vpnd.resets == 1 && b.vpnd.resets == 1));
+	ck_assert_uint_eq(u[1].reason, REASON_NOT_ALLOWED);
+	ck_assert_uint_eq(dns->reason, REASON_NOT_ALLOWED);
+	ck_assert_uint_eq(a.vpnd.last_reset_reason, REASON_NOT_ALLOWED);
+	ck_assert_uint_eq(a.vpnd.last_reset_id, 2);
+	ck_assert_uint_eq(b.vpnd.last_reset_reason, REASON_NOT_ALLOWED);
+	ck_assert_uint_eq(b.vpnd.last_reset_id, b.vpnd.last_open_id);
+	ck_assert_uint_eq(STAT(DP_STREAMS_NOT_ALLOWED), before + 2);
+	ck_assert_uint_eq(a.routed.moves + b.routed.moves, 0);
+}
+
+/* Over the route, or over a session. */
+static void
+taken_back(bool session)
+{
+	uint64_t before = STAT(DP_STREAMS_NOT_ALLOWED);
+
+	if (session) {
+		node_target(&a, &b);
+		ck_assert(RUN_UNTIL(base, 5000, is_up(&a, &b, 0) && is_up(&b, &a, 0)));
+	} else {
+		both_ways(false);
+	}
+	permit_say(&b, a.id, true, NULL, 0);
+	permit_say(&a, b.id, true, NULL, 0);
+	open_some();
+	permit_say(&b, a.id, false, "tcp", 1u << CLASS_BULK);
+	some_were_ended(before);
+	permit_say(&b, a.id, false, "tcp", 1u << CLASS_BULK);	/* again: nothing new */
+	permit_say(&b, r.id, false, NULL, 0);			/* who has nothing open */
+	others_go_on();
+	ck_assert_uint_eq(STAT(DP_STREAMS_NOT_ALLOWED), before + 2);
+}
+
+START_TEST(what_is_open_over_a_route_is_taken_back)
+{
+	taken_back(false);
+}
+END_TEST
+
+START_TEST(what_is_open_over_a_session_is_taken_back)
+{
+	taken_back(true);
+}
+END_TEST
+
+/* There was none, and all was permitted. Who is named goes by that at once, who is not named has until a little later. */
+START_TEST(a_policy_comes)
+{
+	static const uint8_t everybody[NODE_ID_LEN];
+	uint64_t before = STAT(DP_STREAMS_NOT_ALLOWED);
+
+	both_ways(false);
+	permit_say(&b, everybody, true, NULL, 0);
+	open_some();
+	permit_say(&b, everybody, false, NULL, 0);
+	RUN_UNTIL(base, 300, false);
+	ck_assert(!u[0].ended && !u[1].ended && a.vpnd.resets == 0 && b.vpnd.resets == 0);
+	permit_say(&b, a.id, false, "tcp", 1u << CLASS_BULK);
+	some_were_ended(before);
+	others_go_on();
+	RUN_UNTIL(base, 6500, false);
+	ck_assert(!u[0].ended && a.vpnd.resets == 1);
+	ck_assert_uint_eq(STAT(DP_STREAMS_NOT_ALLOWED), before + 2);
+	/* It goes, and another comes that has no word of a. */
+	permit_say(&b, everybody, true, NULL, 0);
+	RUN_UNTIL(base, 50, false);
+	permit_say(&b, everybody, false, NULL, 0);
+	RUN_UNTIL(base, 3000, false);
+	ck_assert(!u[0].ended);
+	ck_assert(RUN_UNTIL(base, 5000, u[0].ended));
+	ck_assert_uint_eq(u[0].reason, REASON_NOT_ALLOWED);
+	ck_assert_uint_eq(STAT(DP_STREAMS_NOT_ALLOWED), before + 3);
+	ck_assert_uint_eq(b.vpnd.resets, 1);	/* its own at a */
+}
+END_TEST
+
 /* An OPEN that comes before routed's word waits for it, and what was sent with it; not for ever. */
 START_TEST(permits_are_waited_for)
 {
@@ -518,6 +632,7 @@ suite(void)
 		a_stream_over_a_relay, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
 		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires, rescued, packets_go_on,
 		a_route_has_a_rate, permits, permits_are_waited_for, revoked, wants_go_to_routed,
+		what_is_open_over_a_route_is_taken_back, what_is_open_over_a_session_is_taken_back, a_policy_comes,
 	};
 	Suite *x = suite_create("reach");
 	TCase *tc = tcase_create("square");
