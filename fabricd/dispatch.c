@@ -52,12 +52,15 @@ on_ready(struct child *c, const struct pm_ready *r)
 	return 0;
 }
 
-/* It has its configuration, and knows nothing yet of what comes beside it. */
+/*
+ * It has its configuration, and knows nothing yet of what comes beside it. Once it knows what is served here it says who
+ * may reach that, which is not to be asked without the policy.
+ */
 static void
 on_routed(struct fabricd *d)
 {
-	services_send(d);
 	signed_send(d);
+	services_send(d);
 	system_send(d->sysinfo);
 }
 

@@ -927,6 +927,7 @@ manager_writable(struct manager *m)
 void
 manager_services(struct manager *m)
 {
+	m->serves = true;
 	m->permits_due = true;
 	m->permits_next = 0;
 	manager_tell_more(m);

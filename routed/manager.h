@@ -91,6 +91,7 @@ struct manager {
 	struct manager_silent silent[64];
 	uint8_t		*revoked;	/* ids that the dataplane was told of, or is to be */
 	size_t		 nrevoked, revoked_told;
+	bool		 serves;	/* it was told what, if anything */
 	bool		 permits_due;
 	size_t		 permits_next;	/* of the known nodes, while they are told */
 	uint64_t	 next_ns;	/* of what is done once a second */

@@ -139,7 +139,8 @@ manager_tell_permit(struct manager *m, const struct known *k)
 	const struct peer *p = k == NULL ? NULL : directory_find(m->dir, k->node_id);
 	struct policy_node who;
 
-	if (!m->dataplane || m->policy == NULL || k == NULL || ((p == NULL || !p->session.up) && remote_find(m, k->node_id) == NULL))
+	if (!m->dataplane || !m->serves || m->policy == NULL || k == NULL ||
+	    ((p == NULL || !p->session.up) && remote_find(m, k->node_id) == NULL))
 		return;
 	who = known_policy_node(k);
 	if (send_permit(m, &who) == -1)
@@ -221,7 +222,8 @@ manager_tell_more(struct manager *m)
 			return;
 		m->revoked_told++;
 	}
-	if (m->permits_due)
+	/* What is not told of is not permitted, and ends: first it has to be known what there is. */
+	if (m->permits_due && m->serves)
 		tell_permits(m);
 }
 

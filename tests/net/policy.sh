@@ -104,8 +104,22 @@ t 'nor what no rule speaks of, whatever the service itself allows' gets_no gamma
 t 'the others are told' wait_for 10 says beta 0 '^alpha +all +pass +3 +3 +pass from role mobile-edge to service "edge"$' \
 	beta edge@alpha
 t 'who could relay it' says alpha 0 '^gamma +all +pass +0 +0 +no rule: the default$' beta edge@alpha
+hold() { # NODE SERVICE: a stream that stays open, as nobody says anything; its pid in $held
+	sleep 90 | "$FABRICCTL" -s "$W/$1/run" connect "$2" >/dev/null 2>"$W/$1.held" &
+	held=$!
+}
+over() { ! kill -0 "$1" 2>/dev/null; }
+hold beta edge
+sleep 1
+t 'a stream is open' kill -0 "$held"
+kill -9 "$(worker_pid alpha routed)"
+wait_for 20 says alpha 1 '^alpha +all +block +1 +1 ' gamma edge@alpha
+sleep 2
+t 'it stays when routed starts again' kill -0 "$held"
 t 'a newer one' sign_policy 'role relay'
 t 'takes its place' eval 'ctl alpha reload && wait_for 5 get gamma edge'
+t 'what it does not permit any more ends' wait_for 5 over "$held"
+t 'and is told why' grep -q 'not-allowed\|not allowed' "$W/beta.held"
 t 'also for who could before' gets_no beta edge 5
 sed -i '/^policy /d' "$W/alpha/fabricd.conf"
 t 'a node whose file is gone' ctl alpha reload

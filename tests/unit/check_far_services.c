@@ -194,6 +194,59 @@ START_TEST(expired_files)
 }
 END_TEST
 
+/* The last that the dataplane was told of whom a node may reach: -1 nothing, else how many services. */
+static int
+permitted(const uint8_t *node_id)
+{
+	struct procmsg m;
+	int services = -1;
+
+	fake_skip = NULL;
+	fake_run(&fk);
+	for (struct frame f; fake_wait(&fk, &fk.dataplane, &f, 30);) {
+		if (f.type != PM_PERMIT)
+			continue;
+		ck_assert_int_eq(procmsg_decode(&m, &f), 0);
+		if (memcmp(m.permit.node_id, node_id, NODE_ID_LEN) != 0)
+			continue;
+		ck_assert(!m.permit.all);
+		services = 0;
+		for (size_t at = 0; at < m.permit.services.len; at += 2u + m.permit.services.p[at])
+			services++;
+	}
+	fake_skip = of_routes;
+	return services;
+}
+
+/* Who has something open loses what is not permitted: nothing is said of that before it is known what is served here. */
+START_TEST(permits_wait_for_services)
+{
+	static const uint8_t compiled[] = { 0x01, 0x00, 0x00, 0x00, 0x00 }, everybody[NODE_ID_LEN];
+	struct procmsg up = { .type = PM_PEER_UP, .peer_up = { .name = "n0", .tenant = KW_TENANT, .tier = 3,
+	    .roles = 1u << ROLE_SERVICE_HOST, .not_after = 4000000000, .addr = fake_addr(7, 4600), .datagram_max = 1200 } };
+	struct procmsg m = { .type = PM_SIGNED }, records = { .type = PM_RECORDS };
+	uint8_t buf[1024];
+
+	begin();
+	kw_again(&n[0]);
+	kw_wall = clock_wall();
+	m.signed_record.record = (struct frame_bytes){ buf,
+	    kw_signed(buf, sizeof(buf), RECORD_POLICY, 3, compiled, sizeof(compiled), &kw_authority) };
+	ck_assert_int_eq(fk.worker.ops->message(&fk.worker, &m, -1), 0);
+	memcpy(up.peer_up.node_id, n[0].id, NODE_ID_LEN);
+	up.peer_up.membership = n[0].item.membership;
+	fake_tell(&fk, &up);
+	ck_assert_int_eq(permitted(everybody), -1);
+	fake_port(&fk);
+	fake_tell(&fk, &up);
+	ck_assert_int_eq(permitted(everybody), -1);
+	ck_assert_int_eq(fk.worker.ops->message(&fk.worker, &records, -1), 0);
+	ck_assert_int_eq(permitted(n[0].id), 2);	/* vpn and echo are always there */
+	fake_port(&fk);
+	ck_assert_int_eq(permitted(everybody), 0);
+}
+END_TEST
+
 static void
 add_tests(TCase *tc)
 {
@@ -203,6 +256,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, far_and_near);
 	tcase_add_test(tc, told_again);
 	tcase_add_test(tc, expired_files);
+	tcase_add_test(tc, permits_wait_for_services);
 }
 
 int
