@@ -862,7 +862,7 @@ manager_dataplane(struct manager *m, const struct procmsg *msg)
 	switch (msg->type) {
 	case PM_PEER_UP:
 		ways_add(m->ways, msg->peer_up.node_id, 0, 2, ALL_CLASSES, m->now.now_ns);
-		manager_tell_permit(m, known_find(m->knowns, msg->peer_up.node_id));
+		manager_tell_permit_peer(m, msg->peer_up.node_id);
 		return 0;
 	case PM_PEER_DOWN:
 		ways_del(m->ways, msg->peer_down.node_id, 0, m->now.now_ns);

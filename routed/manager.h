@@ -148,6 +148,7 @@ bool	manager_is_coordinator(const struct manager *);
 /* manager_tell.c: what the dataplane is told of others. */
 int	manager_tell_remote(struct manager *, const uint8_t *node_id);	/* -1: not known, or not now */
 void	manager_tell_permit(struct manager *, const struct known *);
+void	manager_tell_permit_peer(struct manager *, const uint8_t *node_id);
 void	manager_tell_more(struct manager *);				/* what is due, as the channel takes it */
 void	manager_sweep_remotes(struct manager *);
 void	manager_revocations(struct manager *, const struct record *);

@@ -183,6 +183,16 @@ permit_others(struct manager *m)
 	return m->ops->dataplane(&msg, m->arg);
 }
 
+/* A session has come up: what was said of its node before may be from an older policy. */
+void
+manager_tell_permit_peer(struct manager *m, const uint8_t *node_id)
+{
+	const struct peer *p = directory_find(m->dir, node_id);
+
+	if (m->dataplane && m->policy != NULL && (p == NULL || permit_peer(m, p) == -1))
+		m->permits_due = true;
+}
+
 /* First that, then the neighbours, then the far nodes; where it stopped when the channel was full, it goes on. */
 static void
 tell_permits(struct manager *m)

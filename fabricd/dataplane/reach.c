@@ -15,6 +15,7 @@
 #define PACE_MS		4u			/* for streams that wait for their route's rate, */
 #define WAIT_MS		50u			/* and for a word of routed's */
 #define WANTS_PER_SEC	20u
+#define PERMITS_NS	(600 * NS_PER_SEC)	/* that what a node may reach here is kept without a way to it */
 #define DATAGRAM_SAFE	1150u			/* every session carries this much in a datagram */
 
 static size_t
@@ -61,10 +62,17 @@ reach_free(struct reach *r)
 	free(r);
 }
 
+/* A node that comes back soon finds its permits; of all that ever were here there is no end. */
+static bool
+permits_needed(const struct reach *r)
+{
+	return r->permitted && (r->lost_ns == 0 || r->dp->now_ns - r->lost_ns < PERMITS_NS);
+}
+
 void
 reach_drop(struct reach *r)
 {
-	if (r->nways == 0 && r->remote == NULL && !r->permitted && !r->revoked && !r->told_up && !r->move.pending)
+	if (r->nways == 0 && r->remote == NULL && !permits_needed(r) && !r->revoked && !r->told_up && !r->move.pending)
 		reach_free(r);
 }
 

@@ -582,6 +582,25 @@ START_TEST(permits_are_waited_for)
 }
 END_TEST
 
+/* What a node may reach here outlives its session for a while: no longer, since others come and go as well. */
+START_TEST(permits_are_forgotten)
+{
+	size_t n = b.dp->reaches->n;
+
+	permit_say(&b, r.id, true, NULL, 0);
+	ck_assert(RUN_UNTIL(base, 1000, reach_find(b.dp, r.id)->permitted));
+	node_kill(&r);
+	conn_end(node_session(&b, &r), REASON_TIMEOUT);
+	dp_flush(b.dp);
+	RUN_UNTIL(base, 2200, false);
+	ck_assert_ptr_nonnull(reach_find(b.dp, r.id));
+	ck_assert(reach_find(b.dp, r.id)->permitted);
+	reach_find(b.dp, r.id)->lost_ns -= 600 * NS_PER_SEC;
+	ck_assert(RUN_UNTIL(base, 3000, reach_find(b.dp, r.id) == NULL));
+	ck_assert_uint_eq(b.dp->reaches->n, n - 1);
+}
+END_TEST
+
 START_TEST(revoked)
 {
 	struct procmsg m = { .type = PM_REVOKE };
@@ -631,7 +650,7 @@ suite(void)
 	const TTest *const tests[] = {
 		a_stream_over_a_relay, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
 		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires, rescued, packets_go_on,
-		a_route_has_a_rate, permits, permits_are_waited_for, revoked, wants_go_to_routed,
+		a_route_has_a_rate, permits, permits_are_waited_for, permits_are_forgotten, revoked, wants_go_to_routed,
 		what_is_open_over_a_route_is_taken_back, what_is_open_over_a_session_is_taken_back, a_policy_comes,
 	};
 	Suite *x = suite_create("reach");
