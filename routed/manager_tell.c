@@ -189,7 +189,7 @@ manager_tell_permit_peer(struct manager *m, const uint8_t *node_id)
 {
 	const struct peer *p = directory_find(m->dir, node_id);
 
-	if (m->dataplane && m->policy != NULL && (p == NULL || permit_peer(m, p) == -1))
+	if (m->dataplane && m->serves && m->policy != NULL && (p == NULL || permit_peer(m, p) == -1))
 		m->permits_due = true;
 }
 
