@@ -195,7 +195,10 @@ hook_broken(struct fswitch *sw, const struct stream *st, uint64_t reason)
 	if (w == NULL)
 		return false;
 	can = strcmp(st->service, SWITCH_PROBE) != 0 && reach_best(w->reach, st->class, w) != NULL;
-	way_silent(w, reason, *sw->now_ns);
+	if (w->state == WAY_SILENT)	/* it was left before, by those that could */
+		way_leave(w, reason, *sw->now_ns);
+	else
+		way_silent(w, reason, *sw->now_ns);
 	return can;
 }
 
@@ -565,11 +568,14 @@ on_route(struct dataplane *dp, const struct pm_route *m)
 	struct route *route = route_find(&dp->sw.routes, m->route_id);
 	bool first = route == NULL;
 	struct reach *r;
+	struct way *w;
 
 	if ((route = route_put(&dp->sw.routes, m, dp->now_ns)) == NULL) {
 		log_warnx("route refused id=%llx place=%u", (unsigned long long)m->route_id, m->place);
 		return;
 	}
+	if (!first && (w = route->way) != NULL)	/* it may take other classes than before */
+		reach_rescue(w->reach);
 	if (!first || route->place == TICKET_RELAY)
 		return;
 	if ((r = reach_get(dp, route->far)) == NULL || r->revoked || way_new(r, route, NULL) == NULL) {

@@ -317,6 +317,27 @@ START_TEST(rescued)
 }
 END_TEST
 
+/* What could not go by another way that is up, can when that is renewed for its class as well. */
+START_TEST(rescued_by_a_renewal)
+{
+	struct pm_route few = any;
+
+	few.classes = 1u << CLASS_DNS;
+	both_ways(false);
+	route_make(VIA_S, &s, &few);
+	ck_assert(RUN_UNTIL(base, 3000, is_up(&a, &b, VIA_S)));
+	begin(60000000);
+	node_kill(&r);
+	ck_assert(RUN_UNTIL(base, 5000, !is_up(&a, &b, VIA_R)));
+	RUN_UNTIL(base, 500, false);
+	ck_assert_uint_eq(a.routed.moves, 0);
+	route_make(VIA_S, &s, &any);
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.moves == 1));
+	ck_assert_uint_eq(a.routed.last_moved.to, VIA_S);
+	finish(60000000);
+}
+END_TEST
+
 static void
 units(struct fake_port *p, uint64_t id, unsigned n)
 {
@@ -649,7 +670,7 @@ suite(void)
 {
 	const TTest *const tests[] = {
 		a_stream_over_a_relay, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
-		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires, rescued, packets_go_on,
+		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires, rescued, rescued_by_a_renewal, packets_go_on,
 		a_route_has_a_rate, permits, permits_are_waited_for, permits_are_forgotten, revoked, wants_go_to_routed,
 		what_is_open_over_a_route_is_taken_back, what_is_open_over_a_session_is_taken_back, a_policy_comes,
 	};
