@@ -32,7 +32,7 @@ FABRICCTL_OBJS = \
 	fabricctl/authority.o fabricctl/client.o fabricctl/connect.o fabricctl/identity.o fabricctl/json.o fabricctl/node.o \
 	fabricctl/record.o fabricctl/route.o fabricctl/rows.o fabricctl/table.o fabricctl/top.o \
 	fabricctl/policy.o fabricctl/policy_conf.o fabricctl/policy_parse.o fabricctl/policy_set.o fabricctl/policy_why.o \
-	fabricctl/contents.o fabricctl/revoke.o
+	fabricctl/contents.o fabricctl/layers.o fabricctl/revoke.o
 
 DATAPLANE_OBJS = \
 	fabricd/dataplane/accept.o fabricd/dataplane/cid.o fabricd/dataplane/conf.o fabricd/dataplane/conn.o \

@@ -10,6 +10,7 @@
 #include "fabricctl/client.h"
 #include "fabricctl/connect.h"
 #include "fabricctl/identity.h"
+#include "fabricctl/layers.h"
 #include "fabricctl/route.h"
 #include "fabricctl/rows.h"
 #include "fabricctl/top.h"
@@ -30,7 +31,8 @@ static const char usage_text[] =
 	"  show sessions|streams|workers|config|counters|peers|vpn|services|served|routes|fences\n"
 	"  stream top [-n count] [-d seconds]  what the streams do now\n"
 	"  health                     exit status 0 when all is well\n"
-	"  ping node [-c count]       round trips to a node over the fabric\n"
+	"  ping node [-c count] [--layer]\n"
+	"                             round trips to a node over the fabric; which layer works\n"
 	"  connect service[@node]     stdin and stdout to a service; an ssh ProxyCommand\n"
 	"  route explain node | history [node] | fence ...  ways to a node, why this one, what happened\n"
 	"  path trace node | netcheck | events [-f]  hops; how this node stands; what happens\n"
@@ -44,6 +46,7 @@ struct options {
 	bool	    json;
 	uint64_t    count;
 	unsigned    delay_ms;
+	bool	    layer;
 };
 
 struct command {
@@ -246,6 +249,8 @@ run_ping(const struct options *o, int argc, char **argv)
 
 	if (argc != 2)
 		return usage();
+	if (o->layer)
+		return cmd_ping_layers(o->socket, o->json, argv[1], count);
 	if ((c = client_open(o->socket)) == NULL)
 		return EXIT_UNUSABLE;
 	status = client_request(c, "ping", argv[1], count, WAIT_S + (unsigned)count * PING_WAIT_S, ping_row, &p, text);
@@ -462,7 +467,9 @@ set_number(struct options *o, int c, const char *arg)
 static int
 parse_options(struct options *o, int argc, char **argv, const char *how)
 {
-	static const struct option longs[] = { { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' }, { "layer", no_argument, NULL, 'l' }, { NULL, 0, NULL, 0 }
+	};
 	const char *within;
 	int c;
 
@@ -472,6 +479,8 @@ parse_options(struct options *o, int argc, char **argv, const char *how)
 			o->socket = optarg;
 		} else if (c == 'j') {
 			o->json = true;
+		} else if (c == 'l') {
+			o->layer = true;
 		} else if (c == 'V') {
 			printf("fabricctl %s\n", FABRIC_VERSION);
 			exit(EXIT_OK);
@@ -510,7 +519,7 @@ main(int argc, char **argv)
 			optind = 0;
 			return identity_commands[i].run(&o, argc, argv);
 		}
-	if (parse_options(&o, argc, argv, options_of(argv[0])) == -1)
+	if (parse_options(&o, argc, argv, options_of(argv[0])) == -1 || (o.layer && strcmp(argv[0], "ping") != 0))
 		return usage();
 	/* getopt has moved the words behind the options. */
 	argv[optind - 1] = argv[0];

@@ -62,6 +62,12 @@ carries 'phone-a -> entry-1 -> home-1' home-1 1
 t 'host-7 by entry-2 and relay-4' wait_for 20 eval 'goes_by host-7 entry-2 && goes_by host-7 relay-4'
 carries 'phone-a -> entry-2 -> relay-4 -> host-7' host-7 7
 
+layers() { # each layer says what it is, and echo answers
+	ctl phone-a ping home-1 -c 2 --layer >"$W/layers" && cat "$W/layers" && grep -q '^directory *known' "$W/layers" &&
+		grep -q '^session *none' "$W/layers" && grep -q '^route *up' "$W/layers" && grep -q '^echo *answers' "$W/layers"
+}
+t 'fabricctl ping --layer' layers
+
 # --- the path is spoilt, while a gigabyte is downloaded and packets flow over it
 head -c 1000000000 /dev/urandom >"$W/www/gigabyte"
 in_ phone-a curl -sf -m 280 --limit-rate 12M -o "$W/gigabyte" http://127.0.0.1:8001/gigabyte &
@@ -146,6 +152,8 @@ split() { sever entry-1 home-1; sever relay-2 home-1; }
 split
 no_way() { ! up phone-a "${ip[home-1]}"; }
 t 'home-1 cut off: packets do not arrive' wait_for 10 no_way
+cut_layers() { ctl phone-a ping home-1 -c 1 --layer >"$W/layers"; [ $? -eq 1 ] && grep -q '^echo *silent' "$W/layers"; }
+t 'ping --layer says so' cut_layers
 rejoin entry-1 home-1
 rejoin relay-2 home-1
 t 'healed: they arrive' wait_for 40 up phone-a "${ip[home-1]}"
