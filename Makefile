@@ -200,7 +200,7 @@ BENCHES = $(addprefix $(O)/,$(BENCHMARKS))
 
 unit-tests: $(UNIT_TESTS)
 fuzz-targets: $(FUZZ_TARGETS) $(O)/seeds/made
-net-tools: $(NET_TOOLS) $(PROGRAMS)
+net-tools: $(NET_TOOLS) $(PROGRAMS) $(addprefix $(O)/tests/bench/,link load serve)
 benches: $(BENCHES) $(PROGRAMS)
 
 sim-program: $(O)/tests/sim/sim $(O)/tests/sim/routes
@@ -220,7 +220,7 @@ lint:
 	tests/lint
 
 demo: all
-	$(MAKE) $(O)/tests/bench/link $(O)/tests/bench/serve $(O)/tests/bench/load
+	$(MAKE) net-tools
 	KEEP= tests/demo
 	tests/demo_routes
 
