@@ -64,7 +64,7 @@ carries 'phone-a -> entry-2 -> relay-4 -> host-7' host-7 7
 
 layers() { # each layer says what it is, and echo answers
 	ctl phone-a ping home-1 -c 2 --layer >"$W/layers" && cat "$W/layers" && grep -q '^directory *known' "$W/layers" &&
-		grep -q '^session *none' "$W/layers" && grep -q '^route *up' "$W/layers" && grep -q '^echo *answers' "$W/layers"
+		grep -q '^session *down' "$W/layers" && grep -q '^route *up' "$W/layers" && grep -q '^echo *answers' "$W/layers"
 }
 t 'fabricctl ping --layer' layers
 
