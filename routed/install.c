@@ -21,6 +21,7 @@ struct install {
 	void		*arg;
 	size_t		 n;
 	bool		 untold;
+	uint64_t	 begun_ns;	/* the first tick; 0: there was none */
 	uint64_t	 kbps;		/* that relayed routes were promised together */
 	struct installed *bucket[BUCKETS];
 	struct rate	 peers[RATES], tenants[RATES];
@@ -473,6 +474,10 @@ take(struct install *in, const struct ticket *t, const struct ticket_issuer *by,
 	e->deadline_ns = now->now_ns + INSTALL_WAIT_NS * (1 + nrest);
 	if (pass_on(in, e) == 0)
 		return INSTALL_OK;
+	if (in->begun_ns != 0 && now->now_ns - in->begun_ns < INSTALL_YOUNG_NS) {
+		e->deadline_ns = in->begun_ns + INSTALL_YOUNG_NS;	/* install_mesh_up() passes it on */
+		return INSTALL_OK;
+	}
 	/* One that was up stays: the neighbour's routed is away, its dataplane need not be. */
 	if (e->state == ROUTE_UP)
 		return INSTALL_OK;
@@ -700,6 +705,8 @@ give_up(struct install *in, struct installed *e)
 void
 install_tick(struct install *in, const struct clock_both *now)
 {
+	if (in->begun_ns == 0)
+		in->begun_ns = now->now_ns;
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct installed *e = in->bucket[i], *next; e != NULL; e = next) {
 			unsigned why;

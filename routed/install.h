@@ -20,6 +20,11 @@
 #define INSTALL_TENANT_MS 10u
 #define INSTALL_TENANT_BURST 1000u
 #define INSTALL_WAIT_NS	(500u * 1000000ull)	/* for the word of the nodes behind, and again so long for each: the nearest gives up first */
+/*
+ * So long after its start a routed does not refuse for a next node that it has no stream to yet: the dataplane may have
+ * the route from the routed before, and carry it all the while.
+ */
+#define INSTALL_YOUNG_NS (5u * 1000000000ull)
 #define INSTALL_OLD_NS	(30u * 1000000000ull)	/* a source's older routes are refused at once, and dropped so long after a newer one is there */
 
 struct clock_both { uint64_t now_ns, wall; };	/* the monotonic clock's, and seconds since 1970 */

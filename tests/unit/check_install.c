@@ -707,6 +707,36 @@ START_TEST(relay_restarts)
 }
 END_TEST
 
+/* Two restart at once: the relay that is asked again before it has a stream to the next waits, and takes nothing away. */
+START_TEST(young_relay)
+{
+	ck_assert_uint_eq(install(&usual), INSTALL_OK);
+	install_free(n[R1].in);
+	n[R1].in = install_new(&ops, &n[R1]);
+	install_tick(n[R1].in, &now);
+	n[R1].up[R2] = false;
+	now.now_ns += NS_PER_SEC;
+	install_mesh_up(n[S].in, n[R1].id, &now);
+	run();
+	ck_assert_uint_eq(n[S].error, INSTALL_OK);
+	assert_everywhere(1);
+	n[R1].up[R2] = true;
+	install_mesh_up(n[R1].in, n[R2].id, &now);
+	run();
+	now.now_ns += 60 * NS_PER_SEC;
+	for (unsigned i = S; i <= D; i++)
+		install_tick(n[i].in, &now);
+	run();
+	assert_everywhere(1);
+	/* Later there is no such excuse for one that is new. */
+	install_end(n[S].in, ROUTE, INSTALL_E_CLOSED, REASON_HOP_GONE);
+	run();
+	n[R1].up[R2] = false;
+	ck_assert_uint_eq(install(&usual), INSTALL_OK);
+	ck_assert_uint_eq(n[S].error, INSTALL_E_NO_NEXT);
+}
+END_TEST
+
 START_TEST(dataplane_restarts)
 {
 	ck_assert_uint_eq(install(&usual), INSTALL_OK);
@@ -863,6 +893,7 @@ main(void)
 	tcase_add_test(tc, expires);
 	tcase_add_test(tc, silent_hop);
 	tcase_add_test(tc, relay_restarts);
+	tcase_add_test(tc, young_relay);
 	tcase_add_test(tc, dataplane_restarts);
 	tcase_add_test(tc, outdated);
 	tcase_add_test(tc, limits);
