@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "proc/stats.h"
 #include "routed/conf.h"
+#include "routed/order.h"
 
 #define RTT_SHIFT	3	/* a report moves the smoothed RTT by an eighth of the difference */
 #define LOSS_SHIFT	4	/* the sums lose a sixteenth at each report: about 16 s of memory */
@@ -46,23 +47,8 @@ directory_free(struct directory *d)
 static size_t
 place(const struct directory *d, const uint8_t *node_id, bool *found)
 {
-	size_t lo = 0, hi = d->npeers;
-
-	*found = false;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = memcmp(d->peers[mid]->node_id, node_id, NODE_ID_LEN);
-
-		if (c == 0) {
-			*found = true;
-			return mid;
-		}
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	_Static_assert(offsetof(struct peer, node_id) == 0, "order_place() finds the id there");
+	return order_place(d->peers, d->npeers, node_id, found);
 }
 
 struct peer *

@@ -7,6 +7,7 @@
 #include "crypto/crypto.h"
 #include "fabric/stream.h"
 #include "proc/stats.h"
+#include "routed/order.h"
 #include "wire/fields.h"
 #include "wire/varint.h"
 
@@ -110,23 +111,8 @@ mesh_free(struct mesh *m)
 static size_t
 place(const struct mesh *m, const uint8_t *node_id, bool *found)
 {
-	size_t lo = 0, hi = m->npeers;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = memcmp(m->peers[mid]->node_id, node_id, NODE_ID_LEN);
-
-		if (c == 0) {
-			*found = true;
-			return mid;
-		}
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	*found = false;
-	return lo;
+	_Static_assert(offsetof(struct mesh_peer, node_id) == 0, "order_place() finds the id there");
+	return order_place(m->peers, m->npeers, node_id, found);
 }
 
 static struct mesh_peer *

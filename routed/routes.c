@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "routed/order.h"
 
 #define ALL_CLASSES	((1u << CLASS_COUNT) - 1)
 #define HINT_NS		(300u * NS_PER_MS)	/* after a hint, and a random part of as much again: not all at once */
@@ -66,23 +67,8 @@ routes_drop(struct routes *r)
 static size_t
 place(const struct routes *r, const uint8_t *node_id, bool *found)
 {
-	size_t lo = 0, hi = r->n;
-
-	*found = false;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = memcmp(r->dests[mid]->node_id, node_id, NODE_ID_LEN);
-
-		if (c == 0) {
-			*found = true;
-			return mid;
-		}
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	_Static_assert(offsetof(struct route_dest, node_id) == 0, "order_place() finds the id there");
+	return order_place(r->dests, r->n, node_id, found);
 }
 
 static struct route_dest *

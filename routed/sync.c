@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/ratelimit.h"
 #include "proc/stats.h"
+#include "routed/order.h"
 #include "routed/promises.h"
 
 #define CHANGES_MAX	4096u	/* offered at once; more is found by digests */
@@ -130,23 +131,8 @@ sync_self(struct sync *s, bool leaf)
 static size_t
 place(const struct sync *s, const uint8_t *node_id, bool *found)
 {
-	size_t lo = 0, hi = s->n;
-
-	*found = false;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = memcmp(s->v[mid]->node_id, node_id, NODE_ID_LEN);
-
-		if (c == 0) {
-			*found = true;
-			return mid;
-		}
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	_Static_assert(offsetof(struct neighbour, node_id) == 0, "order_place() finds the id there");
+	return order_place(s->v, s->n, node_id, found);
 }
 
 static struct neighbour *

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "routed/order.h"
+
 #define LOSS_US_DELAY	5000u	/* of one lost in a thousand */
 #define LOSS_US_BULK	10000u
 #define RELAY_US_DELAY	5000u
@@ -74,23 +76,8 @@ ways_free(struct ways *w)
 static size_t
 place(const struct ways *w, const uint8_t *node_id, bool *found)
 {
-	size_t lo = 0, hi = w->n;
-
-	*found = false;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = memcmp(w->nodes[mid]->node_id, node_id, NODE_ID_LEN);
-
-		if (c == 0) {
-			*found = true;
-			return mid;
-		}
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	_Static_assert(offsetof(struct ways_node, node_id) == 0, "order_place() finds the id there");
+	return order_place(w->nodes, w->n, node_id, found);
 }
 
 const struct ways_node *
