@@ -29,7 +29,7 @@
 struct mesh;
 
 struct mesh_ops {
-	/* One message. -1: it is malformed, or not for now; the stream is broken off and opened again after a while. */
+	/* One message. -1: it is malformed, or comes too early; the stream is broken off and opened again after a while. */
 	int	(*message)(const uint8_t *from, unsigned type, const uint8_t *body, size_t len, void *arg);
 	/* Messages can be sent to this node from now on, and it has heard none yet; what was said before is forgotten. */
 	void	(*up)(const uint8_t *node_id, void *arg);

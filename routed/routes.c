@@ -222,7 +222,7 @@ for_more_ns(struct route_dest *d)
 			classes |= d->held[i].lease.classes;
 	if (classes == ALL_CLASSES) {
 		d->lacked = 0;
-	} else if (d->lacked < ROUTES_LACK_MAX) {	/* after that it is the policy, and not for now */
+	} else if (d->lacked < ROUTES_LACK_MAX) {	/* after that it is the policy, and will stay so */
 		d->lacked++;
 		ns = ROUTES_LACK_NS;
 	}
@@ -406,7 +406,7 @@ take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struc
 		sooner(d, now->now_ns + about(r, ROUTES_SPARE_NS));
 }
 
-/* Nobody answered, or none knows a way. What still holds is good enough for now. */
+/* Nobody answered, or none knows a way. What still holds goes on. */
 static bool
 holds_for_long(const struct route_dest *d, uint64_t wall)
 {

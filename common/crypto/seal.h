@@ -91,7 +91,7 @@ size_t	seal_packets(struct seal_tx *, struct seal_pkt *, size_t n, uint64_t now_
 /* The next packet begins a new phase, unless this one is still unused. */
 void	seal_tx_rekey(struct seal_tx *);
 
-/* Of one that is not used for now: most of its memory is given back, and taken again by the next packet. */
+/* Of one that is not in use: most of its memory is given back, and taken again by the next packet. */
 void	seal_tx_trim(struct seal_tx *);
 void	seal_rx_trim(struct seal_rx *);
 
