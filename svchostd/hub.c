@@ -225,7 +225,7 @@ open_checked(struct hub *h, struct source *src, const struct frame_open_stream *
 		return REASON_UNSUPPORTED;
 	if (!e2e_self_ready(h->self, clock_wall()))
 		return REASON_UNREACHABLE;
-	memcpy(service, o->service.p, o->service.len);
+	frame_bytes_copy(service, o->service);
 	service[o->service.len] = '\0';
 	reason = (uint64_t)e2e_accept(&e2e, h->self, service, o->flags, o->source, o->noise.p, o->noise.len, clock_wall(),
 	    &hello);

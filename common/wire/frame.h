@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define FABRIC_VERSION_1	1
 
@@ -112,10 +113,18 @@ struct frame_limits {
 	uint32_t	max_frame;	/* a whole frame, in bytes */
 };
 
-struct frame_bytes {	/* borrowed bytes */
+struct frame_bytes {	/* borrowed bytes; p may be NULL where len is 0, as in a frame that left them out */
 	const uint8_t	*p;
 	size_t		 len;
 };
+
+/* Copies b to `to`, which has room for b.len bytes. Empty bytes are well, which memcpy(3) does not promise. */
+static inline void
+frame_bytes_copy(void *to, struct frame_bytes b)
+{
+	if (b.len > 0)
+		memcpy(to, b.p, b.len);
+}
 
 struct frame_hello {
 	uint32_t	 versions[FRAME_VERSIONS_MAX];	/* strictly descending, most wanted first */

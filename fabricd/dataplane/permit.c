@@ -122,10 +122,9 @@ permit_keep(struct fswitch *sw, struct port *from, const struct frame *f, const 
 	k->until_ns = dp->now_ns + KEEP_NS;
 	k->f = *f;
 	k->f.open.dest = k->f.open.source = NULL;
-	memcpy(k->bytes, f->open.service.p, f->open.service.len);
+	frame_bytes_copy(k->bytes, f->open.service);
 	k->f.open.service.p = k->bytes;
-	if (f->open.noise.len > 0)
-		memcpy(k->bytes + f->open.service.len, f->open.noise.p, f->open.noise.len);
+	frame_bytes_copy(k->bytes + f->open.service.len, f->open.noise);
 	k->f.open.noise.p = k->bytes + f->open.service.len;
 	TAILQ_INSERT_TAIL(&ks->list, k, entry);
 	ks->n++;

@@ -467,7 +467,7 @@ stream_alloc(const struct frame_open_stream *o)
 	st->sealed = o->noise.len > 0;
 	st->probe = switch_service_is(o, SWITCH_PROBE);
 	st->service = (char *)st + len;
-	memcpy((char *)st + len, o->service.p, o->service.len);
+	frame_bytes_copy((char *)st + len, o->service);
 	return st;
 }
 

@@ -35,7 +35,7 @@ fake_control(struct port *p, const struct frame *f)
 	ck_assert_uint_lt(k->nlog, LOG_MAX);
 	k->log[k->nlog].f = *f;
 	if (f->type == FT_OPEN_STREAM) {
-		memcpy(k->log[k->nlog].service, f->open.service.p, f->open.service.len);
+		frame_bytes_copy(k->log[k->nlog].service, f->open.service);
 		if (f->open.source != NULL)
 			memcpy(k->log[k->nlog].source, f->open.source, NODE_ID_LEN);
 	}
@@ -401,7 +401,7 @@ open_route(struct fake *from, uint64_t id, uint64_t route, unsigned class, unsig
 	f.open.class = (uint8_t)class;
 	f.open.flags = flags;
 	f.open.service.p = (const uint8_t *)service;
-	f.open.service.len = strlen(service);
+	f.open.service.len = service == NULL ? 0 : strlen(service);
 	return switch_control(&from->port, &f);
 }
 
@@ -437,6 +437,11 @@ START_TEST(relays)
 	expect_reset(&peer, peer.log[0].f.open.stream_id, REASON_FENCED);
 	open_route(&peer, 3, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn");
 	expect_reset(&peer, 3, REASON_NO_ROUTE);
+	/* Over a route the service may be left out (fabric-frame(5)): a relay hands that on as well. */
+	r = route_at(TICKET_RELAY);
+	open_route(&peer, 5, 77, CLASS_BULK, OPEN_UNRELIABLE, NULL);
+	ck_assert_uint_eq(peer2.log[peer2.nlog - 1].f.type, FT_OPEN_STREAM);
+	ck_assert_uint_eq(r->nstreams, 1);
 }
 END_TEST
 
