@@ -362,6 +362,8 @@ child_send(struct child *c, const struct procmsg *m, int fd)
 	if (c->ctl == NULL || c->state == CHILD_ENDING)
 		return;
 	if (procmsg_send(c->ctl, m, fd) == -1) {
+		if (ipc_ended(c->ctl))
+			return;		/* child_closed() is due */
 		log_warn("worker=%s message %s", worker_name(c->kind), procmsg_name(m->type));
 		child_kill(c, "it does not read its control channel");
 		return;

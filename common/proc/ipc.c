@@ -880,9 +880,11 @@ take_ring(struct ipc *ipc)
 	uint8_t buf[OFFER_LEN] = { 0xff };
 	struct shmring *r;
 	int memory, n = -1;
+	ssize_t len = recv(ipc->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_PEEK);
 
-	if (recv(ipc->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_PEEK) < (ssize_t)sizeof(offer) ||
-	    memcmp(buf, offer, sizeof(offer)) != 0)
+	if (len == -1 && errno == ECONNRESET)	/* the other side has died before it took its own: once, as in read_round() */
+		len = recv(ipc->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_PEEK);
+	if (len < (ssize_t)sizeof(offer) || memcmp(buf, offer, sizeof(offer)) != 0)
 		return 0;
 	if (receive(ipc, buf, sizeof(buf), &memory) != (ssize_t)sizeof(buf) || memory == -1)
 		return -1;
@@ -986,6 +988,12 @@ ipc_want_room(struct ipc *ipc)
 	}
 	ipc->want_room = true;
 	watch_output(ipc);
+}
+
+bool
+ipc_ended(const struct ipc *ipc)
+{
+	return ipc->why_dead != NULL;
 }
 
 size_t

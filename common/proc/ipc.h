@@ -114,6 +114,9 @@ void	ipc_resume(struct ipc *);
  */
 void	ipc_want_room(struct ipc *);
 
+/* Whether the channel is known to have ended, so that nothing more can be sent: `closed` has been called, or is due. */
+bool	ipc_ended(const struct ipc *);
+
 /* Bytes that wait for the socket; with shared memory, for the other process to read them. */
 size_t	ipc_backlog(const struct ipc *);
 

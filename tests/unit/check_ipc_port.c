@@ -440,6 +440,7 @@ START_TEST(death_seen_by_the_sender)
 	ipc_flush(x.ipc);
 	ck_assert_msg(x.closed == 0, "not from inside a send");
 	ck_assert_int_eq(send_data(&x, 1, 10), -1);
+	ck_assert(ipc_ended(x.ipc));
 	spin();
 	ck_assert_uint_eq(x.closed, 1);
 }
@@ -621,6 +622,16 @@ START_TEST(offers)
 	ck_assert_int_eq(send(pair[1], "\0ring\0", 6, 0), 6);
 	ck_assert_msg(ipc_new_port(base, pair[0], &ops, &e) == NULL, "an offer of nothing");
 	close(pair[1]);
+
+	/* Whoever was to have the other end has died, and left its own offer unread: recv(2) says so before it gives ours. */
+	ck_assert_int_eq(ipc_port_pair(pair), 0);
+	close(pair[1]);
+	o = (struct end){ .frames = 0 };
+	o.ipc = ipc_new_port(base, pair[0], &ops, &o);
+	spin();
+	ck_assert_uint_eq(o.closed, 1);
+	ck_assert_str_eq(o.why, "the other side is gone");
+	drop(&o);
 
 	/* The whole one, to an end that does not know of rings: a frame that nobody sends. */
 	ck_assert_int_eq(ipc_port_pair(pair), 0);
