@@ -9,7 +9,7 @@ COMMON_OBJS = \
 	common/fabric/pressure.o \
 	common/fabric/rate.o common/fabric/ring.o common/fabric/sched.o \
 	common/fabric/session.o common/fabric/stream.o common/fabric/stream_out.o common/fabric/stream_table.o \
-	common/fabric/streamid.o common/fabric/streams.o common/fabric/turn.o common/proc/ipc.o common/proc/procmsg.o \
+	common/fabric/streamid.o common/fabric/streams.o common/fabric/turn.o common/proc/ipc.o common/proc/ipc_pair.o common/proc/procmsg.o \
 	common/proc/row.o common/proc/sandbox.o common/proc/shmring.o common/proc/stats.o common/proc/worker.o \
 	common/crypto/box.o common/crypto/symmetric.o \
 	common/fabric/policy.o common/fabric/policy_build.o common/fabric/policy_text.o \

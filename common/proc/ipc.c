@@ -17,7 +17,6 @@
  * Of the kernel's buffer, per direction. Enough for the other process to be scheduled; more would only
  * be a queue that no scheduler of ours sees.
  */
-#define SOCKET_BUFFER	(512 * 1024)
 #define SPARE_MAX	4	/* free messages kept by the process */
 /*
  * Bytes of a ring that go without ipc_flush(). Much: who is woken while the other still writes takes its core away, and
@@ -110,34 +109,6 @@ drop_output(struct ipc *ipc)
 	msg_put(ipc->cur);
 	ipc->cur = NULL;
 	ipc->want_room = false;
-}
-
-static int
-set_buffer(int fd)
-{
-	int size = SOCKET_BUFFER;
-
-	/* What the system allows without privilege may be less than one message. */
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) == 0)
-		return 0;
-	return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-}
-
-int
-ipc_pair(int fds[2])
-{
-	int saved;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == -1)
-		return -1;
-	if (set_buffer(fds[0]) == 0 && set_buffer(fds[1]) == 0)
-		return 0;
-	saved = errno;
-	close(fds[0]);
-	close(fds[1]);
-	fds[0] = fds[1] = -1;
-	errno = saved;
-	return -1;
 }
 
 static void
@@ -933,7 +904,6 @@ fail:
 	close(fd);
 	return NULL;
 }
-
 
 void
 ipc_free(struct ipc *ipc)
