@@ -262,6 +262,8 @@ FORCE:
 
 .PHONY: all deps deps-bench deps-once sim sim-program unit-tests fuzz-targets net-tools benches check fuzz lint demo bench \
 	install uninstall clean distclean help
-.SECONDARY:
+# What is made on the way is kept; an object that is not there yet is made even if its library is newer, which .SECONDARY
+# for all would leave out.
+.PRECIOUS: $(O)/%.o $(O)/%.c
 
 -include $(shell [ -d $(O) ] && find $(O) -name '*.d' 2>/dev/null)

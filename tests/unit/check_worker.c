@@ -110,8 +110,8 @@ request(struct worker *w, const struct pm_request *r)
 		if (worker_row(w, r->id, &row) != -1)
 			abort();
 	}
-	if (strcmp(r->command, "log") == 0)
-		write(STDERR_FILENO, "to stderr\n", 10);
+	if (strcmp(r->command, "log") == 0 && write(STDERR_FILENO, "to stderr\n", 10) != 10)
+		abort();
 	if (strcmp(r->command, "exit") == 0)
 		worker_exit(w);
 	worker_done(w, r->id, 3, calls);
