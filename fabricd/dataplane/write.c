@@ -26,7 +26,7 @@ struct batch {
 static struct turn_entry *
 conn_turn(struct conn *c)
 {
-	return turn_next_upto(&c->port.turn, c->patient_room <= 0 ? CLASS_INTERACTIVE :
+	return turn_next_upto(&c->port.turn, c->patient_room <= 0 || govern_next(&c->govern) > 0 ? CLASS_INTERACTIVE :
 	    c->bulk_room <= 0 ? CLASS_RELIABLE : CLASS_COUNT - 1);
 }
 
@@ -194,6 +194,7 @@ batch_add(struct conn *c, struct batch *b, size_t n, const ngtcp2_path *path, ui
 	c->inflight_room -= (int64_t)n;
 	c->patient_room -= (int64_t)n;
 	c->bulk_room -= (int64_t)n;
+	govern_sent(&c->govern, n);
 	b->len += n;
 	b->count++;
 	if (n < b->segment)
@@ -391,6 +392,15 @@ is_paced(const struct conn *c)
 	return waits && c->inflight_room > 0 && ngtcp2_conn_get_cwnd_left2(c->q) > 0;
 }
 
+/* When what can wait may go on as to the governor's pace; UINT64_MAX: it is not that what it waits for. */
+static uint64_t
+pace_deadline(struct conn *c)
+{
+	uint64_t at = govern_next(&c->govern);
+
+	return at == 0 || c->patient_room <= 0 || turn_idle(&c->port.turn) ? UINT64_MAX : at;
+}
+
 /*
  * To set a timer costs more than to write ten packets where the clock is a hypervisor's. Pacing needs a tenth of a
  * millisecond; an acknowledgement or a loss timer, which for a peer nearby would come every 50 us, can wait
@@ -411,6 +421,8 @@ arm(struct conn *c)
 		at = session;
 	if (express < at)
 		at = express;
+	if (pace_deadline(c) < at)
+		at = pace_deadline(c);
 	if (c->sock->blocked && at < now + BLOCKED_NS)
 		at = now + BLOCKED_NS;	/* nothing can be sent: its own event tells when */
 	timers_set(c->dp->timers, &c->timer, at);
@@ -422,7 +434,7 @@ inflight_limit(struct conn *c, const ngtcp2_conn_info *info)
 	struct govern_facts f = {
 		.now_ns = c->dp->now_ns, .rtt_ns = info->smoothed_rtt, .min_rtt_ns = info->min_rtt,
 		.delivered = info->bytes_sent - info->bytes_lost - info->bytes_in_flight,
-		.in_flight = info->bytes_in_flight,
+		.in_flight = info->bytes_in_flight, .cwnd = info->cwnd,
 	};
 	uint64_t cap = govern_cap(&c->govern, &f);
 	int64_t max = c->dp->inflight_max;
@@ -442,7 +454,8 @@ conn_flush(struct conn *c)
 
 	direct_end();
 	express_choose(c);
-	if (!c->closing && (c->quic_dirty || ngtcp2_conn_get_expiry2(c->q) <= c->dp->now_ns)) {
+	if (!c->closing && (c->quic_dirty || ngtcp2_conn_get_expiry2(c->q) <= c->dp->now_ns ||
+	    pace_deadline(c) <= c->dp->now_ns)) {
 		c->quic_dirty = false;
 		ngtcp2_conn_get_conn_info2(c->q, &info);
 		if (info.pkt_recv != c->packets_in) {	/* only authentic ones count */

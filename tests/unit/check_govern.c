@@ -5,6 +5,7 @@
 #include "fabric/govern.h"
 
 #define MS 1000000ull
+#define PACKET 1200
 
 /* What is under way beyond what the path holds stands in its queue, with what others put there. */
 struct path {
@@ -12,6 +13,7 @@ struct path {
 	double ours;		/* bytes under way */
 	double others;		/* bytes of others in the queue */
 	double delivered;
+	double cwnd;		/* bytes that congestion control allows */
 	uint64_t base_ns;
 };
 
@@ -24,6 +26,7 @@ setup(void)
 {
 	govern_init(&g);
 	p = (struct path){ .rate = 0.0125, .base_ns = 20 * MS };	/* 100 Mbit/s */
+	p.cwnd = 2 * p.rate * (double)p.base_ns;
 	now = 1000 * MS;
 }
 
@@ -45,6 +48,7 @@ cap(void)
 	struct govern_facts f = {
 		.now_ns = now, .rtt_ns = p.base_ns + (uint64_t)(queue() / p.rate), .min_rtt_ns = p.base_ns,
 		.delivered = (uint64_t)p.delivered, .in_flight = (uint64_t)p.ours,
+		.cwnd = (uint64_t)p.cwnd,
 	};
 
 	return govern_cap(&g, &f);
@@ -55,13 +59,15 @@ static void
 run(uint64_t ms, bool urgent)
 {
 	for (uint64_t end = now + ms * MS; now < end; now += MS / 10) {
-		uint64_t c;
+		double arrives = (p.ours > bdp() ? p.rate : p.ours / (double)p.base_ns) * 1e5, most;
 
 		if (urgent)
 			govern_urgent(&g, now);
-		c = cap();
-		p.ours = (double)c > 2 * bdp() ? 2 * bdp() : (double)c;
-		p.delivered += (p.ours > bdp() ? p.rate : p.ours / (double)p.base_ns) * 1e5;
+		p.delivered += arrives;
+		p.ours -= arrives;
+		most = (double)cap();
+		for (most = most > p.cwnd ? p.cwnd : most; p.ours + PACKET <= most && govern_next(&g) == 0; p.ours += PACKET)
+			govern_sent(&g, PACKET);
 	}
 }
 
@@ -99,10 +105,51 @@ START_TEST(it_finds_the_rate)
 	run(1000, true);
 	ck_assert(p.delivered - before > 0.9 * p.rate * 1e9);
 	p.rate *= 10;
+	p.cwnd *= 10;
 	run(3000, true);
 	before = p.delivered;
 	run(1000, true);
 	ck_assert_msg(p.delivered - before > 0.9 * p.rate * 1e9, "%.2f of the rate", (p.delivered - before) / p.rate / 1e9);
+}
+END_TEST
+
+/*
+ * Congestion control lets half as much go for a while, to look for the path's delay: the rate is not forgotten over it, and
+ * not looked for anew in the path's queue. Of the little that may go, what is urgent has its part.
+ */
+START_TEST(held_back_for_a_while)
+{
+	double most = 0, before, grown;
+
+	run(3000, true);
+	p.cwnd /= 4;
+	for (unsigned i = 0; i < 250; i++) {
+		run(1, true);
+		ck_assert_msg(i < 20 || p.cwnd - p.ours >= 10000, "%.0f of %.0f bytes are left", p.cwnd - p.ours, p.cwnd);
+	}
+	p.cwnd *= 4;
+	for (unsigned i = 0; i < 200; i++) {
+		before = p.ours + p.delivered;
+		run(1, true);
+		most = queue() > most ? queue() : most;
+		grown = p.ours + p.delivered - before;
+		ck_assert_msg(grown < 2.6 * p.rate * MS, "%.0f bytes in a millisecond", grown);
+	}
+	ck_assert_msg(most / p.rate < 3.5 * MS, "queue %.1f ms", most / p.rate / 1e6);
+	ck_assert_msg(p.ours > bdp(), "the path is full again");
+}
+END_TEST
+
+/* A path that has become a tenth as wide, which congestion control has seen already: that shows in a queue. */
+START_TEST(slower_after_a_pause)
+{
+	run(3000, true);
+	p.cwnd = 1000;
+	run(2000, true);
+	p.rate /= 10;
+	p.cwnd = 2 * bdp();
+	run(1000, true);
+	ck_assert_msg(queue() / p.rate < 3.5 * MS, "queue %.1f ms", queue() / p.rate / 1e6);
 }
 END_TEST
 
@@ -133,12 +180,13 @@ START_TEST(odd_facts)
 	struct govern_facts f = { 0 };
 
 	govern_urgent(&g, 1);
-	ck_assert_uint_gt(govern_cap(&g, &f), 0);
+	govern_cap(&g, &f);
 	for (unsigned i = 0; i < 1000; i++) {
 		f = (struct govern_facts){ .now_ns = i * 7 * MS, .rtt_ns = i % 3 == 0 ? 0 : (uint64_t)i << (i % 40),
-		    .min_rtt_ns = i % 5 == 0 ? UINT32_MAX : i, .delivered = i * 1000000ull, .in_flight = i };
+		    .min_rtt_ns = i % 5 == 0 ? UINT32_MAX : i, .delivered = i * 1000000ull, .in_flight = i,
+		    .cwnd = i % 7 == 0 ? 0 : 1000000 };
 		govern_urgent(&g, f.now_ns);
-		ck_assert_uint_gt(govern_cap(&g, &f), 1000);
+		ck_assert(f.cwnd == 0 || govern_cap(&g, &f) > 1000);
 	}
 }
 END_TEST
@@ -147,7 +195,8 @@ int
 main(void)
 {
 	const TTest *const tests[] = {
-		nothing_urgent_no_limit, the_queue_is_short_and_the_path_full, it_finds_the_rate, others_fill_the_queue,
+		nothing_urgent_no_limit, the_queue_is_short_and_the_path_full, it_finds_the_rate, held_back_for_a_while,
+		slower_after_a_pause, others_fill_the_queue,
 		odd_facts,
 	};
 	Suite *s = suite_create("govern");
