@@ -17,7 +17,7 @@
  * Of the kernel's buffer, per direction. Enough for the other process to be scheduled; more would only
  * be a queue that no scheduler of ours sees.
  */
-#define SPARE_MAX	4	/* free messages kept by the process */
+#define SPARE_MAX	1	/* free messages kept by the process, for whichever channel is next */
 /*
  * Bytes of a ring that go without ipc_flush(). Much: who is woken while the other still writes takes its core away, and
  * then sends what it got in smaller batches.
@@ -222,8 +222,10 @@ drain(struct ipc *ipc)
 	if (ipc->cur == NULL || ipc->cur->len == 0)
 		return 1;
 	n = send_msg(ipc, ipc->cur->data, ipc->cur->len, -1);
-	if (n == 1)
-		ipc->cur->len = 0;
+	if (n == 1) {
+		msg_put(ipc->cur);
+		ipc->cur = NULL;
+	}
 	return n;
 }
 
