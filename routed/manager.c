@@ -715,8 +715,10 @@ manager_known(struct manager *m, struct known *k, enum known_change change)
 		return;
 	if (graph_node_set(m->graph, &who, k->facts, m->now.now_ns) == -1)
 		log_warnx("no memory for node=%s in the graph", who.name);
-	if (change == KNOWN_RECORD)
+	if (change == KNOWN_RECORD) {
+		routes_hint_of(m->routes, k->node_id, &m->now);
 		return;
+	}
 	manager_tell_permit(m, k);
 	routes_hint(m->routes, &m->now);
 }

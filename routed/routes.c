@@ -636,17 +636,29 @@ routes_silent(struct routes *r, uint64_t route_id, const struct clock_both *now)
 		sooner(d, now->now_ns + about(r, ROUTES_RETRY_NS));
 }
 
+static void
+hint(struct routes *r, struct route_dest *d, const struct clock_both *now)
+{
+	if (usable(d) > 0 || d->answer_ns != 0 || (r->ops->session(d->node_id, r->arg) && d->asked_ns != 0 &&
+	    now->now_ns - d->asked_ns < ROUTES_SPARE_NS))
+		return;
+	sooner(d, now->now_ns + HINT_NS + r->ops->random(r->arg) % HINT_NS);
+}
+
 void
 routes_hint(struct routes *r, const struct clock_both *now)
 {
-	for (size_t i = 0; i < r->n; i++) {
-		struct route_dest *d = r->dests[i];
+	for (size_t i = 0; i < r->n; i++)
+		hint(r, r->dests[i], now);
+}
 
-		if (usable(d) > 0 || d->answer_ns != 0 || (r->ops->session(d->node_id, r->arg) && d->asked_ns != 0 &&
-		    now->now_ns - d->asked_ns < ROUTES_SPARE_NS))
-			continue;
-		sooner(d, now->now_ns + HINT_NS + r->ops->random(r->arg) % HINT_NS);
-	}
+void
+routes_hint_of(struct routes *r, const uint8_t *node_id, const struct clock_both *now)
+{
+	struct route_dest *d = find(r, node_id);
+
+	if (d != NULL)
+		hint(r, d, now);
 }
 
 static bool

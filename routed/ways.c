@@ -12,7 +12,7 @@
 #define THIN_BITS	1000000u	/* whose time a thin way costs */
 #define THIN_MAX_US	2000000u
 #define COST_MAX	0x3fffffffu
-#define BAD_LOSS	30u	/* thousandths */
+#define BAD_LOSS	15u	/* thousandths: of eight seconds five probes, one of which does not count */
 #define BAD_DELAY_US	80000u	/* above the least of the last minutes */
 #define THIN_DELAY_US	40000u
 #define THIN_KBPS	4000u	/* less than this beside a queue is thin, whatever it was before */

@@ -308,6 +308,28 @@ START_TEST(helps_itself)
 }
 END_TEST
 
+/* Refused again and again it asks ever more seldom, but soon when the destination, and no other, has news of itself. */
+START_TEST(asks_sooner_upon_news)
+{
+	unsigned before;
+
+	world.answer = ROUTES_REFUSED;
+	world.why = LEASE_E_NO_ROUTE;
+	want();
+	pass(120000);
+	before = seen.asks;
+	pass(8000);
+	ck_assert_uint_le(seen.asks - before, 1);
+	before = seen.asks;
+	routes_hint_of(r, (const uint8_t[NODE_ID_LEN]){ 9 }, &now);
+	pass(1000);
+	ck_assert_uint_eq(seen.asks, before);
+	routes_hint_of(r, dest, &now);
+	pass(1000);
+	ck_assert_uint_eq(seen.asks, before + 1);
+}
+END_TEST
+
 /* A coordinator that comes back is asked when it is time; what there is runs on until something newer is up. */
 START_TEST(no_flapping)
 {
@@ -696,6 +718,7 @@ main(void)
 	tcase_add_test(tc, strange_answers);
 	tcase_add_test(tc, forged);
 	tcase_add_loop_test(tc, helps_itself, 0, sizeof(without) / sizeof(without[0]));
+	tcase_add_test(tc, asks_sooner_upon_news);
 	tcase_add_test(tc, no_flapping);
 	tcase_add_test(tc, renews);
 	tcase_add_test(tc, until_hard);

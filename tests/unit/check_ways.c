@@ -146,6 +146,23 @@ START_TEST(leaves)
 }
 END_TEST
 
+/*
+ * Loss is counted over eight seconds, so that it shows little by little: here two and then five lost of 264, which is what of a
+ * path that loses a tenth is seen in its first two seconds when luck has it good.
+ */
+START_TEST(loss_that_begins)
+{
+	two(1, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		now += SEC;
+		report((struct path){ 1, 20, 500, i == 0 ? 8 : 19, 0, 1, WAY_UP }, 264);
+		report((struct path)UP(2, 30), 40);
+	}
+	ck_assert_uint_eq(first[WAYS_DELAY].times, 1);
+	ck_assert_uint_eq(first[WAYS_DELAY].why, WAY_WHY_LOSS);
+}
+END_TEST
+
 /* A path that becomes good as soon as it is left, and bad as soon as it is taken. */
 START_TEST(flaps_seldom)
 {
@@ -294,6 +311,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, leaves, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_test(tc, loss_that_begins);
 	tcase_add_test(tc, flaps_seldom);
 	tcase_add_test(tc, direct_again);
 	tcase_add_test(tc, moved);
