@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "routed/mesh.h"
 #include "wire/fields.h"
 #include "wire/varint.h"
 
@@ -20,6 +21,22 @@ dirmsg_name(unsigned type)
 	};
 
 	return type < sizeof(names) / sizeof(names[0]) && names[type] != NULL ? names[type] : "unknown";
+}
+
+int
+dirmsg_next(const uint8_t *p, size_t len, uint64_t *type, struct frame_bytes *body, size_t *whole)
+{
+	struct field_reader r;
+	uint64_t body_len;
+
+	field_read_init(&r, p, len);
+	*type = field_uint(&r, 0, VARINT_MAX);
+	body_len = field_uint(&r, 0, MESH_BODY_MAX);
+	if (r.err != 0)
+		return r.err == FRAME_E_SHORT ? 0 : -1;
+	*body = (struct frame_bytes){ r.p, (size_t)body_len };
+	*whole = (size_t)(r.p - p) + (size_t)body_len;
+	return (size_t)(r.end - r.p) < body_len ? 0 : 1;
 }
 
 /* --- HELLO: version, leaf, wall, family, and with a family the address and the port --- */

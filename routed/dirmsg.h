@@ -72,6 +72,12 @@ struct dirmsg_query {
 	char	 name[RECORD_NAME_MAX + 1];
 };
 
+/*
+ * The first message of what came on a mesh stream: type and length as varints, then the body, of at most MESH_BODY_MAX bytes.
+ * 1, 0 when more has to come, -1 when no message begins so. *whole: its length with the header; *body is borrowed.
+ */
+int	dirmsg_next(const uint8_t *p, size_t len, uint64_t *type, struct frame_bytes *body, size_t *whole);
+
 /* Each: 0, or a negative frame_error. */
 int	dirmsg_hello_decode(struct dirmsg_hello *, const uint8_t *p, size_t len);
 int	dirmsg_digest_decode(struct dirmsg_digest *, const uint8_t *p, size_t len);

@@ -7,8 +7,8 @@
 #include "crypto/crypto.h"
 #include "fabric/stream.h"
 #include "proc/stats.h"
+#include "routed/dirmsg.h"
 #include "routed/order.h"
-#include "wire/fields.h"
 #include "wire/varint.h"
 
 #define MEMORY		(64u << 20)	/* of all streams together */
@@ -454,23 +454,6 @@ overdrawn(const struct mesh_peer *p, uint64_t now_ns)
 	return p->meter_ns > now_ns + MESH_BURST_S * NS_PER_SEC;
 }
 
-/* The next whole message: 1, 0 when it is not there yet, -1 when it cannot be one. *whole: its length with the header. */
-static int
-message_next(const struct queue *q, uint64_t *type, struct frame_bytes *body, size_t *whole)
-{
-	struct field_reader r;
-	uint64_t len;
-
-	field_read_init(&r, q->p + q->off, q->len - q->off);
-	*type = field_uint(&r, 0, VARINT_MAX);
-	len = field_uint(&r, 0, MESH_BODY_MAX);
-	if (r.err != 0)
-		return r.err == FRAME_E_SHORT ? 0 : -1;
-	*body = (struct frame_bytes){ r.p, (size_t)len };
-	*whole = (size_t)(r.p - (q->p + q->off)) + (size_t)len;
-	return (size_t)(r.end - r.p) < len ? 0 : 1;
-}
-
 /* Hands on what is whole. False: the peer sent what it must not, or its stream is over. */
 static bool
 messages_take(struct mesh *m, struct mesh_peer *p, uint64_t now_ns)
@@ -480,7 +463,8 @@ messages_take(struct mesh *m, struct mesh_peer *p, uint64_t now_ns)
 	size_t whole;
 	int rv = 0;
 
-	while (!overdrawn(p, now_ns) && p->in.off < p->in.len && (rv = message_next(&p->in, &type, &body, &whole)) == 1) {
+	while (!overdrawn(p, now_ns) && p->in.off < p->in.len && (rv = dirmsg_next(p->in.p + p->in.off, p->in.len - p->in.off,
+	    &type, &body, &whole)) == 1) {
 		charge(p, whole, now_ns);
 		STAT_INC(ROUTED_MESH_IN);
 		if (type > UINT16_MAX)
