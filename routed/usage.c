@@ -196,25 +196,50 @@ usage_used(struct usage *u, struct installed *r, const struct pm_route_used *m)
 
 /* --- claiming --- */
 
-static bool
-put_owed(struct usage *u, const uint8_t *neighbour, struct tlv_writer *w)
-{
-	unsigned n = 0;
+/* What one receipt tells of. */
+struct claimed {
+	uint64_t from, to;
+	const uint8_t *neighbour;
+	unsigned n;
+	struct { struct usage_entry *e; uint64_t bytes; } v[USAGE_ENTRIES_MAX];
+};
 
-	for (size_t i = 1; i < u->n && n < USAGE_ENTRIES_MAX; i++) {
+/* What this neighbour owes and was not asked for in this round, as far as one receipt holds it. */
+static void
+collect(struct usage *u, struct claimed *c)
+{
+	for (size_t i = 1; i < u->n && c->n < USAGE_ENTRIES_MAX; i++) {
 		struct usage_entry *e = &u->v[i];
 
-		if ((e->owed_forth | e->owed_back) == 0 || memcmp(e->neighbour, neighbour, NODE_ID_LEN) != 0)
+		if ((e->owed_forth | e->owed_back) == 0 || e->asked == c->to ||
+		    memcmp(e->neighbour, c->neighbour, NODE_ID_LEN) != 0)
 			continue;
+		if (e->owed_since == 0)
+			e->owed_since = u->from;
+		if (e->owed_since < c->from)
+			c->from = e->owed_since;
+		e->asked = c->to;
+		c->v[c->n].bytes = e->owed_forth + e->owed_back;
+		c->v[c->n++].e = e;
+	}
+}
+
+static bool
+put_claim(struct tlv_writer *w, const struct claimed *c)
+{
+	field_put_uint(w, RECEIPT_CLAIM);
+	field_put_raw(w, c->neighbour, NODE_ID_LEN);
+	field_put_uint(w, c->from);
+	field_put_uint(w, c->to);
+	for (unsigned i = 0; i < c->n; i++) {
+		const struct usage_entry *e = c->v[i].e;
+
 		field_put_bytes(w, (struct frame_bytes){ (const uint8_t *)e->tenant, strlen(e->tenant) });
 		field_put_uint(w, e->class);
 		field_put_uint(w, e->owed_forth);
 		field_put_uint(w, e->owed_back);
-		e->claimed += e->owed_forth + e->owed_back;
-		e->owed_forth = e->owed_back = 0;
-		n++;
 	}
-	return n > 0 && !w->failed;
+	return c->n > 0 && !w->failed;
 }
 
 static size_t
@@ -252,22 +277,40 @@ keep_receipt(struct usage *u, const uint8_t *neighbour, uint64_t from, uint64_t 
 		STAT_INC(ROUTED_USAGE_ERRORS);
 }
 
+/* It is on its way, and is claimed no second time; or it was not sent, and is owed as before. */
+static void
+settle(const struct claimed *c, bool sent)
+{
+	for (unsigned i = 0; i < c->n; i++) {
+		struct usage_entry *e = c->v[i].e;
+
+		if (sent)
+			e->owed_forth = e->owed_back = e->owed_since = 0;
+		else
+			e->claimed -= c->v[i].bytes;
+	}
+}
+
 static void
 claim(struct usage *u, const uint8_t *neighbour, uint64_t wall)
 {
 	uint8_t content[USAGE_RECEIPT_MAX - 256], raw[USAGE_RECEIPT_MAX];
+	struct claimed c = { .from = u->from, .to = wall, .neighbour = neighbour };
 	struct tlv_writer w;
 	size_t len;
+	bool sent;
 
+	collect(u, &c);
 	tlv_write_init(&w, content, sizeof(content));
-	field_put_uint(&w, RECEIPT_CLAIM);
-	field_put_raw(&w, neighbour, NODE_ID_LEN);
-	field_put_uint(&w, u->from);
-	field_put_uint(&w, wall);
-	if (!put_owed(u, neighbour, &w) || (len = sign(u, raw, &w, wall, wall)) == 0)
+	if (!put_claim(&w, &c) || (len = sign(u, raw, &w, wall, wall)) == 0)
 		return;
-	keep_receipt(u, neighbour, u->from, wall, (struct frame_bytes){ raw, len }, (struct frame_bytes){ NULL, 0 });
-	u->ops->send(neighbour, DIRMSG_RECEIPT, raw, len, u->arg);	/* one that is away does not answer */
+	for (unsigned i = 0; i < c.n; i++)
+		c.v[i].e->claimed += c.v[i].bytes;
+	sent = u->ops->send(neighbour, DIRMSG_RECEIPT, raw, len, u->arg) == 0;
+	settle(&c, sent);
+	if (!sent)
+		return;
+	keep_receipt(u, neighbour, c.from, wall, (struct frame_bytes){ raw, len }, (struct frame_bytes){ NULL, 0 });
 	STAT_INC(ROUTED_RECEIPTS_CLAIMED);
 }
 
@@ -275,19 +318,12 @@ static void
 claim_all(struct usage *u, uint64_t wall)
 {
 	for (size_t i = 1; i < u->n; i++)
-		if ((u->v[i].owed_forth | u->v[i].owed_back) != 0)
+		if ((u->v[i].owed_forth | u->v[i].owed_back) != 0 && u->v[i].asked != wall)
 			claim(u, u->v[i].neighbour, wall);
 	u->from = wall;
 }
 
 /* --- what comes --- */
-
-struct claimed {
-	uint64_t from, to;
-	const uint8_t *neighbour;
-	unsigned n;
-	struct { struct usage_entry *e; uint64_t bytes; } v[USAGE_ENTRIES_MAX];
-};
 
 /* Each line is held against the count alone: one kind in two of them would be signed for twice. */
 static bool

@@ -1,7 +1,8 @@
 /*
  * What was relayed: for whom, in which class, next to which neighbour, by bytes and never by content. A relay claims from
  * both of its neighbours, once a minute, what it carried between them and itself (RECORD_RECEIPT, signed by its route
- * key); the neighbour compares that with what it has counted on the same hop, and signs it, too. Both keep both.
+ * key); the neighbour compares that with what it has counted on the same hop, and signs it, too. Both keep both. What
+ * could not be sent is claimed with the next minute's.
  *
  * A receipt's content: what (1: a claim, 2: the answer to one).
  *	claim	the neighbour's node id (32), from and to (seconds since 1970), then for each tenant and class: the tenant's
@@ -32,7 +33,9 @@ struct usage_entry {
 	bool	 dirty;
 	uint64_t forth, back;		/* that this node relayed, and that came to it from this neighbour as the one before */
 	uint64_t seen_forth, seen_back;	/* on the hop to this neighbour, relayed or its own end */
-	uint64_t owed_forth, owed_back;	/* relayed on this hop and not claimed yet */
+	uint64_t owed_forth, owed_back;	/* relayed on this hop and not claimed yet, */
+	uint64_t owed_since;		/* since when, when it was left from an earlier round; else 0 */
+	uint64_t asked;			/* the round (wall) in which a claim of it was last made */
 	uint64_t signed_bytes;		/* that this node has signed for */
 	uint64_t claimed, answered;	/* by this process; what was claimed is answered once */
 	uint64_t confirmed;		/* that the neighbour has signed for, ever */

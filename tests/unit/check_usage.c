@@ -16,7 +16,7 @@ struct node {
 	uint8_t		 id[NODE_ID_LEN];
 	struct usage	*u;
 	struct installed in;
-	bool		 keyed, deaf;
+	bool		 keyed, deaf, away;	/* away: nothing can be sent to it */
 	enum usage_error last;
 	unsigned	 messages;
 };
@@ -35,7 +35,7 @@ on_send(const uint8_t *id, unsigned type, const uint8_t *body, size_t len, void 
 	uint8_t copy[8192];
 
 	ck_assert_uint_eq(type, DIRMSG_RECEIPT);
-	if (memcmp(id, to->id, NODE_ID_LEN) != 0)
+	if (to->away || memcmp(id, to->id, NODE_ID_LEN) != 0)
 		return -1;	/* the node behind the relay is not of this test */
 	ck_assert_uint_le(len, sizeof(copy));
 	memcpy(copy, body, len);
@@ -181,6 +181,37 @@ START_TEST(receipts)
 }
 END_TEST
 
+/* What could not be sent, or was not signed as there was no key yet, is claimed with the next minute's, and once. */
+START_TEST(claims_again)
+{
+	const struct usage_entry *e;
+
+	used(R, CLASS_BULK, 5000000, 100);
+	used(R, CLASS_DNS, 50, 0);
+	used(S, CLASS_BULK, 5000000, 100);
+	used(S, CLASS_DNS, 50, 0);
+	n[S].away = true;
+	minute();
+	n[S].away = false;
+	n[R].keyed = false;
+	minute();
+	n[R].keyed = true;
+	ck_assert_uint_eq(n[S].messages, 0);
+	e = entry(R, n[S].id, CLASS_BULK);
+	ck_assert_uint_eq(e->confirmed, 0);
+	ck_assert_uint_eq(e->claimed, 0);
+	used(R, CLASS_BULK, 5000001, 100);
+	minute();
+	ck_assert_int_eq(n[S].last, USAGE_OK);
+	ck_assert_uint_eq(e->confirmed, 5000101);
+	ck_assert_uint_eq(e->claimed, 5000101);
+	ck_assert_uint_eq(entry(R, n[S].id, CLASS_DNS)->confirmed, 50);
+	ck_assert_uint_eq(n[S].messages, 1);
+	minute();
+	ck_assert_uint_eq(n[S].messages, 1);
+}
+END_TEST
+
 /* A relay that claims more than passed gets no signature, beyond what clocks and counts may differ. */
 START_TEST(claims_too_much)
 {
@@ -316,6 +347,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, counts);
 	tcase_add_test(tc, receipts);
+	tcase_add_test(tc, claims_again);
 	tcase_add_test(tc, claims_too_much);
 	tcase_add_test(tc, refuses);
 	tcase_add_test(tc, claims_one_kind_twice);
