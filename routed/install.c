@@ -20,7 +20,7 @@ struct install {
 	const struct install_ops *ops;
 	void		*arg;
 	size_t		 n;
-	bool		 untold;
+	bool		 untold, unsent;
 	uint64_t	 begun_ns;	/* the first tick; 0: there was none */
 	uint64_t	 kbps;		/* that relayed routes were promised together */
 	struct installed *bucket[BUCKETS];
@@ -444,7 +444,7 @@ keep(struct install *in, const struct ticket *t, const struct ticket_issuer *by,
 	e->rest = copy;
 	e->rest_len = rest.len;
 	e->nrest = (uint8_t)nrest;
-	e->told = false;
+	e->told = e->confirmed = e->unsent = false;
 	e->old_ns = 0;
 	return e;
 }
@@ -596,6 +596,9 @@ on_installed(struct install *in, const uint8_t *from, const uint8_t *body, size_
 	if (e == NULL || e->t.place == TICKET_DEST || !is(e->t.next, from))
 		return 0;	/* of one that ended meanwhile */
 	if (m.error == INSTALL_OK && m.left == 0) {
+		if (e->confirmed)
+			return 0;	/* said again: no news, and none of the history's events */
+		e->confirmed = true;
 		if (e->state != ROUTE_UP || e->t.place == TICKET_SOURCE)
 			in->ops->event(INSTALL_EV_UP, &e->t, INSTALL_OK, NULL, in->arg);
 		e->state = ROUTE_UP;
@@ -654,7 +657,22 @@ install_mesh_up(struct install *in, const uint8_t *node_id, const struct clock_b
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct installed *e = in->bucket[i]; e != NULL; e = e->hash_next)
 			if (e->t.place != TICKET_DEST && is(e->t.next, node_id) && now->wall < e->t.hard)
-				pass_on(in, e);
+				in->unsent |= e->unsent = pass_on(in, e) == -1;
+}
+
+/* What a mesh stream that came up had no room for. */
+static void
+send_rest(struct install *in)
+{
+	bool more = false;
+
+	if (!in->unsent)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct installed *e = in->bucket[i]; e != NULL; e = e->hash_next)
+			if (e->unsent)
+				more |= e->unsent = pass_on(in, e) == -1;
+	in->unsent = more;
 }
 
 /* --- time --- */
@@ -720,4 +738,5 @@ install_tick(struct install *in, const struct clock_both *now)
 				give_up(in, e);
 		}
 	install_sync(in);
+	send_rest(in);
 }

@@ -37,6 +37,8 @@ struct installed {
 	uint8_t		 state;			/* enum install_state */
 	uint8_t		 nrest;			/* tickets in rest */
 	bool		 told;			/* the dataplane knows it as it is */
+	bool		 confirmed;		/* the next hop has said of these tickets that they are installed */
+	bool		 unsent;		/* it is to be passed on again, as soon as there is room */
 	uint64_t	 deadline_ns;		/* while it waits */
 	uint64_t	 old_ns;		/* when a newer epoch of its source was there; 0: it is the newest */
 	uint64_t	 since;			/* wall */

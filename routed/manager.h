@@ -26,7 +26,7 @@
 
 #define MANAGER_TICK_MS	100u
 #define MANAGER_KEYS	2u		/* ticket keys: that of now, and the one before */
-#define MANAGER_REMOTES_MAX 1024u	/* far nodes that the dataplane was told of */
+#define MANAGER_REMOTES_MAX INSTALL_MAX	/* far nodes that the dataplane was told of: each route that ends here may have its own */
 #define MANAGER_SILENT_NS (5u * 1000000000ull)	/* a way that is silent for so long is given up */
 #define MANAGER_EXPIRE_NS (60u * 1000000000ull)
 #define MANAGER_HARD_REVOKED 2048u

@@ -795,6 +795,48 @@ START_TEST(limits)
 }
 END_TEST
 
+/* A neighbour that says again and again that it is installed makes no events of that; one that is installed anew does. */
+START_TEST(confirmed_once)
+{
+	uint8_t body[64];
+	const struct route_installed m = { .route_id = ROUTE, .error = INSTALL_OK };
+	size_t len = route_installed_encode(body, sizeof(body), &m);
+
+	ck_assert_uint_eq(install(&usual), INSTALL_OK);
+	ck_assert_uint_eq(n[S].events[INSTALL_EV_UP], 1);
+	ck_assert_uint_eq(n[R1].events[INSTALL_EV_UP], 1);
+	for (unsigned i = 0; i < 100; i++) {
+		ck_assert_int_eq(install_message(n[R1].in, n[R2].id, DIRMSG_INSTALLED, body, len, &now), 0);
+		run();
+	}
+	ck_assert_uint_eq(n[S].events[INSTALL_EV_UP], 1);
+	ck_assert_uint_eq(n[R1].events[INSTALL_EV_UP], 1);
+	ck_assert_uint_eq(install(&usual), INSTALL_OK);
+	ck_assert_uint_eq(n[S].events[INSTALL_EV_UP], 2);
+}
+END_TEST
+
+/* A stream that is up again may have no room for all that the neighbour has to be told: the rest goes when there is. */
+START_TEST(passed_on_when_there_is_room)
+{
+	ck_assert_uint_eq(install(&usual), INSTALL_OK);
+	install_free(n[R2].in);
+	n[R2].in = install_new(&ops, &n[R2]);
+	n[R1].up[R2] = false;
+	install_mesh_up(n[R1].in, n[R2].id, &now);
+	install_tick(n[R1].in, &now);
+	run();
+	ck_assert_ptr_null(install_find(n[R2].in, ROUTE));
+	n[R1].up[R2] = true;
+	install_tick(n[R1].in, &now);
+	run();
+	ck_assert_ptr_nonnull(install_find(n[R2].in, ROUTE));
+	sent[R1] = 0;
+	install_tick(n[R1].in, &now);
+	ck_assert_uint_eq(sent[R1], 0);
+}
+END_TEST
+
 /* What is passed on does not hold another node than the two: neither in the clear nor by its length. */
 START_TEST(says_little)
 {
@@ -897,6 +939,8 @@ main(void)
 	tcase_add_test(tc, dataplane_restarts);
 	tcase_add_test(tc, outdated);
 	tcase_add_test(tc, limits);
+	tcase_add_test(tc, confirmed_once);
+	tcase_add_test(tc, passed_on_when_there_is_room);
 	tcase_add_test(tc, says_little);
 	tcase_add_test(tc, messages);
 	suite_add_tcase(s, tc);
