@@ -305,12 +305,23 @@ renew(struct routes *r, struct route_held *h, struct lease *l)
 	memset(l, 0, sizeof(*l));
 }
 
-/* Room for a new one costs one that is left anyway. */
+/* Over which something may go now: those that are left as well, until what replaces them is up. */
+static unsigned
+carrying(const struct route_dest *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->n; i++)
+		n += d->held[i].up_wall != 0;
+	return n;
+}
+
+/* Room for a new one costs one that is left anyway, but not the last that carries: then the new one waits for the next asking. */
 static bool
 make_room(struct routes *r, struct route_dest *d)
 {
 	for (unsigned i = 0; d->n == ROUTES_HELD_MAX && i < d->n; i++)
-		if (d->held[i].state == HELD_LEAVING)
+		if (d->held[i].state == HELD_LEAVING && (d->held[i].up_wall == 0 || carrying(d) > 1))
 			end(r, d, i);
 	return d->n < ROUTES_HELD_MAX;
 }

@@ -308,6 +308,25 @@ START_TEST(helps_itself)
 }
 END_TEST
 
+/* As many others come as can be held: one of those that carry stays until one of the new ones does. */
+START_TEST(all_are_replaced)
+{
+	unsigned carry = 0;
+
+	have(ROUTES_HELD_MAX);
+	pass(61000);
+	ck_assert_uint_eq(seen.asks, 2);
+	for (unsigned i = 0; i < d()->n; i++)
+		carry += d()->held[i].up_wall != 0;
+	ck_assert_uint_eq(carry, 1);
+	ck_assert_uint_eq(in_state(HELD_INSTALLING), ROUTES_HELD_MAX - 1);
+	installed();
+	pass(10000);
+	ck_assert_uint_eq(in_state(HELD_UP), ROUTES_HELD_MAX - 1);
+	ck_assert_uint_eq(in_state(HELD_LEAVING), 0);
+}
+END_TEST
+
 /* Refused again and again it asks ever more seldom, but soon when the destination, and no other, has news of itself. */
 START_TEST(asks_sooner_upon_news)
 {
@@ -718,6 +737,7 @@ main(void)
 	tcase_add_test(tc, strange_answers);
 	tcase_add_test(tc, forged);
 	tcase_add_loop_test(tc, helps_itself, 0, sizeof(without) / sizeof(without[0]));
+	tcase_add_test(tc, all_are_replaced);
 	tcase_add_test(tc, asks_sooner_upon_news);
 	tcase_add_test(tc, no_flapping);
 	tcase_add_test(tc, renews);
