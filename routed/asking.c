@@ -41,18 +41,18 @@ asking_allowed(struct asking *a, const uint8_t *from, uint64_t now_ns)
 	size_t n = sizeof(a->peers) / sizeof(a->peers[0]), at = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (a->peers[i].used_ns != 0 && memcmp(a->peers[i].id, from, NODE_ID_LEN) == 0) {
+		if (a->peers[i].used && memcmp(a->peers[i].id, from, NODE_ID_LEN) == 0) {
 			at = i;
 			break;
 		}
-		if (a->peers[i].used_ns < a->peers[at].used_ns)
-			at = i;
+		if (a->peers[i].limit.full_at_ns < a->peers[at].limit.full_at_ns)
+			at = i;		/* it has the least to lose: who is driven out comes back with a full bucket */
 	}
-	if (a->peers[at].used_ns == 0 || memcmp(a->peers[at].id, from, NODE_ID_LEN) != 0) {
+	if (!a->peers[at].used || memcmp(a->peers[at].id, from, NODE_ID_LEN) != 0) {
 		memcpy(a->peers[at].id, from, NODE_ID_LEN);
 		ratelimit_init(&a->peers[at].limit, ASKING_PEER_MS * NS_PER_MS, ASKING_PEER_BURST);
 	}
-	a->peers[at].used_ns = now_ns + 1;
+	a->peers[at].used = true;
 	return ratelimit_take(&a->peers[at].limit, now_ns);
 }
 

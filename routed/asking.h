@@ -23,7 +23,7 @@ struct asking_entry {
 
 struct asking {
 	struct asking_entry v[ASKING_MAX];	/* by id; a slot is the latest's, and an own one's while it waits */
-	struct { uint8_t id[NODE_ID_LEN]; struct ratelimit limit; uint64_t used_ns; } peers[64];
+	struct { uint8_t id[NODE_ID_LEN]; struct ratelimit limit; bool used; } peers[64];
 };
 
 /* Notes a request: false when it was seen, or there is no place for it. from NULL: it is this node's own. */

@@ -13,7 +13,7 @@
 struct rate {
 	uint8_t		 key[RECORD_TENANT_MAX + 1];
 	struct ratelimit limit;
-	uint64_t	 used_ns;
+	bool		 used;
 };
 
 struct install {
@@ -379,25 +379,25 @@ check(struct install *in, const uint8_t *from, uint64_t route_id, struct frame_b
 	return ticket_check(&ctx, sealed.p, sealed.len, t, by);
 }
 
-/* A bucket for each name, as far as there are; the one that was not used for longest is taken for a new one. */
+/* A bucket for each name, as far as there are; the fullest is taken for a new one: whose it was comes back with a full one. */
 static bool
 rate_take(struct rate *v, const void *key, size_t len, uint64_t ms, uint64_t burst, uint64_t now_ns)
 {
-	struct rate *oldest = &v[0], *r = NULL;
+	struct rate *fullest = &v[0], *r = NULL;
 
 	for (size_t i = 0; i < RATES && r == NULL; i++) {
-		if (v[i].used_ns != 0 && memcmp(v[i].key, key, len) == 0)
+		if (v[i].used && memcmp(v[i].key, key, len) == 0)
 			r = &v[i];
-		else if (v[i].used_ns < oldest->used_ns)
-			oldest = &v[i];
+		else if (v[i].limit.full_at_ns < fullest->limit.full_at_ns)
+			fullest = &v[i];
 	}
 	if (r == NULL) {
-		r = oldest;
+		r = fullest;
 		memset(r, 0, sizeof(*r));
 		memcpy(r->key, key, len);
 		ratelimit_init(&r->limit, ms * NS_PER_MS, burst);
 	}
-	r->used_ns = now_ns + 1;
+	r->used = true;
 	return ratelimit_take(&r->limit, now_ns);
 }
 

@@ -126,6 +126,22 @@ START_TEST(limited)
 }
 END_TEST
 
+/* Who has used it up is not forgotten for others who come, however many. */
+START_TEST(limited_among_many)
+{
+	uint8_t id[NODE_ID_LEN] = { 0xee };
+
+	while (asking_allowed(&a, ids[0], NS_PER_SEC))
+		continue;
+	for (unsigned i = 0; i < 1000; i++) {
+		id[1] = (uint8_t)i;
+		id[2] = (uint8_t)(i >> 8);
+		ck_assert(asking_allowed(&a, id, NS_PER_SEC));
+	}
+	ck_assert(!asking_allowed(&a, ids[0], NS_PER_SEC));
+}
+END_TEST
+
 START_TEST(history)
 {
 	struct history h;
@@ -157,6 +173,7 @@ main(void)
 	tcase_add_test(tc, then_neighbours);
 	tcase_add_test(tc, remembers);
 	tcase_add_test(tc, limited);
+	tcase_add_test(tc, limited_among_many);
 	tcase_add_test(tc, history);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
