@@ -111,12 +111,14 @@ coordinator_weights(struct coordinator *c, const struct score_weights *w)
 static uint64_t
 epoch_next(struct coordinator *c, uint64_t now_ms)
 {
-	uint64_t e;
+	uint64_t e, upto;
 
-	if (!c->epoch_known) {
-		if (c->store != NULL && c->store->ops->epoch_get(c->store, &c->epoch_upto) == 0)
-			c->epoch_last = c->epoch_upto;
+	/* A store that does not answer now may the next time: until then the time has to do. */
+	if (!c->epoch_known && c->store != NULL && c->store->ops->epoch_get(c->store, &upto) == 0) {
 		c->epoch_known = true;
+		c->epoch_upto = upto;
+		if (upto > c->epoch_last)
+			c->epoch_last = upto;
 	}
 	e = now_ms > c->epoch_last ? now_ms : c->epoch_last + 1;
 	c->epoch_last = e;

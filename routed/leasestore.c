@@ -19,7 +19,7 @@ enum statement {
 
 static const char *const sql[STATEMENT_COUNT] = {
 	[GET_EPOCH] = "SELECT upto FROM epoch",
-	[PUT_EPOCH] = "INSERT OR REPLACE INTO epoch VALUES (0, ?)",
+	[PUT_EPOCH] = "INSERT INTO epoch VALUES (0, ?) ON CONFLICT (id) DO UPDATE SET upto = max(upto, excluded.upto)",
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",

@@ -668,6 +668,45 @@ START_TEST(epochs_never_go_back)
 }
 END_TEST
 
+static const struct leasestore_ops *real_ops;
+static unsigned deaf;
+
+static int
+sometimes(struct leasestore *s, uint64_t *upto)
+{
+	*upto = 0;
+	return deaf > 0 && deaf-- > 0 ? -1 : real_ops->epoch_get(s, upto);
+}
+
+/* The store is busy when it is first asked, and the clock is back: what it has is not lost by that. */
+START_TEST(a_store_that_is_deaf_once)
+{
+	struct leasestore *s = leasestore_sqlite(file);
+	const uint64_t upto = (NOW + 7200) * 1000;
+	struct leasestore_ops some;
+	uint64_t there;
+
+	begin();
+	ck_assert_ptr_nonnull(s);
+	ck_assert_int_eq(s->ops->epoch_put(s, upto), 0);
+	real_ops = s->ops;
+	some = *s->ops;
+	some.epoch_get = sometimes;
+	s->ops = &some;
+	coordinator_is(COORD, s);
+	deaf = 1;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_eq(out[0].epoch, t.now_ms);
+	ck_assert_int_eq(real_ops->epoch_get(s, &there), 0);
+	ck_assert_uint_eq(there, upto);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_gt(out[0].epoch, upto);
+	s->ops = real_ops;
+	s->ops->free(s);
+	end();
+}
+END_TEST
+
 static unsigned seen;
 static struct lease_out seen_lease;
 static uint8_t seen_fence[512];
@@ -805,6 +844,7 @@ main(void)
 	tcase_add_unchecked_fixture(kept, keys_make, NULL);
 	tcase_add_checked_fixture(kept, dir_make, dir_remove);
 	tcase_add_test(kept, epochs_never_go_back);
+	tcase_add_test(kept, a_store_that_is_deaf_once);
 	tcase_add_test(kept, leases_and_fences_are_kept);
 	tcase_add_test(kept, a_bad_file_stops_nothing);
 	suite_add_tcase(s, kept);
