@@ -505,7 +505,9 @@ take_fence(struct knowns *ks, const struct record *r, uint64_t wall, const struc
 	for (size_t i = 0; i < ks->nfences; i++)
 		if (ks->fences[i].sum == sum && same(&ks->fences[i].raw, r->raw))
 			return KNOWN_E_OLD;
-	if (k == NULL || !(k->member.roles & 1u << ROLE_ROUTE_COORDINATOR) || wall >= k->route_end)
+	if (k == NULL || wall >= k->route_end)	/* its node may have another key by now, or be heard of later than its word */
+		return KNOWN_E_PARTS;
+	if (!(k->member.roles & 1u << ROLE_ROUTE_COORDINATOR))
 		return KNOWN_E_CHAIN;
 	if ((e = from_reason(identity_time(r, wall))) != KNOWN_OK)
 		return e;

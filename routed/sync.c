@@ -37,6 +37,8 @@ struct neighbour {
 	uint64_t digest_ns;		/* the next one */
 	uint32_t wanted;		/* asked of it and not come */
 	uint64_t wanted_ns;		/* when it was last asked, or gave */
+	bool	 orphans;		/* a fence came of whom what is asked for may tell */
+	uint64_t orphans_ns;		/* when fences were asked for again for that, last */
 	unsigned strikes;
 	unsigned broken;		/* promises, less those that it kept since */
 	struct ratelimit digests, queries;
@@ -599,6 +601,19 @@ strike(struct neighbour *n, enum known_error e)
 static void
 pending_answer(struct sync *s, struct known *k);
 
+/* All that was asked for is there: a digest has the neighbour give its fences again. Some may never find their maker. */
+static void
+orphans_run(struct neighbour *n, const struct sync_time *now)
+{
+	if (!n->orphans || n->wanted > 0)
+		return;
+	n->orphans = false;
+	if (n->orphans_ns != 0 && now->ns - n->orphans_ns < SYNC_DIGEST_S * NS_PER_SEC)
+		return;
+	n->orphans_ns = now->ns;
+	n->digest_due = true;
+}
+
 static int
 on_item(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, const struct sync_time *now)
 {
@@ -625,6 +640,7 @@ on_item(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, co
 		n->more = false;
 		n->digest_due = true;	/* the neighbour offers again what did not fit the last time */
 	}
+	orphans_run(n, now);
 	return strike(n, e);
 }
 
@@ -636,6 +652,7 @@ on_signed(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, 
 	s->from = n;
 	e = knowns_take_signed(s->ks, body, len, false, now->wall);
 	s->from = NULL;
+	n->orphans |= e == KNOWN_E_PARTS;
 	return strike(n, e);
 }
 
@@ -677,12 +694,18 @@ fence_send(const uint8_t *record, size_t len, void *arg)
 static void
 signed_run(struct sync *s, struct neighbour *n)
 {
-	struct fence_give g = { s, n };
-
 	if (n->revocation_due && record_give(s, n, knowns_revocation(s->ks)))
 		n->revocation_due = false;
 	if (n->policy_due && record_give(s, n, knowns_policy(s->ks)))
 		n->policy_due = false;
+}
+
+/* After the items: they may tell who made them. */
+static void
+fences_run(struct sync *s, struct neighbour *n)
+{
+	struct fence_give g = { s, n };
+
 	if (n->fences_due && room(s, n) >= SIGNED_ROOM) {
 		n->fences_due = false;
 		knowns_fences_each(s->ks, fence_send, &g);
@@ -904,6 +927,7 @@ neighbour_run(struct sync *s, struct neighbour *n, const struct sync_time *now)
 	if (n->digest_due)
 		digest_send(s, n, now);
 	gives_run(s, n);
+	fences_run(s, n);
 	buckets_run(s, n);
 }
 

@@ -529,10 +529,10 @@ START_TEST(fences)
 	uint64_t sum;
 
 	TAKE(&a, KNOWN_OK);
-	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.route), KNOWN_E_CHAIN);	/* not known yet */
+	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.route), KNOWN_E_PARTS);	/* not known yet */
 	TAKE(&c, KNOWN_OK);
 	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &a.route), KNOWN_E_CHAIN);	/* no coordinator */
-	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.key), KNOWN_E_CHAIN);
+	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.key), KNOWN_E_PARTS);
 	ck_assert_uint_eq(knowns_fences_sum(ks), 0);
 	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.route), KNOWN_OK);
 	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.route), KNOWN_E_OLD);
@@ -550,7 +550,7 @@ START_TEST(fences)
 	ck_assert_int_eq(say(RECORD_FENCE, 200, "f", 1, &c.route), KNOWN_OK);
 	ck_assert_int_eq(say(RECORD_REVOCATION, 1, c.id, NODE_ID_LEN, &kw_authority), KNOWN_OK);
 	ck_assert_uint_eq(knowns_fences_sum(ks), 0);
-	ck_assert_int_eq(say(RECORD_FENCE, 201, "f", 1, &c.route), KNOWN_E_CHAIN);
+	ck_assert_int_eq(say(RECORD_FENCE, 201, "f", 1, &c.route), KNOWN_E_PARTS);
 }
 END_TEST
 

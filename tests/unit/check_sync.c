@@ -633,6 +633,61 @@ START_TEST(fences_are_everywhere)
 }
 END_TEST
 
+static void
+fence(int coordinator, unsigned n)
+{
+	static uint8_t buf[1024];
+	struct sync_time t = time_of(&nodes[coordinator]);
+
+	kw_wall = t.wall;
+	for (unsigned i = 0; i < n; i++)
+		ck_assert_int_eq(knowns_take_signed(nodes[coordinator].ks, buf, kw_signed(buf, sizeof(buf), RECORD_FENCE, i + 1, "fence",
+		    5, &nodes[coordinator].who.route), false, t.wall), KNOWN_OK);
+}
+
+static void
+count(const uint8_t *record, size_t len, void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* routed of a coordinator was started again, with another key: what it said with the one before breaks nothing off. */
+START_TEST(fences_of_an_older_key)
+{
+	struct kw_node *who;
+	unsigned n = 0;
+	int coordinator;
+
+	line(2);
+	coordinator = node_new(COORDINATOR);
+	who = &nodes[coordinator].who;
+	link_up(1, coordinator);
+	run(5 * NS_PER_SEC);
+	fence(coordinator, SYNC_STRIKES + 8);
+	run(NS_PER_SEC);
+	who->route.secret[31]++;
+	ck_assert_int_eq(sign_key_from_secret(&who->route), 0);
+	who->r.serial++;
+	say(coordinator);
+	run(5 * NS_PER_SEC);
+	fence(coordinator, 3);
+	run(NS_PER_SEC);
+	node_new(FULL);
+	link_up(0, nnodes - 1);
+	run(2 * NS_PER_SEC);
+	ck_assert(knows(nnodes - 1, coordinator));
+	knowns_fences_each(nodes[nnodes - 1].ks, count, &n);
+	ck_assert_uint_eq(n, 3);
+	nodes[nnodes - 1].digests = nodes[nnodes - 1].signeds = 0;
+	for (int i = 0; i < 20; i++) {
+		run(60 * NS_PER_SEC);
+		for (int k = 0; k < nnodes; k++)
+			say(k);
+	}
+	ck_assert_uint_le(nodes[nnodes - 1].digests, 20 * 60 / SYNC_DIGEST_S * 2 + 2);
+}
+END_TEST
+
 /* --- clocks --- */
 
 START_TEST(clocks_differ)
@@ -897,6 +952,7 @@ main(void)
 	tcase_add_test(tc, query_in_advance);
 	tcase_add_test(tc, revocation_is_everywhere_at_once);
 	tcase_add_test(tc, fences_are_everywhere);
+	tcase_add_test(tc, fences_of_an_older_key);
 	tcase_add_test(tc, clocks_differ);
 	tcase_add_test(tc, clock_far_ahead);
 	tcase_add_loop_test(tc, rubbish_is_noticed, 0, N(rubbish));
