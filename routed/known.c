@@ -402,9 +402,8 @@ link_to(const struct facts *f, const uint8_t *node_id)
 	return NULL;
 }
 
-/* The round trip to it as the links tell: over one session, or over two behind all that are one away. */
-static uint64_t
-distance(const struct knowns *ks, const struct known *to)
+uint64_t
+knowns_distance(const struct knowns *ks, const struct known *to)
 {
 	const struct facts *own = ks->own != NULL ? ks->own->facts : NULL;
 	const struct fact_link *l = link_to(own, to->node_id), *further;
@@ -425,18 +424,24 @@ distance(const struct knowns *ks, const struct known *to)
 	return best;
 }
 
+bool
+known_coordinates(const struct known *k)
+{
+	return (k->member.roles & 1u << ROLE_ROUTE_COORDINATOR) && k->route_end != 0 && k->ticket_end != 0;
+}
+
 struct known *
 knowns_coordinator_next(const struct knowns *ks, const struct known *last)
 {
-	uint64_t after = last == NULL ? 0 : distance(ks, last), least = 0;
+	uint64_t after = last == NULL ? 0 : knowns_distance(ks, last), least = 0;
 	struct known *k, *found = NULL;
 
 	KNOWNS_FOREACH(k, ks) {
 		uint64_t d;
 
-		if (!(k->member.roles & 1u << ROLE_ROUTE_COORDINATOR) || k->route_end == 0 || k->ticket_end == 0)
+		if (!known_coordinates(k))
 			continue;
-		d = distance(ks, k);
+		d = knowns_distance(ks, k);
 		if (last != NULL && (d < after || (d == after && memcmp(k->node_id, last->node_id, NODE_ID_LEN) <= 0)))
 			continue;
 		if (found == NULL || d < least || (d == least && memcmp(k->node_id, found->node_id, NODE_ID_LEN) < 0)) {

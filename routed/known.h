@@ -119,6 +119,12 @@ struct known *knowns_bucket(const struct knowns *, unsigned bucket);
 /* Of all of them, for a digest: routed(8). */
 uint64_t knowns_bucket_sum(const struct knowns *, unsigned bucket);
 
+/* The round trip to it as the links tell, for a comparison: over one session, or over two behind all that are one away. */
+uint64_t knowns_distance(const struct knowns *, const struct known *to);
+
+/* Whether it is a coordinator that is known with both keys, so that it can be asked and believed. */
+bool	known_coordinates(const struct known *);
+
 /*
  * Coordinators that are known with both keys, this node included if it is one: those that this node has a session with
  * first, then by the round trip that is known, then by id. `last' NULL: the first; NULL: there are no more.

@@ -69,21 +69,40 @@ lease_now(const struct manager *m)
 
 struct spread {
 	struct manager	*m;
-	const struct known *last;
-	unsigned	 at;		/* of coordinators that were given out */
+	const struct known *near[ASKING_SPREAD * 2];	/* coordinators, the nearest first */
+	unsigned	 nnear;
 	uint8_t		 ids[ASKING_SPREAD * 2][NODE_ID_LEN];
 	unsigned	 n;
 };
+
+/* Looks at the neighbours alone: the directory may be large, and each request that is handed on comes by here. */
+static void
+collect_coordinator(const uint8_t *node_id, void *arg)
+{
+	struct spread *s = arg;
+	const struct known *k = known_find(s->m->knowns, node_id);
+	unsigned at = s->nnear;
+
+	if (k == NULL || !known_coordinates(k))
+		return;
+	while (at > 0 && knowns_distance(s->m->knowns, k) < knowns_distance(s->m->knowns, s->near[at - 1]))
+		at--;
+	if (at == ASKING_SPREAD * 2)
+		return;
+	if (s->nnear < ASKING_SPREAD * 2)
+		s->nnear++;
+	memmove(&s->near[at + 1], &s->near[at], (s->nnear - at - 1) * sizeof(s->near[0]));
+	s->near[at] = k;
+}
 
 static const uint8_t *
 next_coordinator(unsigned i, void *arg)
 {
 	struct spread *s = arg;
 
-	while ((s->last = knowns_coordinator_next(s->m->knowns, s->last)) != NULL)
-		if (!s->last->self && s->m->ops->adjacent(s->last->node_id, s->m->arg))
-			return s->last->node_id;
-	return NULL;
+	if (i == 0)
+		s->m->ops->each(collect_coordinator, s, s->m->arg);
+	return i < s->nnear ? s->near[i]->node_id : NULL;
 }
 
 static void
