@@ -83,7 +83,8 @@ UNIT = \
 	tests/unit/check_asking tests/unit/check_install tests/unit/check_routes tests/unit/check_usage \
 	tests/unit/check_ways \
 	tests/unit/check_policy tests/unit/check_policy_conf \
-	tests/unit/check_graph tests/unit/check_ticket tests/unit/check_coordinator
+	tests/unit/check_graph tests/unit/check_ticket tests/unit/check_coordinator \
+	tests/unit/check_manager
 
 FUZZERS = \
 	tests/fuzz/fuzz_dirmsg tests/fuzz/fuzz_sync tests/fuzz/fuzz_routemsg \

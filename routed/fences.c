@@ -30,12 +30,14 @@ fences_add(struct fences *f, const struct record *r, uint64_t wall, const struct
 {
 	struct fence_held h = { .serial = r->serial, .not_after = r->not_after }, *place;
 
-	if (r->kind != RECORD_FENCE || r->not_after <= wall || fence_decode(&h.fence, r) < 0)
+	if (r->kind != RECORD_FENCE || r->not_after <= wall || fence_decode(&h.fence, r) < 0 ||
+	    !fence_bounded(&h.fence, r))
 		return -1;
 	for (size_t i = 0; i < f->n; i++)
 		if (same(&f->v[i], r))
 			return 0;
 	memcpy(h.issuer, r->issuer, RECORD_KEY_LEN);
+	node_id_from_key(h.by, r->subject);
 	if ((place = room(f, h.not_after)) == NULL)
 		return 0;
 	*place = h;
@@ -98,6 +100,17 @@ fences_expire(struct fences *f, uint64_t wall)
 
 	for (size_t i = 0; i < f->n; i++)
 		if (wall < f->v[i].not_after)
+			f->v[n++] = f->v[i];
+	f->n = n;
+}
+
+void
+fences_drop(struct fences *f, const uint8_t *by)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		if (memcmp(f->v[i].by, by, NODE_ID_LEN) != 0)
 			f->v[n++] = f->v[i];
 	f->n = n;
 }

@@ -12,6 +12,7 @@
 struct fence_held {
 	struct fence	 fence;
 	uint8_t		 issuer[RECORD_KEY_LEN];	/* route key */
+	uint8_t		 by[NODE_ID_LEN];		/* the coordinator: it may have another key by now */
 	uint64_t	 serial, not_after;
 };
 
@@ -20,7 +21,7 @@ struct fences {
 	struct fence_held v[FENCES_MAX];
 };
 
-/* 1: it is new, *held is it; 0: it is known; -1: it is none, or has expired. */
+/* 1: it is new, *held is it; 0: it is known; -1: it is none, asks for too much, or has expired. */
 int	fences_add(struct fences *, const struct record *, uint64_t wall, const struct fence_held **held);
 
 /* Whether a fence is about what this node was given a ticket for; `self' is its id. */
@@ -30,6 +31,9 @@ bool	fence_about(const struct fence *, const struct ticket *, const uint8_t *sel
 uint64_t fences_epoch(const struct fences *, const struct ticket *, const uint8_t *self);
 
 void	fences_expire(struct fences *, uint64_t wall);
+
+/* What this node has said does not count any more. */
+void	fences_drop(struct fences *, const uint8_t *by);
 
 /* "route 17...", "pair A B", "node A", for people. Returns buf. */
 #define FENCE_TEXT_MAX	160

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fabric/ticket.h"
 #include "proc/stats.h"
 #include "routed/known_int.h"
 
@@ -258,6 +259,20 @@ keep_facts(struct known *k, const struct facts *f)
 	return true;
 }
 
+static void
+fence_drop(struct knowns *ks, size_t i)
+{
+	free(ks->fences[i].raw.p);
+	ks->fences[i] = ks->fences[--ks->nfences];
+	ks->signed_dirty = true;
+}
+
+static bool
+coordinates(const struct known *k)
+{
+	return (k->member.roles & 1u << ROLE_ROUTE_COORDINATOR) != 0;
+}
+
 /* The fields that follow from the records. */
 static void
 keep_keys(struct known *k, const struct take *t)
@@ -347,6 +362,9 @@ keep(struct take *t, const uint8_t *from)
 	k->have = 0;
 	k->dirty = true;
 	t->old = k;
+	for (size_t i = t->ks->nfences; !coordinates(k) && i-- > 0;)
+		if (memcmp(t->ks->fences[i].issuer, k->node_id, NODE_ID_LEN) == 0)
+			fence_drop(t->ks, i);
 	if (k->self)
 		t->ks->own = k;
 	if (is_new) {
@@ -454,14 +472,9 @@ drop_revoked(struct knowns *ks)
 		if (knowns_revoked(ks, k->node_id))
 			known_remove(ks, k);
 	}
-	for (size_t i = 0; i < ks->nfences;) {	/* what it has said as a coordinator does not count any more */
-		if (!knowns_revoked(ks, ks->fences[i].issuer)) {
-			i++;
-			continue;
-		}
-		free(ks->fences[i].raw.p);
-		ks->fences[i] = ks->fences[--ks->nfences];
-	}
+	for (size_t i = ks->nfences; i-- > 0;)	/* what it has said as a coordinator does not count any more */
+		if (knowns_revoked(ks, ks->fences[i].issuer))
+			fence_drop(ks, i);
 }
 
 static uint64_t
@@ -500,6 +513,7 @@ take_fence(struct knowns *ks, const struct record *r, uint64_t wall, const struc
 	uint64_t sum = raw_sum(r);
 	struct known_fence *f;
 	struct known_raw raw = { 0 };
+	struct fence fence;
 	enum known_error e;
 
 	for (size_t i = 0; i < ks->nfences; i++)
@@ -507,11 +521,13 @@ take_fence(struct knowns *ks, const struct record *r, uint64_t wall, const struc
 			return KNOWN_E_OLD;
 	if (k == NULL || wall >= k->route_end)	/* its node may have another key by now, or be heard of later than its word */
 		return KNOWN_E_PARTS;
-	if (!(k->member.roles & 1u << ROLE_ROUTE_COORDINATOR))
+	if (!coordinates(k) || memcmp(r->subject, k->member.node_key, RECORD_KEY_LEN) != 0)
 		return KNOWN_E_CHAIN;
+	if (fence_decode(&fence, r) < 0)
+		return KNOWN_E_FORM;
 	if ((e = from_reason(identity_time(r, wall))) != KNOWN_OK)
 		return e;
-	if (r->not_after - r->not_before > DELEGATION_MAX_S)
+	if (!fence_bounded(&fence, r))
 		return KNOWN_E_LIFETIME;
 	if (record_verify(r) != 0)
 		return KNOWN_E_SIGNATURE;

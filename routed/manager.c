@@ -713,6 +713,8 @@ manager_known(struct manager *m, struct known *k, enum known_change change)
 	}
 	if (change == KNOWN_SERVICES)
 		return;
+	if (!(k->member.roles & 1u << ROLE_ROUTE_COORDINATOR))
+		fences_drop(&m->fences, k->node_id);
 	if (graph_node_set(m->graph, &who, k->facts, m->now.now_ns) == -1)
 		log_warnx("no memory for node=%s in the graph", who.name);
 	if (change == KNOWN_RECORD) {

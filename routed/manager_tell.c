@@ -285,8 +285,10 @@ manager_revocations(struct manager *m, const struct record *r)
 	m->nrevoked = n;
 	m->revoked_told = 0;
 	install_judge(m->install, judge_revoked, m, REASON_REVOKED);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		fences_drop(&m->fences, ids + i * NODE_ID_LEN);
 		routes_revoked(m->routes, ids + i * NODE_ID_LEN, &m->now);
+	}
 	STAT_SET(ROUTED_REVOKED, n);
 	manager_tell_more(m);
 }

@@ -301,3 +301,9 @@ fence_encode(uint8_t *buf, size_t size, const struct fence *f)
 	tlv_put_uint(&w, FTAG_EPOCH, f->epoch);
 	return w.failed ? 0 : w.len;
 }
+
+bool
+fence_bounded(const struct fence *f, const struct record *r)
+{
+	return r->not_after - r->not_before <= FENCE_LIFE_MAX_S && f->epoch / 1000 <= r->not_after;
+}

@@ -131,4 +131,11 @@ struct fence {
 int	fence_decode(struct fence *, const struct record *r);
 size_t	fence_encode(uint8_t *buf, size_t size, const struct fence *);
 
+/*
+ * Whether it asks for no more than a fence may: it ends when the leases have that it can be about, and its epoch, which is
+ * a time in ms, is no later than that. What one says all have to keep up with.
+ */
+#define FENCE_LIFE_MAX_S (LEASE_LIFE_MAX_S + 60u)
+bool	fence_bounded(const struct fence *, const struct record *r);
+
 #endif

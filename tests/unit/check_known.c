@@ -437,6 +437,12 @@ say(enum record_kind kind, uint64_t serial, const void *content, size_t len, con
 	return knowns_take_signed(ks, buf, kw_signed(buf, sizeof(buf), kind, serial, content, len, k), false, kw_wall);
 }
 
+static enum known_error
+fence(uint64_t serial, const struct kw_node *by)
+{
+	return knowns_take_signed(ks, buf, kw_fence(buf, sizeof(buf), serial, by), false, kw_wall);
+}
+
 /* A compiled policy of nothing but the default. */
 static const uint8_t compiled[] = { 0x01, 0x00, 0x00, 0x00, 0x00 };
 
@@ -526,20 +532,27 @@ count_fence(const uint8_t *record, size_t len, void *arg)
 
 START_TEST(fences)
 {
+	struct kw_node other;
 	uint64_t sum;
 
 	TAKE(&a, KNOWN_OK);
-	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.route), KNOWN_E_PARTS);	/* not known yet */
+	ck_assert_int_eq(fence(1, &c), KNOWN_E_PARTS);	/* not known yet */
 	TAKE(&c, KNOWN_OK);
-	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &a.route), KNOWN_E_CHAIN);	/* no coordinator */
-	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.key), KNOWN_E_PARTS);
+	ck_assert_int_eq(fence(1, &a), KNOWN_E_CHAIN);	/* no coordinator */
+	other = c;
+	other.key = a.key;
+	ck_assert_int_eq(fence(1, &other), KNOWN_E_CHAIN);
+	other = c;
+	other.route = c.key;
+	ck_assert_int_eq(fence(1, &other), KNOWN_E_PARTS);
+	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.route), KNOWN_E_CHAIN);
 	ck_assert_uint_eq(knowns_fences_sum(ks), 0);
-	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.route), KNOWN_OK);
-	ck_assert_int_eq(say(RECORD_FENCE, 1, "f", 1, &c.route), KNOWN_E_OLD);
+	ck_assert_int_eq(fence(1, &c), KNOWN_OK);
+	ck_assert_int_eq(fence(1, &c), KNOWN_E_OLD);
 	sum = knowns_fences_sum(ks);
 	ck_assert_uint_ne(sum, 0);
 	for (unsigned i = 2; i < 100; i++)
-		ck_assert_int_eq(say(RECORD_FENCE, i, "f", 1, &c.route), KNOWN_OK);
+		ck_assert_int_eq(fence(i, &c), KNOWN_OK);
 	knowns_fences_each(ks, count_fence, NULL);
 	ck_assert_uint_eq(nfences, 64);
 	knowns_expire(ks, kw_wall + 3600);
@@ -547,10 +560,47 @@ START_TEST(fences)
 	/* Of a coordinator that is revoked none is left. */
 	kw_wall += 10;
 	AGAIN(&c, KNOWN_OK);
-	ck_assert_int_eq(say(RECORD_FENCE, 200, "f", 1, &c.route), KNOWN_OK);
+	ck_assert_int_eq(fence(200, &c), KNOWN_OK);
 	ck_assert_int_eq(say(RECORD_REVOCATION, 1, c.id, NODE_ID_LEN, &kw_authority), KNOWN_OK);
 	ck_assert_uint_eq(knowns_fences_sum(ks), 0);
-	ck_assert_int_eq(say(RECORD_FENCE, 201, "f", 1, &c.route), KNOWN_E_PARTS);
+	ck_assert_int_eq(fence(201, &c), KNOWN_E_PARTS);
+}
+END_TEST
+
+/* What all have to keep up with has bounds, whoever says it. */
+START_TEST(fences_are_bounded)
+{
+	static const struct { uint64_t ahead_s, life; enum known_error want; } v[] = {
+		{ 0, FENCE_LIFE_MAX_S, KNOWN_OK }, { 0, FENCE_LIFE_MAX_S + 1, KNOWN_E_LIFETIME },
+		{ 240, LEASE_LIFE_MAX_S, KNOWN_OK }, { LEASE_LIFE_MAX_S - 10, LEASE_LIFE_MAX_S, KNOWN_OK },
+		{ LEASE_LIFE_MAX_S - 9, LEASE_LIFE_MAX_S, KNOWN_E_LIFETIME }, { 1ull << 50, 60, KNOWN_E_LIFETIME },
+	};
+	struct fence f = { .what = FENCE_NODE };
+
+	TAKE(&c, KNOWN_OK);
+	memcpy(f.node, a.id, NODE_ID_LEN);
+	for (unsigned i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		f.epoch = (kw_wall + v[i].ahead_s) * 1000;
+		ck_assert_msg(knowns_take_signed(ks, buf, kw_fence_life(buf, sizeof(buf), i + 1, &f, v[i].life, &c), false,
+		    kw_wall) == v[i].want, "%u", i);
+	}
+}
+END_TEST
+
+/* Its membership is another, and it coordinates no more. */
+START_TEST(fences_of_who_was_coordinator)
+{
+	TAKE(&c, KNOWN_OK);
+	ck_assert_int_eq(fence(1, &c), KNOWN_OK);
+	AGAIN(&c, KNOWN_OK);
+	ck_assert_uint_ne(knowns_fences_sum(ks), 0);
+	c.m.roles = 1u << ROLE_RELAY;
+	c.m.serial++;
+	knowns_signed_clean(ks);
+	AGAIN(&c, KNOWN_OK);
+	ck_assert_uint_eq(knowns_fences_sum(ks), 0);
+	ck_assert(knowns_signed_dirty(ks));
+	ck_assert_int_eq(fence(2, &c), KNOWN_E_CHAIN);
 }
 END_TEST
 
@@ -644,6 +694,8 @@ main(void)
 	tcase_add_test(tc, policies);
 	tcase_add_test(tc, revocations);
 	tcase_add_test(tc, fences);
+	tcase_add_test(tc, fences_are_bounded);
+	tcase_add_test(tc, fences_of_who_was_coordinator);
 	tcase_add_test(tc, coordinators_in_order);
 	tcase_add_test(tc, many);
 	suite_add_tcase(s, tc);

@@ -113,7 +113,7 @@ START_TEST(as_they_were)
 
 	say(RECORD_POLICY, policy, sizeof(policy), &kw_authority);
 	say(RECORD_REVOCATION, self, NODE_ID_LEN, &kw_authority);
-	say(RECORD_FENCE, "fence", 5, &n[2].route);
+	ck_assert_int_eq(knowns_take_signed(ks, buf, kw_fence(buf, sizeof(buf), 3, &n[2]), false, kw_wall), KNOWN_OK);
 	fences = knowns_fences_sum(ks);
 	for (unsigned i = 0; i < DIRMSG_BUCKETS; i++)
 		sums[i] = knowns_bucket_sum(ks, i);

@@ -620,7 +620,7 @@ START_TEST(fences_are_everywhere)
 	link_up(3, coordinator);
 	run(5 * NS_PER_SEC);
 	kw_wall = KW_NOW + now_ns / NS_PER_SEC;
-	len = kw_signed(buf, sizeof(buf), RECORD_FENCE, 1, "fence", 5, &nodes[coordinator].who.route);
+	len = kw_fence(buf, sizeof(buf), 1, &nodes[coordinator].who);
 	t = time_of(&nodes[coordinator]);
 	ck_assert_int_eq(knowns_take_signed(nodes[coordinator].ks, buf, len, false, t.wall), KNOWN_OK);
 	run(NS_PER_SEC);
@@ -641,8 +641,8 @@ fence(int coordinator, unsigned n)
 
 	kw_wall = t.wall;
 	for (unsigned i = 0; i < n; i++)
-		ck_assert_int_eq(knowns_take_signed(nodes[coordinator].ks, buf, kw_signed(buf, sizeof(buf), RECORD_FENCE, i + 1, "fence",
-		    5, &nodes[coordinator].who.route), false, t.wall), KNOWN_OK);
+		ck_assert_int_eq(knowns_take_signed(nodes[coordinator].ks, buf, kw_fence(buf, sizeof(buf), i + 1,
+		    &nodes[coordinator].who), false, t.wall), KNOWN_OK);
 }
 
 static void

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "fabric/ticket.h"
 #include "proc/stats.h"
 #include "routed/known.h"
 
@@ -148,6 +149,27 @@ kw_signed(uint8_t *buf, size_t size, enum record_kind kind, uint64_t serial, con
 
 	KW_HOLDS(n > 0);
 	return n;
+}
+
+/* A coordinator's fence, valid from a while ago, `life' seconds in all. */
+static inline size_t
+kw_fence_life(uint8_t *buf, size_t size, uint64_t serial, const struct fence *f, uint64_t life, const struct kw_node *by)
+{
+	uint8_t content[128];
+	struct record r = { .kind = RECORD_FENCE, .subject = by->key.public, .serial = serial, .not_before = kw_wall - 10,
+	    .not_after = kw_wall - 10 + life, .content = { content, fence_encode(content, sizeof(content), f) } };
+	size_t n = r.content.len == 0 ? 0 : record_sign(buf, size, &r, &by->route);
+
+	KW_HOLDS(n > 0);
+	return n;
+}
+
+static inline size_t
+kw_fence(uint8_t *buf, size_t size, uint64_t serial, const struct kw_node *by)
+{
+	const struct fence f = { .what = FENCE_ROUTE, .route_id = serial, .epoch = kw_wall * 1000 };
+
+	return kw_fence_life(buf, size, serial, &f, LEASE_LIFE_MAX_S, by);
 }
 
 #endif

@@ -1,0 +1,254 @@
+/*
+ * The route manager between its parts: a node that knows a relay, a service host behind it, and a coordinator. What goes to
+ * the mesh and to the dataplane is kept, and may be refused.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "known_world.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "routed/manager.h"
+
+#define ALL	((1u << CLASS_COUNT) - 1)
+#define TOLD	64
+
+static char dir[] = "/tmp/check_manager.XXXXXX";
+static struct kw_node me, relay, host, coord;
+static struct noise_key my_ticket;
+static struct knowns *ks;
+static struct directory *d;
+static struct manager *m;
+static uint8_t buf[2048];
+
+/* --- what it is beside --- */
+
+static struct procmsg told[TOLD];	/* but for what its pointers lead to */
+static unsigned ntold, room;		/* how many more the dataplane takes */
+static struct { uint8_t to[NODE_ID_LEN]; unsigned type; uint8_t body[ROUTEMSG_MAX]; size_t len; } sent;
+
+static int
+on_send(const uint8_t *node_id, unsigned type, const uint8_t *body, size_t len, void *arg)
+{
+	memcpy(sent.to, node_id, NODE_ID_LEN);
+	sent.type = type;
+	memcpy(sent.body, body, sent.len = len);
+	return 0;
+}
+
+static bool
+on_adjacent(const uint8_t *node_id, void *arg)
+{
+	return false;
+}
+
+static void
+on_each(void (*fn)(const uint8_t *node_id, void *), void *fn_arg, void *arg)
+{
+}
+
+static int
+on_dataplane(const struct procmsg *msg, void *arg)
+{
+	if (room == 0)
+		return -1;
+	room--;
+	if (ntold < TOLD)
+		told[ntold++] = *msg;
+	return 0;
+}
+
+static void
+on_flush(void *arg)
+{
+}
+
+static void
+on_query(const uint8_t *node_id, void *arg)
+{
+}
+
+static void
+on_spread(const uint8_t *record, size_t len, void *arg)
+{
+}
+
+static const struct manager_ops ops = { on_send, on_adjacent, on_each, on_dataplane, on_flush, on_query, on_spread };
+
+static void
+changed(struct known *k, enum known_change change, void *arg)
+{
+	manager_known(m, k, change);
+}
+
+static void
+signed_record(const struct record *r, const struct known *issuer, void *arg)
+{
+	manager_signed(m, r, issuer);
+}
+
+static const struct known_ops known_ops = { .changed = changed, .signed_record = signed_record };
+
+/* --- the world --- */
+
+static void
+link_add(struct kw_node *from, const struct kw_node *to)
+{
+	struct fact_link *l = &from->facts.links[from->facts.nlinks++];
+
+	*l = (struct fact_link){ .rtt_us = 1000, .kbps = 100000 };
+	memcpy(l->node_id, to->id, NODE_ID_LEN);
+}
+
+static void
+take(struct kw_node *n)
+{
+	ck_assert_int_eq(knowns_take(ks, kw_again(n), NULL, kw_wall, NULL), KNOWN_OK);
+}
+
+static void
+at(uint64_t ms)
+{
+	manager_time(m, NS_PER_SEC + ms * NS_PER_MS, kw_wall * 1000 + ms);
+}
+
+static void
+begin(uint32_t roles)
+{
+	kw_wall = KW_NOW;
+	kw_node_init(&me, 1, "me", roles);
+	kw_node_init(&relay, 2, "relay", 1u << ROLE_RELAY);
+	kw_node_init(&host, 3, "host", 1u << ROLE_SERVICE_HOST);
+	kw_node_init(&coord, 4, "coord", 1u << ROLE_ROUTE_COORDINATOR);
+	ck_assert_int_eq(noise_key_generate(&my_ticket), 0);
+	memcpy(me.ticket, my_ticket.public, RECORD_KEY_LEN);
+	relay.facts.relay = true;
+	relay.facts.relay_classes = ALL;
+	link_add(&me, &relay);
+	link_add(&relay, &me);
+	link_add(&relay, &host);
+	link_add(&host, &relay);
+	ks = knowns_new(100, 1, &known_ops, NULL);
+	d = directory_new();
+	m = manager_new(&ops, NULL, ks, d);
+	ck_assert(ks != NULL && d != NULL && m != NULL);
+	ntold = 0;
+	room = 1000;
+	at(0);
+	knowns_self(ks, me.id, kw_authority.public, KW_TENANT);
+	manager_self(m, me.id, kw_authority.public, KW_TENANT);
+	take(&me);
+	take(&relay);
+	take(&host);
+	take(&coord);
+	manager_keys(m, &me.route, &my_ticket, me.item.membership, me.item.route);
+	manager_dataplane_new(m);
+	ntold = 0;
+}
+
+static void
+end(void)
+{
+	manager_free(m);
+	knowns_free(ks);
+	directory_free(d);
+}
+
+static void
+setup(void)
+{
+	log_init("check", STDERR_FILENO, LOG_LEVEL_ERROR);
+	kw_init();
+	ck_assert(mkdtemp(dir) != NULL && chdir(dir) == 0);
+}
+
+static void
+teardown(void)
+{
+	char cmd[96];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+/* --- fences --- */
+
+/* As `fabricctl route fence node' makes it, or far beyond. */
+static enum known_error
+fence(const struct kw_node *by, const struct kw_node *whom, uint64_t epoch)
+{
+	static uint64_t serial;
+	struct fence f = { .what = FENCE_NODE, .epoch = epoch };
+
+	memcpy(f.node, whom->id, NODE_ID_LEN);
+	return knowns_take_signed(ks, buf, kw_fence_life(buf, sizeof(buf), ++serial, &f, LEASE_LIFE_MAX_S, by), false, kw_wall);
+}
+
+static uint64_t
+epoch_ahead(void)
+{
+	return (kw_wall + 240) * 1000;
+}
+
+static void
+revoke_one(const struct kw_node *n, uint64_t serial)
+{
+	ck_assert_int_eq(knowns_take_signed(ks, buf, kw_signed(buf, sizeof(buf), RECORD_REVOCATION, serial, n->id, NODE_ID_LEN,
+	    &kw_authority), false, kw_wall), KNOWN_OK);
+}
+
+/* What asks for too much is not held; what was held of a coordinator goes with it. */
+START_TEST(fences_go_with_their_maker)
+{
+	struct fence f = { .what = FENCE_NODE, .epoch = 1ull << 61 };
+	struct record r;
+	const struct fence_held *held;
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	memcpy(f.node, relay.id, NODE_ID_LEN);
+	ck_assert_int_eq(record_decode(&r, buf, kw_fence_life(buf, sizeof(buf), 1, &f, LEASE_LIFE_MAX_S, &coord)), RECORD_OK);
+	ck_assert_int_eq(fences_add(&m->fences, &r, kw_wall, &held), -1);
+	f.epoch = epoch_ahead();
+	ck_assert_int_eq(record_decode(&r, buf, kw_fence_life(buf, sizeof(buf), 1, &f, 86400, &coord)), RECORD_OK);
+	ck_assert_int_eq(fences_add(&m->fences, &r, kw_wall, &held), -1);
+	ck_assert_int_eq(fence(&coord, &relay, epoch_ahead()), KNOWN_OK);
+	ck_assert_int_eq(fence(&coord, &host, epoch_ahead()), KNOWN_OK);
+	ck_assert_uint_eq(m->fences.n, 2);
+	/* Another is revoked; and it has another key, as after a restart. */
+	revoke_one(&host, 1);
+	coord.route.secret[31]++;
+	ck_assert_int_eq(sign_key_from_secret(&coord.route), 0);
+	coord.r.serial++;
+	take(&coord);
+	ck_assert_uint_eq(m->fences.n, 2);
+	if (_i == 0) {
+		revoke_one(&coord, 2);
+	} else {
+		coord.m.roles = 1u << ROLE_RELAY;
+		coord.m.serial++;
+		take(&coord);
+	}
+	ck_assert_uint_eq(m->fences.n, 0);
+	end();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("manager");
+	TCase *tc = tcase_create("manager");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_add_unchecked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, fences_go_with_their_maker, 0, 2);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
