@@ -93,6 +93,17 @@ fences_epoch(const struct fences *f, const struct ticket *t, const uint8_t *self
 	return epoch;
 }
 
+uint64_t
+fences_newest(const struct fences *f)
+{
+	uint64_t epoch = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i].fence.epoch > epoch)
+			epoch = f->v[i].fence.epoch;
+	return epoch;
+}
+
 void
 fences_expire(struct fences *f, uint64_t wall)
 {

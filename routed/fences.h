@@ -30,6 +30,9 @@ bool	fence_about(const struct fence *, const struct ticket *, const uint8_t *sel
 /* The greatest epoch that is refused for it; 0: none. */
 uint64_t fences_epoch(const struct fences *, const struct ticket *, const uint8_t *self);
 
+/* The greatest epoch of all: a lease with a greater one is refused by nobody who has these. 0: there are none. */
+uint64_t fences_newest(const struct fences *);
+
 void	fences_expire(struct fences *, uint64_t wall);
 
 /* What this node has said does not count any more. */

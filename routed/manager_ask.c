@@ -65,6 +65,16 @@ lease_now(const struct manager *m)
 	return (struct lease_time){ m->wall_ms, m->now.now_ns };
 }
 
+/* A fence is ahead of the time: also what is asked for the first time has to be newer, or it would be refused on the way. */
+static void
+above_fences(const struct manager *m, struct lease_ask *a)
+{
+	uint64_t newest = fences_newest(&m->fences);
+
+	if (a->known_epoch < newest)
+		a->known_epoch = newest;
+}
+
 /* --- whom to ask --- */
 
 struct spread {
@@ -167,6 +177,7 @@ manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct
 	struct lease_time now = lease_now(m);
 	int n;
 
+	above_fences(m, &a);
 	if (known_find(m->knowns, a.dest) == NULL)
 		m->ops->query(a.dest, m->arg);
 	if (manager_is_coordinator(m)) {
@@ -199,6 +210,7 @@ manager_ask_self(const struct lease_ask *asked, struct lease out[LEASE_MAX], enu
 		return ROUTES_REFUSED;
 	memcpy(a.source, m->id, NODE_ID_LEN);
 	a.self = true;
+	above_fences(m, &a);
 	n = coordinator_issue(m->coordinator, &a, out, LEASE_MAX, &now, e);
 	if (n > 0)
 		STAT_INC(ROUTED_LEASES_SELF);
@@ -228,6 +240,7 @@ read_request(struct manager *m, const struct route_request *q, struct lease_ask 
 		return LEASE_E_REVOKED;
 	memcpy(a->source, k->node_id, NODE_ID_LEN);
 	a->self = false;
+	above_fences(m, a);
 	*source = k;
 	return LEASE_OK;
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "crypto/box.h"
 #include "routed/manager.h"
 
 #define ALL	((1u << CLASS_COUNT) - 1)
@@ -39,6 +40,8 @@ on_send(const uint8_t *node_id, unsigned type, const uint8_t *body, size_t len, 
 	return 0;
 }
 
+static bool has_neighbour;	/* the relay */
+
 static bool
 on_adjacent(const uint8_t *node_id, void *arg)
 {
@@ -48,6 +51,8 @@ on_adjacent(const uint8_t *node_id, void *arg)
 static void
 on_each(void (*fn)(const uint8_t *node_id, void *), void *fn_arg, void *arg)
 {
+	if (has_neighbour)
+		fn(relay.id, fn_arg);
 }
 
 static int
@@ -137,6 +142,7 @@ begin(uint32_t roles)
 	ck_assert(ks != NULL && d != NULL && m != NULL);
 	ntold = 0;
 	room = 1000;
+	has_neighbour = false;
 	at(0);
 	knowns_self(ks, me.id, kw_authority.public, KW_TENANT);
 	manager_self(m, me.id, kw_authority.public, KW_TENANT);
@@ -236,6 +242,112 @@ START_TEST(fences_go_with_their_maker)
 }
 END_TEST
 
+static struct lease out[LEASE_MAX];
+static enum lease_error why;
+
+static void
+drop(int n)
+{
+	for (int i = 0; i < n; i++)
+		lease_free(&out[i]);
+}
+
+static struct lease_ask
+wish(void)
+{
+	struct lease_ask a = { .classes = 1u << CLASS_INTERACTIVE };
+
+	memcpy(a.dest, host.id, NODE_ID_LEN);
+	return a;
+}
+
+/* coord, which has heard of no fence, asks this node, which coordinates, too: how many leases it gets. */
+static int
+asked_by_coord(struct noise_key *ticket)
+{
+	static uint8_t content[REQUEST_MAX], record[REQUEST_MAX], plain[64 * 1024];
+	struct route_request q = { .ttl = 1, .id = 77 };
+	struct lease_ask a = wish();
+	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = coord.key.public, .serial = q.id, .not_before = kw_wall,
+	    .not_after = kw_wall + ROUTEMSG_LIFE_S, .content = { content, route_ask_encode(content, sizeof(content), &a, q.id) } };
+	struct route_answer answer;
+	uint8_t prologue[64];
+	int len;
+
+	q.record = (struct frame_bytes){ record, record_sign(record, sizeof(record), &r, &coord.route) };
+	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_ROUTE_REQUEST, buf, route_request_encode(buf, sizeof(buf), &q)), 0);
+	ck_assert_uint_eq(sent.type, DIRMSG_ROUTE_ANSWER);
+	ck_assert_int_eq(route_answer_decode(&answer, sent.body, sent.len), 0);
+	ck_assert_int_eq(answer.error, LEASE_OK);
+	len = box_open(plain, sizeof(plain), ticket, prologue, route_answer_prologue(prologue, q.id), answer.box.p, answer.box.len);
+	ck_assert_int_gt(len, 0);
+	return route_leases_decode(out, plain, (size_t)len);
+}
+
+/* Asks of its neighbour, signed: what it says that it has. */
+static uint64_t
+epoch_asked(void)
+{
+	struct lease_ask a = wish();
+	struct route_request q;
+	struct record r;
+	uint64_t id;
+
+	ck_assert_int_eq(manager_ask(&a, 5, 0, out, &why, m), ROUTES_SENT);
+	ck_assert_uint_eq(sent.type, DIRMSG_ROUTE_REQUEST);
+	ck_assert_int_eq(route_request_decode(&q, sent.body, sent.len), 0);
+	ck_assert_int_eq(record_decode(&r, q.record.p, q.record.len), RECORD_OK);
+	ck_assert_int_eq(route_ask_decode(&a, &id, r.content.p, r.content.len), 0);
+	return a.known_epoch;
+}
+
+/* Over a node that was fenced off a moment ago there are leases again, also to where there was none: they are newer. */
+START_TEST(leases_after_a_fence)
+{
+	const uint64_t newest = epoch_ahead();
+	struct noise_key ticket;
+	struct lease_ask a;
+	int n;
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	a = wish();
+	has_neighbour = true;
+	ck_assert_uint_eq(epoch_asked(), 0);
+	ck_assert_int_eq(fence(&coord, &relay, newest), KNOWN_OK);
+	ck_assert_int_eq(fence(&coord, &coord, newest - 1000), KNOWN_OK);
+	ck_assert_uint_eq(epoch_asked(), newest);
+	n = manager_ask_self(&a, out, &why, m);
+	ck_assert_msg(n > 0, "%s", lease_strerror(why));
+	ck_assert_uint_gt(out[0].epoch, newest);
+	ck_assert_mem_eq(out[0].nodes[1], relay.id, NODE_ID_LEN);
+	ck_assert_uint_eq(install_lease(m->install, &out[0], &m->now), INSTALL_OK);
+	drop(n);
+	/* What the source knows already is newer still. */
+	a.known_epoch = newest + 5;
+	n = manager_ask_self(&a, out, &why, m);
+	ck_assert_msg(n > 0, "%s", lease_strerror(why));
+	ck_assert_uint_eq(out[0].epoch, newest + 6);
+	drop(n);
+	end();
+	/* The coordinator: for itself, and for one that has not heard of the fence. */
+	begin(1u << ROLE_ROUTE_COORDINATOR);
+	ck_assert_int_eq(noise_key_generate(&ticket), 0);
+	memcpy(coord.ticket, ticket.public, RECORD_KEY_LEN);
+	coord.t.serial++;
+	link_add(&coord, &relay);
+	take(&coord);
+	a = wish();
+	ck_assert_int_eq(fence(&me, &relay, newest), KNOWN_OK);
+	ck_assert_int_gt(n = manager_ask(&a, 6, 0, out, &why, m), 0);
+	ck_assert_uint_gt(out[0].epoch, newest);
+	drop(n);
+	ck_assert_int_gt(n = asked_by_coord(&ticket), 0);
+	ck_assert_uint_gt(out[0].epoch, newest);
+	drop(n);
+	end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -246,6 +358,7 @@ main(void)
 
 	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, fences_go_with_their_maker, 0, 2);
+	tcase_add_test(tc, leases_after_a_fence);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
