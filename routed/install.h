@@ -42,7 +42,7 @@ struct installed {
 	uint64_t	 deadline_ns;		/* while it waits */
 	uint64_t	 old_ns;		/* when a newer epoch of its source was there; 0: it is the newest */
 	uint64_t	 since;			/* wall */
-	uint64_t	 used[CLASS_COUNT][2];	/* usage.c's: bytes, forth and back, of the dataplane's last word */
+	uint64_t	 used[CLASS_COUNT][2];	/* usage.c's: bytes, forth and back, since this routed knows it */
 	uint8_t		*rest;			/* owned: as it came */
 	size_t		 rest_len;
 };

@@ -287,6 +287,8 @@ install_event(enum install_event what, const struct ticket *t, unsigned error, c
 	if (error == TICKET_E_REVOKED)
 		kind = HISTORY_REVOKED;
 	event_ticket(manager_event(m, kind), t, error);
+	if (what == INSTALL_EV_GONE || what == INSTALL_EV_EXPIRED)
+		usage_ended(m->usage, t);
 	if (what == INSTALL_EV_UP) {
 		STAT_INC(ROUTED_TICKET_OK);
 	} else if (what == INSTALL_EV_EXPIRED) {
@@ -501,10 +503,7 @@ on_receipt(struct manager *m, const uint8_t *from, const uint8_t *body, size_t l
 static void
 on_used(struct manager *m, const struct pm_route_used *v)
 {
-	struct installed *e = install_find(m->install, v->route_id);
-
-	if (e != NULL)
-		usage_used(m->usage, e, v);
+	usage_used(m->usage, install_find(m->install, v->route_id), v);
 }
 
 /* --- life --- */

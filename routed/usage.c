@@ -12,7 +12,7 @@
 #define SLOTS		(4 * USAGE_MAX)
 #define RECEIPT_LIFE_S	(90u * 86400)
 #define CLAIM_AGE_S	900u
-#define NEIGHBOURS	256u		/* claimed from in one go; the rest the next time */
+#define ENDED		1024u		/* routes that ended last, whose last word may be on its way */
 
 enum { RECEIPT_CLAIM = 1, RECEIPT_ANSWER };
 
@@ -24,6 +24,8 @@ struct usage {
 	size_t		 n;
 	struct usage_entry *v;		/* USAGE_MAX, the first for all that found no place */
 	uint16_t	*slot;		/* SLOTS: index + 1 */
+	struct ticket	*ended;		/* ENDED, a ring */
+	size_t		 nended;	/* so far */
 	uint64_t	 from;		/* since when nothing was claimed */
 	uint64_t	 due;
 	uint64_t	 saved;
@@ -101,7 +103,7 @@ usage_new(const struct usage_ops *ops, void *arg, const uint8_t *self, struct us
 
 	_Static_assert(USAGE_MAX < UINT16_MAX, "a slot holds an index");
 	if (u == NULL || (u->v = calloc(USAGE_MAX, sizeof(*u->v))) == NULL ||
-	    (u->slot = calloc(SLOTS, sizeof(*u->slot))) == NULL) {
+	    (u->slot = calloc(SLOTS, sizeof(*u->slot))) == NULL || (u->ended = calloc(ENDED, sizeof(*u->ended))) == NULL) {
 		usage_free(u);
 		return NULL;
 	}
@@ -123,6 +125,7 @@ usage_free(struct usage *u)
 	usage_store_close(u->store);
 	free(u->v);
 	free(u->slot);
+	free(u->ended);
 	free(u);
 }
 
@@ -159,39 +162,44 @@ count_hop(struct usage *u, const uint8_t *neighbour, const struct ticket *t, uns
 	}
 }
 
-/* What the dataplane says is a sum since it knows the route: less than before is another dataplane's. */
-static uint64_t
-since(uint64_t *was, uint64_t is)
+void
+usage_ended(struct usage *u, const struct ticket *t)
 {
-	uint64_t more = is < *was ? is : is - *was;
+	u->ended[u->nended++ % ENDED] = *t;
+}
 
-	*was = is;
-	return more;
+static const struct ticket *
+find_ended(const struct usage *u, uint64_t route_id)
+{
+	for (size_t i = 0; i < u->nended && i < ENDED; i++)
+		if (u->ended[i].route_id == route_id)
+			return &u->ended[i];
+	return NULL;
 }
 
 void
 usage_used(struct usage *u, struct installed *r, const struct pm_route_used *m)
 {
-	uint64_t forth, back;
+	const struct ticket *t = r != NULL ? &r->t : find_ended(u, m->route_id);
 	struct usage_entry *e;
 
-	if (m->class >= CLASS_COUNT)
+	if (t == NULL || m->class >= CLASS_COUNT || (m->forth | m->back) == 0)
 		return;
-	forth = since(&r->used[m->class][0], m->forth);
-	back = since(&r->used[m->class][1], m->back);
-	if (forth == 0 && back == 0)
+	if (r != NULL) {
+		r->used[m->class][0] += m->forth;
+		r->used[m->class][1] += m->back;
+	}
+	if (t->place != TICKET_SOURCE)
+		count_hop(u, t->prev, t, m->class, m->forth, m->back);
+	if (t->place != TICKET_DEST)
+		count_hop(u, t->next, t, m->class, m->forth, m->back);
+	if (t->place != TICKET_RELAY)
 		return;
-	if (r->t.place != TICKET_SOURCE)
-		count_hop(u, r->t.prev, &r->t, m->class, forth, back);
-	if (r->t.place != TICKET_DEST)
-		count_hop(u, r->t.next, &r->t, m->class, forth, back);
-	if (r->t.place != TICKET_RELAY)
-		return;
-	e = entry(u, r->t.prev, r->t.tenant, m->class);
-	e->forth += forth;
-	e->back += back;
+	e = entry(u, t->prev, t->tenant, m->class);
+	e->forth += m->forth;
+	e->back += m->back;
 	e->dirty = true;
-	STAT_ADD(ROUTED_RELAYED_BYTES, forth + back);
+	STAT_ADD(ROUTED_RELAYED_BYTES, m->forth + m->back);
 }
 
 /* --- claiming --- */

@@ -63,8 +63,11 @@ struct usage *usage_new(const struct usage_ops *, void *arg, const uint8_t *self
 void	usage_free(struct usage *);
 void	usage_self(struct usage *, const uint8_t *self);
 
-/* The dataplane's word on a route that is known. */
+/* The dataplane's word on a route that is known; NULL: it is known no more, and was if it is among those that ended last. */
 void	usage_used(struct usage *, struct installed *, const struct pm_route_used *);
+
+/* A route that was installed is no more: what its dataplane says last is still to come. */
+void	usage_ended(struct usage *, const struct ticket *);
 
 /* DIRMSG_RECEIPT. USAGE_E_FORM: malformed. */
 enum usage_error usage_message(struct usage *, const uint8_t *from, const uint8_t *body, size_t len, uint64_t wall);

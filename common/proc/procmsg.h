@@ -288,7 +288,8 @@ struct pm_route_moved {
 	uint32_t recover_us;		/* from the last proof of life to the first proof on the new way; 0: not yet */
 };
 
-struct pm_route_used { uint64_t route_id; uint8_t class; uint64_t forth, back; };	/* bytes, since PM_ROUTE; forth: away from the source */
+/* Bytes since the one before; forth: away from the source. What passed last comes after the end of the route, too. */
+struct pm_route_used { uint64_t route_id; uint8_t class; uint64_t forth, back; };
 
 /* Services as in a pm_bind: length (1), name, classes (1), back to back; `all': whatever is bound. */
 struct pm_permit { uint8_t node_id[NODE_ID_LEN]; bool all; struct frame_bytes services; };

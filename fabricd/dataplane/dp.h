@@ -165,8 +165,8 @@ void	wports_init(struct dataplane *);
 void	wport_attach(struct dataplane *, enum worker_kind, int fd);
 void	wport_close(struct wport *);
 void	wports_flush(struct dataplane *);
-/* To one worker, if its channel is there; it leaves with the next dp_flush(). */
-void	wport_send(struct dataplane *, enum worker_kind, const struct procmsg *);
+/* To one worker; it leaves with the next dp_flush(). -1: its channel is not there, or took it not. */
+int	wport_send(struct dataplane *, enum worker_kind, const struct procmsg *);
 void	wport_peer_up(struct dataplane *, enum worker_kind, struct conn *);
 void	wports_stats(struct dataplane *);
 

@@ -259,8 +259,10 @@ wport_attach(struct dataplane *dp, enum worker_kind kind, int fd)
 	stream_limits(w);
 	ratelimit_init(&w->asked, NS_PER_SEC, 4);
 	ratelimit_init(&w->wants, NS_PER_SEC / WANTS_PER_SEC, WANTS_BURST);
-	if (kind == WORKER_ROUTED)
+	if (kind == WORKER_ROUTED) {
 		peers_targets_forget(dp);
+		dp->sw.routes.routed++;
+	}
 	peers_tell(dp, kind);
 	log_debug("port open worker=%s", worker_name(kind));
 }
@@ -316,18 +318,21 @@ is_measurement(enum procmsg_type type)
 	return type == PM_PEER_STAT || type == PM_ROUTE_STAT || type == PM_ROUTE_USED || type == PM_LOAD;
 }
 
-void
+int
 wport_send(struct dataplane *dp, enum worker_kind kind, const struct procmsg *m)
 {
 	struct wport *w = &dp->workers[kind];
 
 	if (w->ipc == NULL || w->broken)
-		return;
+		return -1;
 	w->dirty = true;
-	if (procmsg_send(w->ipc, m, -1) == -1 && !is_measurement(m->type)) {
+	if (procmsg_send(w->ipc, m, -1) == 0)
+		return 0;
+	if (!is_measurement(m->type)) {
 		STAT_INC(DP_PORT_OVERRUN);
 		w->broken = true;
 	}
+	return -1;
 }
 
 static void

@@ -544,12 +544,36 @@ on_remote_del(struct dataplane *dp, const uint8_t *node_id)
 	reach_drop(r);
 }
 
+/* What passed since that was last told; what is not taken now is in what is told next. */
+static void
+used_tell(struct dataplane *dp, struct route *r)
+{
+	struct procmsg m = { .type = PM_ROUTE_USED };
+
+	if (!r->news || r->routed != r->set->routed)
+		return;
+	m.route_used.route_id = r->id;
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		if (r->forth[c] == r->told_forth[c] && r->back[c] == r->told_back[c])
+			continue;
+		m.route_used.class = (uint8_t)c;
+		m.route_used.forth = r->forth[c] - r->told_forth[c];
+		m.route_used.back = r->back[c] - r->told_back[c];
+		if (wport_send(dp, WORKER_ROUTED, &m) == -1)
+			return;
+		r->told_forth[c] = r->forth[c];
+		r->told_back[c] = r->back[c];
+	}
+	r->news = false;
+}
+
 static void
 route_del(struct dataplane *dp, struct route *route, uint64_t reason)
 {
 	struct way *w = route->way;
 	struct reach *r = w == NULL ? NULL : w->reach;
 
+	used_tell(dp, route);
 	if (w != NULL) {
 		w->state = WAY_SILENT;
 		way_leave(w, reason, dp->now_ns);
@@ -759,23 +783,6 @@ way_stat(struct way *w)
 }
 
 static void
-used_tell(struct dataplane *dp, struct route *r)
-{
-	struct procmsg m = { .type = PM_ROUTE_USED };
-
-	r->news = false;
-	m.route_used.route_id = r->id;
-	for (unsigned c = 0; c < CLASS_COUNT; c++) {
-		if (r->forth[c] == 0 && r->back[c] == 0)
-			continue;
-		m.route_used.class = (uint8_t)c;
-		m.route_used.forth = r->forth[c];
-		m.route_used.back = r->back[c];
-		wport_send(dp, WORKER_ROUTED, &m);
-	}
-}
-
-static void
 routes_second(struct dataplane *dp)
 {
 	struct routes *rs = &dp->sw.routes;
@@ -784,8 +791,7 @@ routes_second(struct dataplane *dp)
 	for (size_t i = 0; rs->n > 0 && i < ROUTE_BUCKETS; i++) {
 		for (r = LIST_FIRST(&rs->bucket[i]); r != NULL; r = next) {
 			next = LIST_NEXT(r, entry);
-			if (r->news)
-				used_tell(dp, r);
+			used_tell(dp, r);
 			if (r->hard <= rs->wall)
 				route_del(dp, r, REASON_ROUTE_EXPIRED);
 		}

@@ -124,6 +124,7 @@ route_put(struct routes *rs, const struct pm_route *m, uint64_t now_ns)
 		r->kbps = m->kbps;
 		r->tokens = burst(r);
 	}
+	r->routed = rs->routed;
 	r->epoch = m->epoch;
 	r->classes = m->classes;
 	r->kbps = m->kbps;

@@ -50,8 +50,10 @@ struct route {
 	int64_t		 tokens;		/* bytes that may pass now */
 	uint64_t	 filled_ns;
 	bool		 held;			/* in the set's list: reliable streams wait for tokens */
+	unsigned	 routed;		/* the last that named it, as the set counts them */
 	bool		 news;			/* `forth' or `back' moved since that was last told */
 	uint64_t	 forth[CLASS_COUNT], back[CLASS_COUNT];	/* bytes; forth: away from the source */
+	uint64_t	 told_forth[CLASS_COUNT], told_back[CLASS_COUNT];	/* of these */
 	uint64_t	 heard_ns;		/* when something last came in from a session on it */
 	uint64_t	 packets;		/* unreliable, that left here for a session */
 	void		*way;			/* the owner's, when it begins or ends here */
@@ -62,7 +64,8 @@ struct routes {
 	struct route_list held;
 	size_t		 n;
 	uint64_t	 secret;
-	uint64_t	 wall;			/* now, in seconds since 1970: the owner keeps it */
+	uint64_t	 wall;			/* now, in seconds since 1970: the owner keeps it, */
+	unsigned	 routed;		/* and counts the routeds: one is told of what it has named itself */
 	struct route_counters counters;
 };
 

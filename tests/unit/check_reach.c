@@ -147,6 +147,49 @@ START_TEST(a_stream_over_a_relay)
 }
 END_TEST
 
+static void
+carry(unsigned i, uint64_t n)
+{
+	user_open(&u[i], &from, b.id, "tcp", CLASS_BULK, n);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 20000, over(&u[i], i)));
+}
+
+/* Each byte that was relayed is told once, whoever is routed when, and also the last before a route ends. */
+START_TEST(what_passed_is_told_once)
+{
+	const struct pm_route_used *used = &r.routed.used[CLASS_BULK];
+	uint64_t told, all;
+	struct route *e;
+
+	both_ways(false);
+	e = route_find(&r.dp->sw.routes, VIA_R);
+	carry(0, 1000000);
+	ck_assert(RUN_UNTIL(base, 3000, used->forth == e->forth[CLASS_BULK] && used->back == e->back[CLASS_BULK]));
+	told = used->forth;
+	/* Its routed dies; what passes meanwhile is told to the next one, when it knows the route. */
+	fake_port_free(&r.routed);
+	ck_assert(RUN_UNTIL(base, 3000, r.dp->workers[WORKER_ROUTED].ipc == NULL));
+	carry(1, 300000);
+	RUN_UNTIL(base, 1200, false);
+	fake_port_attach(&r, &r.routed, WORKER_ROUTED);
+	RUN_UNTIL(base, 1200, false);
+	ck_assert_uint_eq(r.routed.useds, 0);
+	route_say(&r, VIA_R, TICKET_RELAY, &a, &b, NULL, &any);
+	carry(2, 10000);
+	ck_assert(RUN_UNTIL(base, 3000, told + used->forth == e->forth[CLASS_BULK]));
+	ck_assert_uint_ge(used->forth, 310000);
+	ck_assert_uint_lt(used->forth, 400000);
+	/* And its end. */
+	carry(3, 10000);
+	all = e->forth[CLASS_BULK];
+	route_unmake(&r, VIA_R, REASON_FENCED);
+	ck_assert(RUN_UNTIL(base, 3000, route_find(&r.dp->sw.routes, VIA_R) == NULL));
+	ck_assert(RUN_UNTIL(base, 100, told + used->forth >= all));
+	ck_assert_uint_eq(told + used->forth, all);
+}
+END_TEST
+
 /* What a datagram holds over the whole of the route is found out. */
 START_TEST(the_size_of_a_datagram)
 {
@@ -669,7 +712,7 @@ static Suite *
 suite(void)
 {
 	const TTest *const tests[] = {
-		a_stream_over_a_relay, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
+		a_stream_over_a_relay, what_passed_is_told_once, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
 		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires, rescued, rescued_by_a_renewal, packets_go_on,
 		a_route_has_a_rate, permits, permits_are_waited_for, permits_are_forgotten, revoked, wants_go_to_routed,
 		what_is_open_over_a_route_is_taken_back, what_is_open_over_a_session_is_taken_back, a_policy_comes,

@@ -111,7 +111,7 @@ teardown(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
-/* The dataplane of a node says how much it was since it knows the route. */
+/* The dataplane of a node says how much it was since it last did. */
 static void
 used(unsigned i, unsigned class, uint64_t forth, uint64_t back)
 {
@@ -143,9 +143,11 @@ minute(void)
 START_TEST(counts)
 {
 	used(R, CLASS_BULK, 1000, 10);
-	used(R, CLASS_BULK, 1500, 10);
+	used(R, CLASS_BULK, 500, 0);
 	used(R, CLASS_DNS, 7, 0);
-	used(R, CLASS_BULK, 200, 5);	/* another dataplane began anew */
+	used(R, CLASS_BULK, 200, 5);
+	ck_assert_uint_eq(n[R].in.used[CLASS_BULK][0], 1700);
+	ck_assert_uint_eq(n[R].in.used[CLASS_BULK][1], 15);
 	ck_assert_uint_eq(entry(R, n[S].id, CLASS_BULK)->forth, 1700);
 	ck_assert_uint_eq(entry(R, n[S].id, CLASS_BULK)->back, 15);
 	ck_assert_uint_eq(entry(R, n[S].id, CLASS_DNS)->forth, 7);
@@ -155,6 +157,32 @@ START_TEST(counts)
 	used(S, CLASS_BULK, 1700, 15);
 	ck_assert_uint_eq(entry(S, n[R].id, CLASS_BULK)->forth, 0);		/* an end relays nothing */
 	used(S, CLASS_COUNT, 1, 1);
+}
+END_TEST
+
+/* What the dataplane says of a route that has ended is counted as its; of one that is not known, nothing. */
+START_TEST(last_words)
+{
+	const struct pm_route_used m = { 77, CLASS_BULK, 1000, 10 };
+	struct ticket t = n[R].in.t;
+
+	usage_used(n[R].u, NULL, &m);
+	ck_assert_ptr_null(entry(R, n[S].id, CLASS_BULK));
+	t.route_id = 77;
+	usage_ended(n[R].u, &t);
+	for (unsigned i = 0; i < 1023; i++) {
+		t.route_id = 1000 + i;
+		strcpy(t.tenant, "other");
+		usage_ended(n[R].u, &t);
+	}
+	usage_used(n[R].u, NULL, &m);
+	ck_assert_ptr_nonnull(entry(R, n[S].id, CLASS_BULK));
+	ck_assert_uint_eq(entry(R, n[S].id, CLASS_BULK)->forth, 1000);
+	ck_assert_uint_eq(entry(R, n[S].id, CLASS_BULK)->back, 10);
+	ck_assert_str_eq(entry(R, n[S].id, CLASS_BULK)->tenant, "home");
+	usage_ended(n[R].u, &t);	/* one more than are kept */
+	usage_used(n[R].u, NULL, &m);
+	ck_assert_uint_eq(entry(R, n[S].id, CLASS_BULK)->forth, 1000);
 }
 END_TEST
 
@@ -174,7 +202,7 @@ START_TEST(receipts)
 	n[S].messages = 0;
 	minute();
 	ck_assert_uint_eq(n[S].messages, 0);
-	used(R, CLASS_BULK, 5000100, 100);
+	used(R, CLASS_BULK, 100, 0);
 	minute();
 	ck_assert_uint_eq(n[S].messages, 1);
 	ck_assert_uint_eq(entry(R, n[S].id, CLASS_BULK)->confirmed, 5000200);
@@ -200,7 +228,7 @@ START_TEST(claims_again)
 	e = entry(R, n[S].id, CLASS_BULK);
 	ck_assert_uint_eq(e->confirmed, 0);
 	ck_assert_uint_eq(e->claimed, 0);
-	used(R, CLASS_BULK, 5000001, 100);
+	used(R, CLASS_BULK, 1, 0);
 	minute();
 	ck_assert_int_eq(n[S].last, USAGE_OK);
 	ck_assert_uint_eq(e->confirmed, 5000101);
@@ -219,7 +247,7 @@ START_TEST(claims_too_much)
 	used(R, CLASS_BULK, 1000000 + USAGE_SLACK, 0);
 	minute();
 	ck_assert_int_eq(n[S].last, USAGE_OK);
-	used(R, CLASS_BULK, 1000000 + USAGE_SLACK + 100000, 0);
+	used(R, CLASS_BULK, 100000, 0);
 	minute();
 	ck_assert_int_eq(n[S].last, USAGE_E_MORE);
 	used(R, CLASS_DNS, 10, 0);	/* of which the other saw nothing at all */
@@ -326,7 +354,6 @@ END_TEST
 START_TEST(bounds)
 {
 	for (unsigned i = 0; i < USAGE_MAX + 100; i++) {
-		memset(n[R].in.used, 0, sizeof(n[R].in.used));
 		snprintf(n[R].in.t.tenant, sizeof(n[R].in.t.tenant), "t%u", i);
 		used(R, CLASS_BULK, 10, 0);
 	}
@@ -346,6 +373,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, counts);
+	tcase_add_test(tc, last_words);
 	tcase_add_test(tc, receipts);
 	tcase_add_test(tc, claims_again);
 	tcase_add_test(tc, claims_too_much);

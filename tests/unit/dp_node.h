@@ -49,7 +49,7 @@ struct fake_port {
 	unsigned	 loads, stats, moves, useds, wants, want_faileds;
 	struct pm_route_stat route_stat[8];		/* by the low bits of the route id */
 	struct pm_route_moved last_moved;
-	struct pm_route_used used[CLASS_COUNT];
+	struct pm_route_used used[CLASS_COUNT];		/* what was told so far, and of which route last */
 };
 
 struct node {
@@ -158,7 +158,9 @@ fake_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 		break;
 	case PM_ROUTE_USED:
 		p->useds++;
-		p->used[m.route_used.class] = m.route_used;
+		p->used[m.route_used.class].route_id = m.route_used.route_id;
+		p->used[m.route_used.class].forth += m.route_used.forth;
+		p->used[m.route_used.class].back += m.route_used.back;
 		break;
 	case PM_WANT:
 		p->wants++;
