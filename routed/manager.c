@@ -825,6 +825,13 @@ on_stat(struct manager *m, const struct pm_route_stat *s)
 	watch_silence(m, s);
 }
 
+/* What was left for something better, or since somebody said so, has not failed. */
+static bool
+broke(uint64_t reason)
+{
+	return reason == REASON_TIMEOUT || reason == REASON_HOP_GONE || reason == REASON_PEER_GONE;
+}
+
 static void
 on_moved(struct manager *m, const struct pm_route_moved *v)
 {
@@ -840,7 +847,7 @@ on_moved(struct manager *m, const struct pm_route_moved *v)
 	e->recover_us = v->recover_us;
 	snprintf(e->why, sizeof(e->why), "%s", reason_name(v->reason));
 	STAT_INC(ROUTED_WAYS_MOVED);
-	if (v->from != 0 && !v->to_none)
+	if (v->from != 0 && !v->to_none && broke(v->reason))
 		blame(m, v->from, 0);
 	ways_moved(m->ways, v, m->now.now_ns);
 }

@@ -143,6 +143,7 @@ begin(uint32_t roles)
 	ntold = 0;
 	room = 1000;
 	has_neighbour = false;
+	sent.type = 0;
 	at(0);
 	knowns_self(ks, me.id, kw_authority.public, KW_TENANT);
 	manager_self(m, me.id, kw_authority.public, KW_TENANT);
@@ -348,6 +349,71 @@ START_TEST(leases_after_a_fence)
 }
 END_TEST
 
+/* --- a route of its own, over the relay --- */
+
+static uint64_t
+installed(void)
+{
+	struct route_install i;
+	struct route_installed done = { 0 };
+
+	ck_assert_int_eq(routes_want(m->routes, host.id, true, &m->now), 0);
+	for (uint64_t ms = 0; sent.type != DIRMSG_INSTALL; ms += MANAGER_TICK_MS) {
+		ck_assert_uint_lt(ms, 5000);
+		at(ms);
+		manager_tick(m);
+	}
+	ck_assert_mem_eq(sent.to, relay.id, NODE_ID_LEN);
+	ck_assert_int_eq(route_install_decode(&i, sent.body, sent.len), 0);
+	done.route_id = i.route_id;
+	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_INSTALLED, buf, route_installed_encode(buf, sizeof(buf), &done)), 0);
+	manager_writable(m);
+	ck_assert_ptr_nonnull(install_find(m->install, done.route_id));
+	return done.route_id;
+}
+
+static uint32_t
+history_share(void)
+{
+	struct lease_ask a = wish();
+	uint32_t share;
+	int n = manager_ask_self(&a, out, &why, m);
+
+	ck_assert_int_gt(n, 0);
+	share = out[0].scored.part[SCORE_HISTORY];
+	drop(n);
+	return share;
+}
+
+/* The relays of a route count as failed where it broke, and not where something else was better. */
+START_TEST(blame)
+{
+	struct procmsg msg = { .type = PM_ROUTE_MOVED };
+	uint32_t before;
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	msg.route_moved.from = installed();
+	memcpy(msg.route_moved.node_id, host.id, NODE_ID_LEN);
+	ck_assert_uint_eq(history_share(), 0);
+	for (unsigned reason = 0; reason < REASON_COUNT; reason++) {
+		bool broke = reason == REASON_TIMEOUT || reason == REASON_HOP_GONE || reason == REASON_PEER_GONE;
+
+		before = history_share();
+		msg.route_moved.reason = reason;
+		ck_assert_int_eq(manager_dataplane(m, &msg), 0);
+		ck_assert_msg(broke ? history_share() > before : history_share() == before, "%s", reason_name(reason));
+	}
+	/* Where there is nothing else, it may be this node's own network. */
+	msg.route_moved.reason = REASON_TIMEOUT;
+	msg.route_moved.to_none = true;
+	before = history_share();
+	ck_assert_uint_gt(before, 0);
+	ck_assert_int_eq(manager_dataplane(m, &msg), 0);
+	ck_assert_uint_eq(history_share(), before);
+	end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -359,6 +425,7 @@ main(void)
 	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, fences_go_with_their_maker, 0, 2);
 	tcase_add_test(tc, leases_after_a_fence);
+	tcase_add_test(tc, blame);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
