@@ -554,6 +554,7 @@ manager_free(struct manager *m)
 	policy_free(m->policy);
 	history_free(&m->history);
 	free(m->revoked);
+	free(m->pardoned);
 	crypto_wipe(&m->route_key, sizeof(m->route_key));
 	crypto_wipe(m->ticket_keys, sizeof(m->ticket_keys));
 	free(m);
@@ -900,6 +901,7 @@ manager_dataplane_new(struct manager *m)
 	m->dataplane = true;
 	m->nremotes = 0;
 	m->revoked_told = 0;
+	m->npardoned = 0;
 	m->permits_due = true;
 	m->permits_next = 0;
 	manager_tell_more(m);

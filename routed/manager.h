@@ -91,6 +91,8 @@ struct manager {
 	struct manager_silent silent[64];
 	uint8_t		*revoked;	/* ids that the dataplane was told of, or is to be */
 	size_t		 nrevoked, revoked_told;
+	uint8_t		*pardoned;	/* ids that it was told of, and is to be told that they are members again */
+	size_t		 npardoned;
 	bool		 serves;	/* it was told what, if anything */
 	bool		 permits_due;
 	size_t		 permits_next;	/* of the known nodes, while they are told */

@@ -227,6 +227,9 @@ manager_tell_more(struct manager *m)
 {
 	if (!m->dataplane || !m->is_self)	/* before the configuration no policy is loaded: "all" would be a lie */
 		return;
+	for (; m->npardoned > 0; m->npardoned--)
+		if (send_revoke(m, m->pardoned + (m->npardoned - 1) * NODE_ID_LEN, false) == -1)
+			return;
 	while (m->revoked_told < m->nrevoked) {
 		if (send_revoke(m, m->revoked + m->revoked_told * NODE_ID_LEN, true) == -1)
 			return;
@@ -259,13 +262,34 @@ listed(const uint8_t *ids, size_t n, const uint8_t *id)
 	return false;
 }
 
-/* A newer list may leave out whom an older one had. */
-static void
+static size_t
+unlisted(uint8_t *to, const uint8_t *ids, size_t nids, const uint8_t *now, size_t n)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < nids; i++)
+		if (!listed(now, n, ids + i * NODE_ID_LEN))
+			memcpy(to + k++ * NODE_ID_LEN, ids + i * NODE_ID_LEN, NODE_ID_LEN);
+	return k;
+}
+
+/* A newer list may leave out whom an older one had; who waits to be told so may be on it again. -1: no memory. */
+static int
 pardon(struct manager *m, const uint8_t *now, size_t n)
 {
-	for (size_t i = 0; m->dataplane && i < m->nrevoked; i++)
-		if (!listed(now, n, m->revoked + i * NODE_ID_LEN))
-			send_revoke(m, m->revoked + i * NODE_ID_LEN, false);
+	uint8_t *ids = m->dataplane ? malloc((m->npardoned + m->nrevoked) * NODE_ID_LEN + 1) : NULL;
+	size_t k;
+
+	if (!m->dataplane)
+		return 0;
+	if (ids == NULL)
+		return -1;
+	k = unlisted(ids, m->pardoned, m->npardoned, now, n);
+	k += unlisted(ids + k * NODE_ID_LEN, m->revoked, m->nrevoked, now, n);
+	free(m->pardoned);
+	m->pardoned = ids;
+	m->npardoned = k;
+	return 0;
 }
 
 void
@@ -274,12 +298,12 @@ manager_revocations(struct manager *m, const struct record *r)
 	size_t n = r->content.len / NODE_ID_LEN;
 	uint8_t *ids = malloc(r->content.len + 1);
 
-	if (ids == NULL) {
+	if (ids == NULL || pardon(m, r->content.p, n) == -1) {
 		log_warnx("no memory for a revocation: it is heeded after the next start");
+		free(ids);
 		return;
 	}
 	memcpy(ids, r->content.p, n * NODE_ID_LEN);
-	pardon(m, ids, n);
 	free(m->revoked);
 	m->revoked = ids;
 	m->nrevoked = n;

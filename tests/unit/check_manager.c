@@ -414,6 +414,50 @@ START_TEST(blame)
 }
 END_TEST
 
+/* --- what the dataplane is told --- */
+
+/* The last that it heard of this node: 1 revoked, 0 pardoned, -1 nothing. */
+static int
+heard_of(const struct kw_node *n)
+{
+	int last = -1;
+
+	for (unsigned i = 0; i < ntold; i++)
+		if (told[i].type == PM_REVOKE && memcmp(told[i].revoke.node_id, n->id, NODE_ID_LEN) == 0)
+			last = told[i].revoke.revoked;
+	return last;
+}
+
+/* While the channel is full, newer lists come: once there is room the dataplane has the last of them. */
+START_TEST(a_pardon_waits_for_room)
+{
+	begin(1u << ROLE_MOBILE_EDGE);
+	revoke_one(&host, 1);
+	ck_assert_int_eq(heard_of(&host), 1);
+	room = 0;
+	revoke_one(&coord, 2);
+	revoke_one(&relay, 3);
+	ck_assert_int_eq(heard_of(&host), 1);
+	if (_i == 1) {		/* and then it is revoked again */
+		revoke_one(&host, 4);
+		room = 1;
+		manager_writable(m);
+		ck_assert_int_eq(heard_of(&host), 1);
+	}
+	room = 1000;
+	manager_writable(m);
+	ck_assert_int_eq(heard_of(&host), _i == 1);
+	ck_assert_int_ne(heard_of(&coord), 1);
+	ck_assert_int_eq(heard_of(&relay) == 1, _i == 0);
+	/* Another knows of nobody. */
+	ntold = 0;
+	manager_dataplane_new(m);
+	ck_assert_int_eq(heard_of(&coord), -1);
+	ck_assert_int_eq(heard_of(_i == 0 ? &relay : &host), 1);
+	end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -426,6 +470,7 @@ main(void)
 	tcase_add_loop_test(tc, fences_go_with_their_maker, 0, 2);
 	tcase_add_test(tc, leases_after_a_fence);
 	tcase_add_test(tc, blame);
+	tcase_add_loop_test(tc, a_pardon_waits_for_room, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
