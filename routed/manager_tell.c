@@ -91,6 +91,7 @@ manager_sweep_remotes(struct manager *m)
 		if (m->ops->dataplane(&msg, m->arg) == -1)
 			return;
 		m->remotes[i] = m->remotes[--m->nremotes];
+		m->permits_next = 0;	/* while they are told: this one may be among those that were */
 	}
 }
 

@@ -458,6 +458,42 @@ START_TEST(a_pardon_waits_for_room)
 }
 END_TEST
 
+static bool
+heard_permits(const struct kw_node *n)
+{
+	for (unsigned i = 0; i < ntold; i++)
+		if (told[i].type == PM_PERMIT && memcmp(told[i].permit.node_id, n->id, NODE_ID_LEN) == 0)
+			return true;
+	return false;
+}
+
+/* The channel is full in the midst of telling what each may reach, and far nodes are forgotten: the others are all told. */
+START_TEST(permits_while_remotes_go)
+{
+	static const uint8_t pass[] = { 0x01, 0x00, 0x00, 0x00, 0x00 };
+
+	begin(1u << ROLE_SERVICE_HOST);
+	installed();
+	ck_assert_int_eq(knowns_take_signed(ks, buf, kw_signed(buf, sizeof(buf), RECORD_POLICY, 1, pass, sizeof(pass),
+	    &kw_authority), false, kw_wall), KNOWN_OK);
+	ck_assert_uint_eq(m->nremotes, 1);
+	memcpy(m->remotes[m->nremotes++].node_id, m->remotes[0].node_id, NODE_ID_LEN);
+	memcpy(m->remotes[0].node_id, relay.id, NODE_ID_LEN);
+	ntold = 0;
+	room = 2;
+	manager_services(m);
+	ck_assert(heard_permits(&relay) && !heard_permits(&host) && m->permits_due);
+	room = 1;
+	manager_sweep_remotes(m);
+	ck_assert_uint_eq(m->nremotes, 1);
+	ck_assert_mem_eq(m->remotes[0].node_id, host.id, NODE_ID_LEN);
+	room = 1000;
+	manager_writable(m);
+	ck_assert(heard_permits(&host) && !m->permits_due);
+	end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -471,6 +507,7 @@ main(void)
 	tcase_add_test(tc, leases_after_a_fence);
 	tcase_add_test(tc, blame);
 	tcase_add_loop_test(tc, a_pardon_waits_for_room, 0, 2);
+	tcase_add_test(tc, permits_while_remotes_go);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
