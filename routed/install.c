@@ -128,6 +128,8 @@ tell_route(struct install *in, const struct installed *e)
 
 	m.route = (struct pm_route){ .route_id = e->t.route_id, .epoch = e->t.epoch, .place = e->t.place,
 	    .classes = e->t.classes, .kbps = e->t.kbps, .streams = e->t.streams, .hard = e->t.hard };
+	if (e->t.place == TICKET_RELAY)
+		m.route.kbps_all = in->ops->kbps_all(in->arg);
 	if (limit != 0 && (m.route.kbps == 0 || limit < m.route.kbps))
 		m.route.kbps = limit;
 	memcpy(m.route.prev, e->t.prev, NODE_ID_LEN);

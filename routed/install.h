@@ -62,8 +62,8 @@ struct install_ops {
 	bool	(*permitted)(const struct ticket *, const struct ticket_issuer *, void *arg);
 	/* What this node relays at most for a ticket, beside its own limit, in kbit/s; 0: no limit. */
 	uint32_t (*kbps)(const struct ticket *, void *arg);
-	/* How much all that is relayed may be promised; 0: no limit. */
-	uint64_t (*kbps_all)(void *arg);
+	/* How much all that is relayed may be promised, and is carried, in kbit/s; 0: no limit. install_again() tells of another. */
+	uint32_t (*kbps_all)(void *arg);
 	/* Whether the dataplane can be told who the far end is; false: not known yet, and it is asked for. */
 	bool	(*far)(const uint8_t *node_id, void *arg);
 	/* What a route of this node's own has come to: installed, or not, or not any more. */

@@ -191,7 +191,7 @@ install_kbps(const struct ticket *t, void *arg)
 	return kbps;
 }
 
-static uint64_t
+static uint32_t
 install_kbps_all(void *arg)
 {
 	return ((struct manager *)arg)->conf.kbps;
@@ -627,10 +627,14 @@ judge_relaying(const struct installed *e, void *arg)
 void
 manager_conf(struct manager *m, const struct pm_conf_routing *conf, const struct score_weights *weights)
 {
+	bool other = m->conf.kbps != conf->kbps;
+
 	m->conf = *conf;
 	m->weights = *weights;
 	coordinator_weights(m->coordinator, &m->weights);
 	install_judge(m->install, judge_relaying, m, REASON_NO_ROUTE);
+	if (other)
+		install_again(m->install);
 }
 
 void

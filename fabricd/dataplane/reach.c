@@ -857,7 +857,7 @@ on_pace(evutil_socket_t fd, short what, void *arg)
 void
 reach_flush(struct dataplane *dp)
 {
-	bool held = !LIST_EMPTY(&dp->sw.routes.held);
+	bool held = !TAILQ_EMPTY(&dp->sw.routes.held);
 
 	if ((held || permits_waiting(dp)) && !evtimer_pending(dp->reaches->pace, NULL))
 		event_add(dp->reaches->pace, &(struct timeval){ 0, (held ? PACE_MS : WAIT_MS) * 1000 });

@@ -4,8 +4,9 @@
 
 #include "base/clock.h"
 
-#define BURST_NS	(50 * NS_PER_MS)	/* of a route's rate that may pass at once, */
+#define BURST_MS	50u			/* of a rate that may pass at once, */
 #define BURST_MIN	32768			/* but as much as this */
+#define PROBE_DEBT_MS	1000u			/* of the rate of all: each route that begins to send may owe a packet */
 
 void
 routes_init(struct routes *rs, uint64_t secret)
@@ -13,7 +14,7 @@ routes_init(struct routes *rs, uint64_t secret)
 	memset(rs, 0, sizeof(*rs));
 	for (size_t i = 0; i < ROUTE_BUCKETS; i++)
 		LIST_INIT(&rs->bucket[i]);
-	LIST_INIT(&rs->held);
+	TAILQ_INIT(&rs->held);
 	rs->secret = secret | 1;
 }
 
@@ -77,7 +78,7 @@ leads_alike(const struct route *r, const struct pm_route *m)
 }
 
 static struct route *
-route_new(struct routes *rs, const struct pm_route *m, uint64_t now_ns)
+route_new(struct routes *rs, const struct pm_route *m)
 {
 	struct route *r;
 
@@ -91,24 +92,36 @@ route_new(struct routes *rs, const struct pm_route *m, uint64_t now_ns)
 	memcpy(r->far, m->far, NODE_ID_LEN);
 	LIST_INIT(&r->streams);
 	ratelimit_init(&r->opens, NS_PER_SEC / ROUTE_OPENS, ROUTE_BURST);
-	r->filled_ns = now_ns;
 	LIST_INSERT_HEAD(&rs->bucket[bucket(rs, r->id)], r, entry);
 	rs->n++;
 	return r;
 }
 
 static uint64_t
-bytes_per_sec(const struct route *r)
+bytes_per_sec(const struct route_rate *x)
 {
-	return r->kbps * 125ull;
+	return x->kbps * 125ull;
 }
 
+/* What it earns in that time; a moment is never too short for a few packets. */
 static int64_t
-burst(const struct route *r)
+worth(const struct route_rate *x, unsigned ms)
 {
-	int64_t n = (int64_t)(bytes_per_sec(r) * BURST_NS / NS_PER_SEC);
+	int64_t n = (int64_t)(bytes_per_sec(x) * ms / 1000);
 
 	return n < BURST_MIN ? BURST_MIN : n;
+}
+
+static void
+rate_set(struct route_rate *x, uint32_t kbps, uint64_t now_ns)
+{
+	bool full = x->kbps == 0;
+
+	x->kbps = kbps;
+	if (!full)
+		return;
+	x->tokens = worth(x, BURST_MS);
+	x->filled_ns = now_ns;
 }
 
 struct route *
@@ -118,16 +131,14 @@ route_put(struct routes *rs, const struct pm_route *m, uint64_t now_ns)
 
 	if (!makes_sense(m) || (r != NULL && !leads_alike(r, m)))
 		return NULL;
-	if (r == NULL) {
-		if ((r = route_new(rs, m, now_ns)) == NULL)
-			return NULL;
-		r->kbps = m->kbps;
-		r->tokens = burst(r);
-	}
+	if (r == NULL && (r = route_new(rs, m)) == NULL)
+		return NULL;
+	rate_set(&r->rate, m->kbps, now_ns);
+	if (r->place == TICKET_RELAY)
+		rate_set(&rs->relayed, m->kbps_all, now_ns);
 	r->routed = rs->routed;
 	r->epoch = m->epoch;
 	r->classes = m->classes;
-	r->kbps = m->kbps;
 	r->max_streams = m->streams;
 	r->hard = m->hard;
 	return r;
@@ -137,7 +148,7 @@ void
 route_remove(struct route *r)
 {
 	if (r->held)
-		LIST_REMOVE(r, held_entry);
+		TAILQ_REMOVE(&r->set->held, r, held_entry);
 	LIST_REMOVE(r, entry);
 	r->set->n--;
 	free(r);
@@ -172,60 +183,80 @@ route_admit(struct route *r, unsigned class, bool probe, uint64_t now_ns)
 }
 
 static void
-refill(struct route *r, uint64_t now_ns)
+refill(struct route_rate *x, uint64_t now_ns)
 {
-	uint64_t ns = now_ns - r->filled_ns, n;
+	uint64_t ns = now_ns - x->filled_ns, n;
 
 	/* Of a long time only so much as fills it: else the product would not fit. */
-	n = (ns < 10 * NS_PER_SEC ? ns : 10 * NS_PER_SEC) / NS_PER_US * bytes_per_sec(r) / (NS_PER_SEC / NS_PER_US);
+	n = (ns < 10 * NS_PER_SEC ? ns : 10 * NS_PER_SEC) / NS_PER_US * bytes_per_sec(x) / (NS_PER_SEC / NS_PER_US);
 	if (n == 0)
 		return;
 	/* No further than what was earned: the rest of the time counts the next time. */
-	r->filled_ns = ns < 10 * NS_PER_SEC ? r->filled_ns + n * NS_PER_SEC / bytes_per_sec(r) : now_ns;
-	r->tokens += (int64_t)n;
-	if (r->tokens > burst(r))
-		r->tokens = burst(r);
+	x->filled_ns = ns < 10 * NS_PER_SEC ? x->filled_ns + n * NS_PER_SEC / bytes_per_sec(x) : now_ns;
+	x->tokens += (int64_t)n;
+	if (x->tokens > worth(x, BURST_MS))
+		x->tokens = worth(x, BURST_MS);
+}
+
+/* Where there is no limit, always; else when there are tokens, or no more is owed than it earns in debt_ms. */
+static bool
+has(struct route_rate *x, unsigned debt_ms, uint64_t now_ns)
+{
+	if (x->kbps == 0)
+		return true;
+	refill(x, now_ns);
+	return x->tokens > (debt_ms == 0 ? 0 : -worth(x, debt_ms));
+}
+
+static bool
+all_have(struct route *r, unsigned debt_ms, uint64_t now_ns)
+{
+	return r->place != TICKET_RELAY || has(&r->set->relayed, debt_ms, now_ns);
+}
+
+static void
+take(struct route *r, size_t n)
+{
+	if (r->rate.kbps != 0)
+		r->rate.tokens -= (int64_t)n;
+	if (r->place == TICKET_RELAY && r->set->relayed.kbps != 0)
+		r->set->relayed.tokens -= (int64_t)n;
+}
+
+/* Streams that wait take all tokens as they come: what is urgent does not wait for them. */
+static unsigned
+debt_of(unsigned class, bool probe)
+{
+	return probe ? PROBE_DEBT_MS : class <= CLASS_INTERACTIVE ? BURST_MS : 0;
 }
 
 bool
-route_spend(struct route *r, size_t n, uint64_t now_ns)
+route_spend(struct route *r, size_t n, unsigned class, bool probe, uint64_t now_ns)
 {
-	if (r->kbps == 0)
-		return true;
-	refill(r, now_ns);
-	if (r->tokens <= 0)
+	if (!has(&r->rate, probe ? BURST_MS : 0, now_ns) || !all_have(r, debt_of(class, probe), now_ns))
 		return false;
-	r->tokens -= (int64_t)n;
-	return true;
-}
-
-bool
-route_spend_probe(struct route *r, size_t n, uint64_t now_ns)
-{
-	if (r->kbps == 0)
-		return true;
-	refill(r, now_ns);
-	if (r->tokens < -burst(r))
-		return false;
-	r->tokens -= (int64_t)n;
+	take(r, n);
 	return true;
 }
 
 bool
 route_charge(struct route *r, size_t n, uint64_t now_ns)
 {
-	if (r->kbps == 0)
-		return true;
-	refill(r, now_ns);
-	r->tokens -= (int64_t)n;
-	return r->tokens > 0;
+	take(r, n);
+	return route_refilled(r, now_ns);
 }
 
 bool
 route_refilled(struct route *r, uint64_t now_ns)
 {
-	if (r->kbps == 0)
-		return true;
-	refill(r, now_ns);
-	return r->tokens > 0;
+	return has(&r->rate, 0, now_ns) && all_have(r, 0, now_ns);
+}
+
+int64_t
+routes_room(struct routes *rs, uint64_t now_ns)
+{
+	if (rs->relayed.kbps == 0)
+		return INT64_MAX;
+	refill(&rs->relayed, now_ns);
+	return rs->relayed.tokens;
 }

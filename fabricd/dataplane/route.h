@@ -20,6 +20,7 @@
 #define ROUTE_PROBES	4u		/* probe streams that a route may carry beside the others */
 #define ROUTE_OPENS	100u		/* streams a second that are opened over one, */
 #define ROUTE_BURST	400u		/* and at once */
+#define ROUTE_TURN	1500		/* bytes that one is let send when several wait for the rate of all */
 
 struct route;
 struct stream;
@@ -34,21 +35,28 @@ struct route_counters {
 };
 
 LIST_HEAD(route_list, route);
+TAILQ_HEAD(route_queue, route);
+
+struct route_rate {
+	uint32_t	 kbps;			/* 0: no limit */
+	int64_t		 tokens;		/* bytes that may pass now */
+	uint64_t	 filled_ns;
+};
 
 struct route {
-	LIST_ENTRY(route) entry, held_entry;
+	LIST_ENTRY(route) entry;
+	TAILQ_ENTRY(route) held_entry;
 	struct routes	*set;
 	uint64_t	 id, epoch;
 	uint8_t		 place;			/* enum ticket_place */
 	uint8_t		 prev[NODE_ID_LEN], next[NODE_ID_LEN], far[NODE_ID_LEN];
 	uint8_t		 classes;
-	uint32_t	 kbps, max_streams;	/* 0: no limit */
+	uint32_t	 max_streams;		/* 0: no limit */
 	uint64_t	 hard;			/* seconds since 1970 */
 	LIST_HEAD(, stream) streams;
 	uint32_t	 nstreams, nprobes;	/* nprobes: of those, streams of probes */
 	struct ratelimit opens;
-	int64_t		 tokens;		/* bytes that may pass now */
-	uint64_t	 filled_ns;
+	struct route_rate rate;
 	bool		 held;			/* in the set's list: reliable streams wait for tokens */
 	unsigned	 routed;		/* the last that named it, as the set counts them */
 	bool		 news;			/* `forth' or `back' moved since that was last told */
@@ -61,7 +69,8 @@ struct route {
 
 struct routes {
 	struct route_list bucket[ROUTE_BUCKETS];
-	struct route_list held;
+	struct route_queue held;	/* who waits longest comes first */
+	struct route_rate relayed;	/* of all that this node relays, together */
 	size_t		 n;
 	uint64_t	 secret;
 	uint64_t	 wall;			/* now, in seconds since 1970: the owner keeps it, */
@@ -84,11 +93,14 @@ void	route_remove(struct route *);		/* and frees it; its streams are gone alread
 /* May another stream be opened over it? REASON_NONE, or why not, which is counted. */
 uint64_t route_admit(struct route *, unsigned class, bool probe, uint64_t now_ns);
 
-/* n bytes want to pass: false, for an unreliable stream, when there are no tokens for them. */
-bool	route_spend(struct route *, size_t n, uint64_t now_ns);
+/*
+ * n bytes want to pass: false, for an unreliable stream, when there are no tokens for them, be it of the route or of all that
+ * is relayed. A probe has some tokens more: that others have used them up is no fault of the route's.
+ */
+bool	route_spend(struct route *, size_t n, unsigned class, bool probe, uint64_t now_ns);
 
-/* The same of a probe, which has some tokens more: that others have used them up is no fault of the route's. */
-bool	route_spend_probe(struct route *, size_t n, uint64_t now_ns);
+/* Bytes that all relayed routes together may send now. */
+int64_t	routes_room(struct routes *, uint64_t now_ns);
 
 /* n bytes of a reliable stream have passed: false when the next have to wait. */
 bool	route_charge(struct route *, size_t n, uint64_t now_ns);

@@ -193,7 +193,7 @@ route_pass(struct stream_end *e, const struct stream *st, size_t n)
 		r->heard_ns = *sw->now_ns;
 	else
 		r->packets++;
-	if (!(is_probe(st) ? route_spend_probe(r, n, *sw->now_ns) : route_spend(r, n, *sw->now_ns))) {
+	if (!route_spend(r, n, st->class, is_probe(st), *sw->now_ns)) {
 		r->set->counters.over_rate++;
 		return false;
 	}
@@ -210,10 +210,10 @@ route_hold(struct route *r, bool held)
 		return;
 	r->held = held;
 	if (held) {
-		LIST_INSERT_HEAD(&r->set->held, r, held_entry);
+		TAILQ_INSERT_TAIL(&r->set->held, r, held_entry);
 		r->set->counters.held++;
 	} else {
-		LIST_REMOVE(r, held_entry);
+		TAILQ_REMOVE(&r->set->held, r, held_entry);
 	}
 	LIST_FOREACH(st, &r->streams, on_route) {
 		if (!st->reliable)
@@ -231,14 +231,18 @@ route_hold(struct route *r, bool held)
 bool
 switch_pace(struct fswitch *sw)
 {
+	int64_t room = routes_room(&sw->routes, *sw->now_ns);
 	struct route *r, *next;
 
-	for (r = LIST_FIRST(&sw->routes.held); r != NULL; r = next) {
-		next = LIST_NEXT(r, held_entry);
-		if (route_refilled(r, *sw->now_ns))
-			route_hold(r, false);
+	for (r = TAILQ_FIRST(&sw->routes.held); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, held_entry);
+		if (!route_refilled(r, *sw->now_ns) || (r->place == TICKET_RELAY && room <= 0))
+			continue;
+		if (r->place == TICKET_RELAY)	/* each has one turn: else all would spend the same tokens */
+			room -= ROUTE_TURN;
+		route_hold(r, false);
 	}
-	return !LIST_EMPTY(&sw->routes.held);
+	return !TAILQ_EMPTY(&sw->routes.held);
 }
 
 static void

@@ -153,13 +153,14 @@ routes_make(void)
 		m.route_id = place + 1;
 		m.place = (uint8_t)place;
 		m.kbps = place == TICKET_RELAY ? 8 : 0;
+		m.kbps_all = 16;
 		m.streams = 3;
 		if (place != TICKET_SOURCE)
 			memcpy(m.prev, self[1].node_id, NODE_ID_LEN);
 		if (place != TICKET_DEST)
 			memcpy(m.next, place == TICKET_SOURCE ? self[1].node_id : beyond.node_id, NODE_ID_LEN);
 		HOLDS((r = route_put(&sw.routes, &m, now)) != NULL);
-		r->tokens = 1;	/* soon used up */
+		r->rate.tokens = 1;	/* soon used up */
 	}
 }
 
@@ -171,7 +172,7 @@ routes_unmake(void)
 	for (uint64_t id = 1; id <= 3; id++)
 		if ((r = route_find(&sw.routes, id)) != NULL)
 			switch_route_del(&sw, r, REASON_FENCED);
-	HOLDS(sw.routes.n == 0 && LIST_EMPTY(&sw.routes.held));
+	HOLDS(sw.routes.n == 0 && TAILQ_EMPTY(&sw.routes.held));
 }
 
 static void

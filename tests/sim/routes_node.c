@@ -159,7 +159,7 @@ on_kbps(const struct ticket *t, void *arg)
 	return 0;
 }
 
-static uint64_t
+static uint32_t
 on_kbps_all(void *arg)
 {
 	return 0;

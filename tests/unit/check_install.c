@@ -29,7 +29,7 @@ struct node {
 	bool		 up[NODES];		/* a mesh stream to it */
 	bool		 relays, permits, knows_far, full, keys_lost;
 	uint8_t		 relay_classes;
-	uint64_t	 kbps_all;
+	uint32_t	 kbps_all;
 	bool		 revoked[NODES];
 	/* what it told its dataplane */
 	struct pm_route	 routes[64];
@@ -166,7 +166,7 @@ on_kbps(const struct ticket *t, void *arg)
 	return 5000;
 }
 
-static uint64_t
+static uint32_t
 on_kbps_all(void *arg)
 {
 	return ((struct node *)arg)->kbps_all;
@@ -356,6 +356,7 @@ assert_everywhere(unsigned count)
 
 START_TEST(installs)
 {
+	n[R1].kbps_all = 7000;
 	ck_assert_uint_eq(install(&usual), INSTALL_OK);
 	ck_assert_uint_eq(n[S].results, 1);
 	ck_assert_uint_eq(n[S].error, INSTALL_OK);
@@ -367,6 +368,7 @@ START_TEST(installs)
 		ck_assert_uint_eq(r->classes, CLASSES);
 		ck_assert_uint_eq(r->hard, HARD);
 		ck_assert_uint_eq(r->kbps, i == R1 || i == R2 ? 5000 : 0);
+		ck_assert_uint_eq(r->kbps_all, i == R1 ? 7000 : 0);
 		if (i > S)
 			ck_assert_mem_eq(r->prev, n[i - 1].id, NODE_ID_LEN);
 		if (i < D)

@@ -456,6 +456,36 @@ START_TEST(a_route_has_a_rate)
 }
 END_TEST
 
+/* 4 Mbit/s for all that r relays: two routes over it have no more together, and no way is silent for it. */
+START_TEST(a_relay_has_a_rate)
+{
+	const struct pm_route slow = { .classes = 0x3f, .kbps_all = 4000 };
+	uint64_t begun;
+
+	remote_say(&a, &b);
+	remote_say(&b, &a);
+	route_make(VIA_R, &r, &slow);
+	route_make(VIA_R + 2, &r, &slow);
+	ck_assert(RUN_UNTIL(base, 3000, is_up(&a, &b, VIA_R) && is_up(&a, &b, VIA_R + 2)));
+	rank_say(&a, &b, 1u << CLASS_BULK, VIA_R, VIA_R + 2);
+	rank_say(&a, &b, 1u << CLASS_RELIABLE, VIA_R + 2, VIA_R);
+	RUN_UNTIL(base, 50, false);
+	begun = clock_ns();
+	user_open(&u[0], &from, b.id, "tcp", CLASS_BULK, 500000);
+	user_open(&u[1], &from, b.id, "tcp", CLASS_RELIABLE, 500000);
+	adapter_pump(&from);
+	ck_assert(RUN_UNTIL(base, 20000, over(&u[0], 0) && over(&u[1], 1)));
+	ck_assert_uint_eq(to.accepted[0]->read, 500000);
+	ck_assert_uint_eq(to.accepted[1]->read, 500000);
+	ck_assert_uint_ge(route_find(&r.dp->sw.routes, VIA_R)->forth[CLASS_BULK], 500000);
+	ck_assert_uint_ge(route_find(&r.dp->sw.routes, VIA_R + 2)->forth[CLASS_RELIABLE], 500000);
+	ck_assert_uint_ge(clock_ns() - begun, 1800 * NS_PER_MS);
+	ck_assert_uint_eq(a.dp->sw.routes.counters.held, 0);	/* it is the relay's limit, not the ends' */
+	ck_assert(is_up(&a, &b, VIA_R) && is_up(&a, &b, VIA_R + 2));
+	ck_assert_uint_eq(a.routed.moves, 0);
+}
+END_TEST
+
 static void
 permit_say(struct node *n, const uint8_t *node_id, bool all, const char *service, unsigned classes)
 {
@@ -714,7 +744,7 @@ suite(void)
 	const TTest *const tests[] = {
 		a_stream_over_a_relay, what_passed_is_told_once, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
 		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires, rescued, rescued_by_a_renewal, packets_go_on,
-		a_route_has_a_rate, permits, permits_are_waited_for, permits_are_forgotten, revoked, wants_go_to_routed,
+		a_route_has_a_rate, a_relay_has_a_rate, permits, permits_are_waited_for, permits_are_forgotten, revoked, wants_go_to_routed,
 		what_is_open_over_a_route_is_taken_back, what_is_open_over_a_session_is_taken_back, a_policy_comes,
 	};
 	Suite *x = suite_create("reach");

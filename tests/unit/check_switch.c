@@ -548,7 +548,7 @@ START_TEST(routes_have_a_rate)
 	entry.kbps = 0;
 	ck_assert_uint_eq(open_route(&peer, 1, 77, CLASS_BULK, 0, "tcp"), REASON_NONE);
 	e = switch_find(&peer2.port, peer2.log[0].f.open.stream_id);
-	r->tokens = 1000;
+	r->rate.tokens = 1000;
 	f.data.stream_id = 1;
 	f.data.payload = payload;
 	f.data.payload_len = sizeof(payload);
@@ -569,13 +569,71 @@ START_TEST(routes_have_a_rate)
 	ck_assert(credit_ready(&stream_of(e)->credit, 1));
 	data_at(&peer, 3);
 	ck_assert_uint_eq(peer2.data, 1);
-	r->tokens = 1;
+	r->rate.tokens = 1;
 	for (n = 0; credit_waiting(&stream_of(e)->credit.way[0]) > 0; now_ns += 1000000, n++, switch_pace(&sw))
 		if (credit_ready(&stream_of(e)->credit, 1))
 			switch_output(e, out, 500);
 	ck_assert_uint_ge(n, 50);	/* milliseconds, for 6032 bytes but for the last 500 */
 	ck_assert_uint_le(n, 80);
 	ck_assert_uint_eq(e->frames_out, 1 + (8000 - (2000 - 32) + 467) / 468);
+}
+END_TEST
+
+/* What two routes have together: packets beyond it are dropped, urgent ones last; streams take turns. */
+START_TEST(relayed_routes_share_a_rate)
+{
+	struct frame f = { .type = FT_DATA };
+	static uint8_t payload[8000], out[2000];
+	struct stream_end *e[2];
+	uint64_t sent[2] = { 0, 0 };
+	unsigned ms = 0;
+
+	entry.kbps_all = 800;		/* 100 bytes a millisecond */
+	for (unsigned i = 0; i < 2; i++) {
+		entry.route_id = 77 + i;
+		ck_assert_ptr_nonnull(route_at(TICKET_RELAY));
+		ck_assert_uint_eq(open_route(&peer, 1 + 2 * i, 77 + i, CLASS_BULK, 0, "tcp"), REASON_NONE);
+		e[i] = switch_find(&peer2.port, peer2.log[i].f.open.stream_id);
+		f.data.stream_id = 1 + 2 * i;
+		f.data.payload = payload;
+		f.data.payload_len = sizeof(payload);
+		ck_assert_uint_eq(switch_control(&peer.port, &f), REASON_NONE);
+	}
+	ck_assert_uint_eq(sw.routes.relayed.kbps, 800);
+	sw.routes.relayed.tokens = 1;
+	ck_assert_uint_eq(open_route(&peer, 5, 77, CLASS_BULK, OPEN_UNRELIABLE, "vpn"), REASON_NONE);
+	ck_assert_uint_eq(open_route(&peer, 7, 78, CLASS_DNS, OPEN_UNRELIABLE, "vpn"), REASON_NONE);
+	for (; ms < 100; ms++, now_ns += 1000000, switch_pace(&sw))
+		for (unsigned i = 0; i < 2; i++)
+			while (credit_ready(&stream_of(e[i])->credit, 1) && credit_waiting(&stream_of(e[i])->credit.way[0]) > 0)
+				sent[i] += switch_output(e[i], out, 1200);
+	ck_assert_uint_ge(sent[0] + sent[1], 9000);
+	ck_assert_uint_le(sent[0] + sent[1], 10000 + 2 * 1200 + 1);
+	ck_assert_uint_ge(sent[0], 4000);
+	ck_assert_uint_ge(sent[1], 4000);
+	sw.routes.relayed.tokens = 0;
+	data_at(&peer, 5);
+	ck_assert_uint_eq(peer2.data, 0);
+	data_at(&peer, 7);
+	ck_assert_uint_eq(peer2.data, 1);
+	sw.routes.relayed.tokens = -32768;
+	data_at(&peer, 7);
+	ck_assert_uint_eq(peer2.data, 1);
+	ck_assert_uint_eq(sw.routes.counters.over_rate, 2);
+	/* What begins or ends here is not relayed. */
+	entry.route_id = 79;
+	ck_assert_ptr_nonnull(route_at(TICKET_DEST));
+	ck_assert_uint_eq(open_route(&peer, 9, 79, CLASS_BULK, OPEN_UNRELIABLE, "vpn"), REASON_NONE);
+	data_at(&peer, 9);
+	ck_assert_uint_eq(vpnd.data, 1);
+	/* The limit is taken away: those that wait do not any more. */
+	entry.kbps_all = 0;
+	entry.route_id = 78;
+	ck_assert_ptr_nonnull(route_at(TICKET_RELAY));
+	ck_assert(!switch_pace(&sw));
+	data_at(&peer, 5);
+	ck_assert_uint_eq(peer2.data, 2);
+	entry.route_id = 77;
 }
 END_TEST
 
@@ -659,7 +717,8 @@ suite(void)
 	const TTest *const tests[] = {
 		opens_outward, opens_inward, refused, protocol_errors, limits_each_way, ends, early_data_is_dropped,
 		port_goes, bind_replaces_and_is_bounded, full_port_counts, many,
-		probes_are_few, relays, routes_end_here, routes_refuse, entries_that_make_no_sense, routes_have_a_rate, a_hop_goes,
+		probes_are_few, relays, routes_end_here, routes_refuse, entries_that_make_no_sense, routes_have_a_rate,
+		relayed_routes_share_a_rate, a_hop_goes,
 		own_streams_over_a_route,
 	};
 	Suite *s = suite_create("switch");
