@@ -316,6 +316,7 @@ own_facts(const struct own *o, const struct knowns *ks, const struct directory *
 	memcpy(f->region, o->conf.region, sizeof(f->region));
 	f->policy_version = policy != NULL ? policy->serial : 0;
 	f->directory_version = revocation != NULL ? revocation->serial : 0;
+	f->routes_version = o->routes_version;
 	f->services = known_services_sum(&d->board.own);
 	f->sent_at = now->wall;
 	links_make(d, now->ns, f);
@@ -394,7 +395,7 @@ own_differs(const struct facts *was, const struct facts *is)
 	if (!same_rest(was, is))
 		return OWN_SOON_S;
 	if (was->battery != is->battery || was->policy_version != is->policy_version ||
-	    was->directory_version != is->directory_version)
+	    was->directory_version != is->directory_version || was->routes_version != is->routes_version)
 		when = sooner(when, OWN_REFRESH_S);
 	return when;
 }

@@ -40,6 +40,7 @@ struct own {
 	struct pm_conf_routing conf;
 	struct pm_system system;
 	struct pm_load	 load;
+	uint64_t	 routes_version;	/* of the routes that are held here */
 	struct own_seen	 seen[OWN_SEEN_MAX];
 	size_t		 nseen, seen_next;
 	uint64_t	 serial;	/* the last that was given, also before a restart */

@@ -238,6 +238,7 @@ ask_certificate(unsigned purpose, const uint8_t *key, void *arg)
 static void
 own_again(struct spread *s)
 {
+	s->own.routes_version = routes_version(s->manager->routes);
 	if (own_run(&s->own, s->knowns, s->routed->dir, &s->now))
 		log_debug("own record serial=%llu", (unsigned long long)s->own.serial);
 }

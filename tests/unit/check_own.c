@@ -212,6 +212,17 @@ START_TEST(when_it_is_said)
 	ck_assert(!run());
 	later(1);
 	ck_assert(run());
+	/* Other routes are held: not sooner than what else changes */
+	own.routes_version = 5;
+	for (unsigned i = 1; i < OWN_REFRESH_S; i++) {
+		session(7, 200000, true);
+		later(1);
+		ck_assert(!run());
+	}
+	session(7, 200000, true);
+	later(1);
+	ck_assert(run());
+	ck_assert_uint_eq(said()->routes_version, 5);
 	/* Gone */
 	session(7, 0, false);
 	later(OWN_SOON_S);
