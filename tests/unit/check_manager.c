@@ -494,6 +494,44 @@ START_TEST(permits_while_remotes_go)
 }
 END_TEST
 
+/* --- what a route carries --- */
+
+static unsigned
+routes_told(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ntold; i++)
+		n += told[i].type == PM_ROUTE;
+	ntold = 0;
+	return n;
+}
+
+/* Another limit for what is relayed is told with the routes, at once; the last word on a route is counted as the others are. */
+START_TEST(limits_and_last_words)
+{
+	struct pm_conf_routing conf = { .kbps = 10000, .classes = ALL };
+	struct procmsg used = { .type = PM_ROUTE_USED, .route_used = { .class = CLASS_BULK, .forth = 100 } };
+	struct score_weights weights;
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	weights = m->weights;
+	used.route_used.route_id = installed();
+	ck_assert_uint_eq(routes_told(), 1);
+	manager_conf(m, &conf, &weights);
+	ck_assert_uint_eq(routes_told(), 1);
+	manager_conf(m, &conf, &weights);
+	ck_assert_uint_eq(routes_told(), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		ck_assert_int_eq(manager_dataplane(m, &used), 0);
+		ck_assert_uint_eq(usage_count(m->usage), 2);
+		ck_assert_uint_eq(usage_get(m->usage, 1)->seen_forth, 100 * i);
+		install_end(m->install, used.route_used.route_id, INSTALL_E_CLOSED, REASON_MOVED);
+	}
+	end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -508,6 +546,7 @@ main(void)
 	tcase_add_test(tc, blame);
 	tcase_add_loop_test(tc, a_pardon_waits_for_room, 0, 2);
 	tcase_add_test(tc, permits_while_remotes_go);
+	tcase_add_test(tc, limits_and_last_words);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
