@@ -241,6 +241,69 @@ START_TEST(a_relay_dies)
 }
 END_TEST
 
+static void
+trickle(unsigned ms)
+{
+	uint64_t until = clock_ns() + ms * NS_PER_MS;
+
+	while (clock_ns() < until) {
+		u[0].target += 100;
+		user_write(&u[0]);
+		adapter_pump(&from);
+		RUN_UNTIL(base, 5, false);
+	}
+}
+
+/* It reads nothing for so long, what is sent to it waits; how long a heard nothing of its way. UINT64_MAX: it was not ready. */
+static uint64_t
+pause_relay(struct node *relay, const struct probe *p, unsigned ms)
+{
+	struct event *read = relay->dp->socks[0]->read;
+	uint64_t begun;
+
+	if (!RUN_UNTIL(base, 2000, p->since == 0))
+		return UINT64_MAX;
+	begun = clock_ns();
+	event_del(read);
+	trickle(ms);
+	event_add(read, NULL);
+	RUN_UNTIL(base, 2000, p->since == 0);
+	return clock_ns() - begun;
+}
+
+/* Three probes go unanswered in 80 ms, and the RTT is that of a loopback; but nothing is given up before 100 ms. */
+START_TEST(a_relay_pauses)
+{
+	unsigned paused = 0, moves;
+
+	both_ways(true);
+	u[0].hold = true;
+	begin(100000);
+	trickle(1500);		/* so that its way is one in use */
+	for (unsigned i = 0; i < 60 && paused < 5; i++) {
+		bool on_r = route_find(&a.dp->sw.routes, VIA_R)->nstreams > 1;
+		const struct probe *p = &way_of(&a, &b, on_r ? VIA_R : VIA_S)->probe;
+		uint64_t took;
+
+		trickle(200);
+		moves = a.routed.moves;
+		if (!is_up(&a, &b, VIA_R) || !is_up(&a, &b, VIA_S) || p->srtt_ns + 4 * p->rttvar_ns > 40 * NS_PER_MS)
+			continue;
+		took = pause_relay(on_r ? &r : &s, p, 80);
+		if (took > 95 * NS_PER_MS)
+			continue;	/* this machine is busy with something else, and it was more than a pause */
+		trickle(50);
+		ck_assert_uint_eq(a.routed.moves, moves);
+		paused++;
+	}
+	ck_assert_uint_ge(paused, 1);
+	u[0].hold = false;
+	user_write(&u[0]);
+	adapter_pump(&from);
+	finish(u[0].target);
+}
+END_TEST
+
 /* It says goodbye: that is no time lost at all. */
 START_TEST(a_relay_drains)
 {
@@ -746,6 +809,7 @@ suite(void)
 		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires, rescued, rescued_by_a_renewal, packets_go_on,
 		a_route_has_a_rate, a_relay_has_a_rate, permits, permits_are_waited_for, permits_are_forgotten, revoked, wants_go_to_routed,
 		what_is_open_over_a_route_is_taken_back, what_is_open_over_a_session_is_taken_back, a_policy_comes,
+		a_relay_pauses,
 	};
 	Suite *x = suite_create("reach");
 	TCase *tc = tcase_create("square");
