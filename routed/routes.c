@@ -153,6 +153,17 @@ usable(const struct route_dest *d)
 	return n;
 }
 
+/* Of these such as it has tickets of: one of the routed before this one may be dead, and goes with the next that come. */
+static unsigned
+held_anew(const struct route_dest *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->n; i++)
+		n += d->held[i].state != HELD_LEAVING && !d->held[i].restored;
+	return n;
+}
+
 static unsigned
 up(const struct route_dest *d)
 {
@@ -226,7 +237,7 @@ for_more_ns(struct route_dest *d)
 		d->lacked++;
 		ns = ROUTES_LACK_NS;
 	}
-	if (usable(d) >= 2) {
+	if (held_anew(d) >= 2) {
 		d->few = 0;
 		return ns;
 	}
@@ -811,7 +822,7 @@ tick_dest(struct routes *r, struct route_dest *d, const struct clock_both *now)
 	}
 	if (d->answer_ns != 0 || now->now_ns < d->ask_ns || !ratelimit_take(&r->asks, now->now_ns))
 		return;
-	if (d->self && usable(d) == 1 && now->now_ns < d->renew_ns)
+	if (d->self && held_anew(d) == 1 && now->now_ns < d->renew_ns)
 		more_of_own(r, d, now);
 	else
 		ask(r, d, now);

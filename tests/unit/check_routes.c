@@ -308,6 +308,36 @@ START_TEST(helps_itself)
 }
 END_TEST
 
+/*
+ * A node that starts anew and finds no coordinator makes one route, as it does not know of more yet. Two of before, which are
+ * dead, do not keep it from looking again.
+ */
+START_TEST(restored_are_not_enough)
+{
+	struct lease l;
+
+	for (unsigned i = 0; i < 2; i++) {
+		make(&l, 500 + i, 0x40 + 8 * i, false);
+		free(l.sealed[0].p);
+		l.sealed[0].p = NULL;
+		routes_restore(r, &l, &now);
+	}
+	world.answer = ROUTES_NOBODY;
+	world.self = 1;
+	want();
+	pass(1000);
+	installed();
+	ck_assert_uint_eq(in_state(HELD_UP), 3);
+	world.self = 2;
+	pass(9000);
+	installed();
+	pass(6000);
+	ck_assert_uint_eq(d()->n, 2);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+	ck_assert(!d()->held[0].restored && !d()->held[1].restored);
+}
+END_TEST
+
 /* As many others come as can be held: one of those that carry stays until one of the new ones does. */
 START_TEST(all_are_replaced)
 {
@@ -737,6 +767,7 @@ main(void)
 	tcase_add_test(tc, strange_answers);
 	tcase_add_test(tc, forged);
 	tcase_add_loop_test(tc, helps_itself, 0, sizeof(without) / sizeof(without[0]));
+	tcase_add_test(tc, restored_are_not_enough);
 	tcase_add_test(tc, all_are_replaced);
 	tcase_add_test(tc, asks_sooner_upon_news);
 	tcase_add_test(tc, no_flapping);
