@@ -66,7 +66,7 @@ unsigned
 asking_spread(const struct route_request *m, const uint8_t *from, unsigned attempt, const struct asking_ops *ops, void *arg)
 {
 	const uint8_t *near[ASKING_SPREAD], *id;
-	uint8_t buf[REQUEST_MAX + 32];
+	uint8_t buf[32 + REQUEST_TO_MAX * (NODE_ID_LEN + 8 + REQUEST_MAX + BOX_OVERHEAD)];
 	size_t len = route_request_encode(buf, sizeof(buf), m);
 	unsigned n = 0, sent = 0;
 

@@ -79,11 +79,21 @@ above_fences(const struct manager *m, struct lease_ask *a)
 
 struct spread {
 	struct manager	*m;
+	const struct route_request *q;
 	const struct known *near[ASKING_SPREAD * 2];	/* coordinators, the nearest first */
 	unsigned	 nnear;
 	uint8_t		 ids[ASKING_SPREAD * 2][NODE_ID_LEN];
 	unsigned	 n;
 };
+
+static bool
+is_for(const struct route_request *q, const uint8_t *node_id)
+{
+	for (unsigned i = 0; i < q->n; i++)
+		if (memcmp(q->sealed[i].to, node_id, NODE_ID_LEN) == 0)
+			return true;
+	return false;
+}
 
 /* Looks at the neighbours alone: the directory may be large, and each request that is handed on comes by here. */
 static void
@@ -93,7 +103,7 @@ collect_coordinator(const uint8_t *node_id, void *arg)
 	const struct known *k = known_find(s->m->knowns, node_id);
 	unsigned at = s->nnear;
 
-	if (k == NULL || !known_coordinates(k))
+	if (k == NULL || !is_for(s->q, node_id))
 		return;
 	while (at > 0 && knowns_distance(s->m->knowns, k) < knowns_distance(s->m->knowns, s->near[at - 1]))
 		at--;
@@ -148,7 +158,7 @@ static const struct asking_ops spread_ops = { next_coordinator, next_neighbour, 
 static unsigned
 spread(struct manager *m, const struct route_request *q, const uint8_t *from, unsigned attempt)
 {
-	struct spread s = { .m = m };
+	struct spread s = { .m = m, .q = q };
 
 	return asking_spread(q, from, attempt, &spread_ops, &s);
 }
@@ -166,6 +176,26 @@ sign_request(struct manager *m, uint8_t buf[REQUEST_MAX], const struct lease_ask
 	return len == 0 ? 0 : record_sign(buf, REQUEST_MAX, &r, &m->route_key);
 }
 
+/* Sealed to the nearest coordinators that are known: who hands it on learns who is asked, and neither who asks nor for what. */
+static void
+seal_request(struct manager *m, struct route_request *q, struct frame_bytes record)
+{
+	static uint8_t box[REQUEST_TO_MAX][REQUEST_MAX + BOX_OVERHEAD];
+	const struct known *k = NULL;
+	uint8_t bound[64];
+	size_t len = route_request_prologue(bound, q->id);
+
+	while (q->n < REQUEST_TO_MAX && (k = knowns_coordinator_next(m->knowns, k)) != NULL) {
+		int n = k->self ? -1 : box_seal(box[q->n], sizeof(box[q->n]), k->ticket_key, bound, len, record.p, record.len);
+
+		if (n < 0)
+			continue;
+		q->sealed[q->n].to = k->node_id;
+		q->sealed[q->n].box = (struct frame_bytes){ box[q->n], (size_t)n };
+		q->n++;
+	}
+}
+
 int
 manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct lease out[LEASE_MAX], enum lease_error *e,
     void *arg)
@@ -173,6 +203,7 @@ manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct
 	struct manager *m = arg;
 	struct lease_ask a = *asked;
 	uint8_t buf[REQUEST_MAX];
+	struct frame_bytes record = { buf, 0 };
 	struct route_request q = { .ttl = ROUTEMSG_TTL, .id = id };
 	struct lease_time now = lease_now(m);
 	int n;
@@ -186,9 +217,11 @@ manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct
 		n = coordinator_issue(m->coordinator, &a, out, LEASE_MAX, &now, e);
 		return n < 0 ? ROUTES_REFUSED : n;
 	}
-	if ((q.record.len = sign_request(m, buf, &a, id)) == 0)
+	record.len = sign_request(m, buf, &a, id);
+	if (record.len > 0)
+		seal_request(m, &q, record);
+	if (q.n == 0)
 		return ROUTES_NOBODY;
-	q.record.p = buf;
 	asking_note(&m->asking, id, NULL, m->now.now_ns);
 	if (spread(m, &q, NULL, attempt) == 0)
 		return ROUTES_NOBODY;
@@ -219,15 +252,33 @@ manager_ask_self(const struct lease_ask *asked, struct lease out[LEASE_MAX], enu
 
 /* --- as the coordinator --- */
 
+/* The record that was sealed to this node: its length, or -1. */
+static int
+open_request(const struct manager *m, const struct route_request *q, uint8_t record[REQUEST_MAX])
+{
+	uint8_t bound[64];
+	size_t blen = route_request_prologue(bound, q->id);
+	int len = -1;
+
+	for (unsigned i = 0; i < q->n; i++)
+		for (size_t k = 0; k < m->nkeys && len < 0 && memcmp(q->sealed[i].to, m->id, NODE_ID_LEN) == 0; k++)
+			len = box_open(record, REQUEST_MAX, &m->ticket_keys[k], bound, blen, q->sealed[i].box.p, q->sealed[i].box.len);
+	return len;
+}
+
 /* Who asks, and for what. LEASE_OK, or why not. */
 static enum lease_error
 read_request(struct manager *m, const struct route_request *q, struct lease_ask *a, const struct known **source)
 {
+	uint8_t buf[REQUEST_MAX];
+	int len = open_request(m, q, buf);
 	const struct known *k;
 	struct record r;
 	uint64_t id;
 
-	if (record_decode(&r, q->record.p, q->record.len) != RECORD_OK || r.kind != RECORD_ROUTE_REQUEST ||
+	if (len < 0)
+		return LEASE_E_UNKNOWN;		/* sealed to a key that was this node's before it started anew */
+	if (record_decode(&r, buf, (size_t)len) != RECORD_OK || r.kind != RECORD_ROUTE_REQUEST ||
 	    r.not_after - r.not_before > ROUTEMSG_LIFE_S || route_ask_decode(a, &id, r.content.p, r.content.len) < 0 ||
 	    id != q->id || identity_time(&r, m->now.wall) != REASON_NONE)
 		return LEASE_E_FORM;
@@ -308,7 +359,7 @@ manager_on_request(struct manager *m, const uint8_t *from, const uint8_t *body, 
 	}
 	if (!asking_note(&m->asking, q.id, from, m->now.now_ns))
 		return 0;	/* it came another way before */
-	if (manager_is_coordinator(m)) {
+	if (manager_is_coordinator(m) && is_for(&q, m->id)) {
 		serve(m, from, &q);
 		return 0;
 	}

@@ -39,7 +39,12 @@ route_request_decode(struct route_request *m, const uint8_t *p, size_t len)
 	field_read_init(&r, p, len);
 	m->ttl = (uint8_t)field_uint(&r, 0, ROUTEMSG_TTL);
 	m->id = field_u64(&r);
-	m->record = field_bytes(&r, 1, REQUEST_MAX);
+	do {
+		if (m->n == REQUEST_TO_MAX)
+			return FRAME_E_VALUE;
+		m->sealed[m->n].to = field_raw(&r, NODE_ID_LEN);
+		m->sealed[m->n++].box = field_bytes(&r, 1, REQUEST_MAX + BOX_OVERHEAD);
+	} while (r.err == 0 && r.p < r.end);
 	return field_end(&r);
 }
 
@@ -48,11 +53,18 @@ route_request_encode(uint8_t *buf, size_t size, const struct route_request *m)
 {
 	struct tlv_writer w;
 
+	if (m->ttl > ROUTEMSG_TTL || m->n == 0 || m->n > REQUEST_TO_MAX)
+		return 0;
 	tlv_write_init(&w, buf, size);
 	field_put_uint(&w, m->ttl);
 	field_put_u64(&w, m->id);
-	field_put_bytes(&w, m->record);
-	return w.failed || m->ttl > ROUTEMSG_TTL || m->record.len == 0 || m->record.len > REQUEST_MAX ? 0 : w.len;
+	for (unsigned i = 0; i < m->n; i++) {
+		if (m->sealed[i].box.len == 0 || m->sealed[i].box.len > REQUEST_MAX + BOX_OVERHEAD)
+			return 0;
+		field_put_raw(&w, m->sealed[i].to, NODE_ID_LEN);
+		field_put_bytes(&w, m->sealed[i].box);
+	}
+	return w.failed ? 0 : w.len;
 }
 
 static int
@@ -223,15 +235,27 @@ route_answer_encode(uint8_t *buf, size_t size, const struct route_answer *m)
 	return w.len;
 }
 
-size_t
-route_answer_prologue(uint8_t buf[64], uint64_t id)
+static size_t
+prologue(uint8_t buf[64], const char *text, size_t len, uint64_t id)
 {
 	struct tlv_writer w;
 
 	tlv_write_init(&w, buf, 64);
-	field_put_raw(&w, ANSWER_PROLOGUE, sizeof(ANSWER_PROLOGUE));
+	field_put_raw(&w, text, len);
 	field_put_u64(&w, id);
 	return w.len;
+}
+
+size_t
+route_request_prologue(uint8_t buf[64], uint64_t id)
+{
+	return prologue(buf, REQUEST_PROLOGUE, sizeof(REQUEST_PROLOGUE), id);
+}
+
+size_t
+route_answer_prologue(uint8_t buf[64], uint64_t id)
+{
+	return prologue(buf, ANSWER_PROLOGUE, sizeof(ANSWER_PROLOGUE), id);
 }
 
 int

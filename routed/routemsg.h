@@ -5,6 +5,7 @@
 #ifndef ROUTED_ROUTEMSG_H
 #define ROUTED_ROUTEMSG_H
 
+#include "crypto/box.h"
 #include "fabric/ticket.h"
 #include "routed/coordinator.h"
 #include "routed/dirmsg.h"
@@ -13,7 +14,9 @@
 #define ROUTEMSG_LIFE_S	60u		/* a request is valid for so long */
 #define ROUTEMSG_MAX	(68u * 1024)	/* MESH_BODY_MAX */
 #define REQUEST_MAX	2600u		/* bytes of a request's record */
-#define ANSWER_PROLOGUE	"fabric route answer v1"	/* with its NUL, then the request's id: what the answer's box binds */
+#define REQUEST_TO_MAX	3u		/* coordinators that one request is for */
+#define REQUEST_PROLOGUE "fabric route request v1"	/* with its NUL, then the request's id: what the boxes bind; */
+#define ANSWER_PROLOGUE	"fabric route answer v1"	/* and of an answer */
 
 /* Why a route could not be installed, when it is none of enum ticket_error's. */
 enum install_error {
@@ -27,14 +30,19 @@ enum install_error {
 };
 const char *install_strerror(unsigned);		/* of enum ticket_error, too */
 
-/* DIRMSG_ROUTE_REQUEST: handed on by neighbours toward a coordinator. */
+/* DIRMSG_ROUTE_REQUEST: handed on by neighbours toward a coordinator, each of which can open what is sealed to it. */
 struct route_request {
 	uint8_t	 ttl;
 	uint64_t id;			/* random, the source's */
-	struct frame_bytes record;	/* RECORD_ROUTE_REQUEST, by the source's route key */
+	uint8_t	 n;			/* 1..REQUEST_TO_MAX */
+	struct {
+		const uint8_t *to;		/* NODE_ID_LEN */
+		struct frame_bytes box;		/* RECORD_ROUTE_REQUEST, by the source's route key, sealed to its ticket key */
+	} sealed[REQUEST_TO_MAX];
 };
 int	route_request_decode(struct route_request *, const uint8_t *p, size_t len);
 size_t	route_request_encode(uint8_t *buf, size_t size, const struct route_request *);
+size_t	route_request_prologue(uint8_t buf[64], uint64_t id);
 
 /* The record's content: the id again, and what is asked for; ask->source and ask->self are not in it. */
 int	route_ask_decode(struct lease_ask *, uint64_t *id, const uint8_t *p, size_t len);

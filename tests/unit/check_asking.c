@@ -54,7 +54,7 @@ setup(void)
 static unsigned
 spread(unsigned ttl, const uint8_t *from, unsigned attempt)
 {
-	const struct route_request q = { (uint8_t)ttl, 77, { (const uint8_t *)"r", 1 } };
+	const struct route_request q = { (uint8_t)ttl, 77, 1, { { ids[0], { (const uint8_t *)"r", 1 } } } };
 
 	memset(sent, 0, sizeof(sent));
 	return asking_spread(&q, from, attempt, &ops, NULL);

@@ -869,7 +869,8 @@ END_TEST
 
 START_TEST(messages)
 {
-	const struct route_request q = { 3, 77, { (const uint8_t *)"record", 6 } };
+	const struct route_request q = { 3, 77, 2, { { n[R1].id, { (const uint8_t *)"sealed", 6 } },
+	    { n[R2].id, { (const uint8_t *)"to another", 10 } } } };
 	const struct route_answer a = { 77, LEASE_OK, { (const uint8_t *)"box", 3 } };
 	struct lease_ask ask = { .classes = CLASSES, .routes = 3, .known_epoch = 5, .kbps = 6, .streams = 7, .nheld = 1 }, back;
 	struct route_request q2;
@@ -882,9 +883,11 @@ START_TEST(messages)
 	ck_assert_int_eq(route_request_decode(&q2, buf, len), 0);
 	ck_assert_uint_eq(q2.ttl, 3);
 	ck_assert_uint_eq(q2.id, 77);
-	ck_assert_uint_eq(q2.record.len, 6);
-	for (size_t i = 0; i < len; i++)
-		ck_assert_int_lt(route_request_decode(&q2, buf, i), 0);
+	ck_assert_uint_eq(q2.n, 2);
+	ck_assert_uint_eq(q2.sealed[0].box.len, 6);
+	ck_assert_mem_eq(q2.sealed[1].to, n[R2].id, NODE_ID_LEN);
+	for (size_t i = 0; i < len; i++)	/* but where it ends behind the first */
+		ck_assert(i == len - NODE_ID_LEN - 11 || route_request_decode(&q2, buf, i) < 0);
 	len = route_answer_encode(buf, sizeof(buf), &a);
 	ck_assert_int_eq(route_answer_decode(&a2, buf, len), 0);
 	ck_assert_uint_eq(a2.box.len, 3);
