@@ -262,12 +262,24 @@ wish(void)
 	return a;
 }
 
+static struct noise_key coord_ticket;
+
+/* Its ticket key is one that can be opened with here. */
+static void
+coord_opens(void)
+{
+	ck_assert_int_eq(noise_key_generate(&coord_ticket), 0);
+	memcpy(coord.ticket, coord_ticket.public, RECORD_KEY_LEN);
+	coord.t.serial++;
+	take(&coord);
+}
+
 /* coord, which has heard of no fence, asks this node, which coordinates, too: how many leases it gets. */
 static int
-asked_by_coord(struct noise_key *ticket)
+asked_by_coord(void)
 {
-	static uint8_t content[REQUEST_MAX], record[REQUEST_MAX], plain[64 * 1024];
-	struct route_request q = { .ttl = 1, .id = 77 };
+	static uint8_t content[REQUEST_MAX], record[REQUEST_MAX], box[REQUEST_MAX + BOX_OVERHEAD], plain[64 * 1024];
+	struct route_request q = { .ttl = 1, .id = 77, .n = 1, .sealed = { { me.id, { box, 0 } } } };
 	struct lease_ask a = wish();
 	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = coord.key.public, .serial = q.id, .not_before = kw_wall,
 	    .not_after = kw_wall + ROUTEMSG_LIFE_S, .content = { content, route_ask_encode(content, sizeof(content), &a, q.id) } };
@@ -275,29 +287,51 @@ asked_by_coord(struct noise_key *ticket)
 	uint8_t prologue[64];
 	int len;
 
-	q.record = (struct frame_bytes){ record, record_sign(record, sizeof(record), &r, &coord.route) };
+	len = box_seal(box, sizeof(box), my_ticket.public, prologue, route_request_prologue(prologue, q.id), record,
+	    record_sign(record, sizeof(record), &r, &coord.route));
+	ck_assert_int_gt(len, 0);
+	q.sealed[0].box.len = (size_t)len;
 	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_ROUTE_REQUEST, buf, route_request_encode(buf, sizeof(buf), &q)), 0);
 	ck_assert_uint_eq(sent.type, DIRMSG_ROUTE_ANSWER);
 	ck_assert_int_eq(route_answer_decode(&answer, sent.body, sent.len), 0);
 	ck_assert_int_eq(answer.error, LEASE_OK);
-	len = box_open(plain, sizeof(plain), ticket, prologue, route_answer_prologue(prologue, q.id), answer.box.p, answer.box.len);
+	len = box_open(plain, sizeof(plain), &coord_ticket, prologue, route_answer_prologue(prologue, q.id), answer.box.p, answer.box.len);
 	ck_assert_int_gt(len, 0);
 	return route_leases_decode(out, plain, (size_t)len);
 }
 
-/* Asks of its neighbour, signed: what it says that it has. */
+/*
+ * Asks over its neighbour, signed and sealed to coord: what it says that it has. Of who asks, for what and with what routes the
+ * neighbour reads nothing.
+ */
 static uint64_t
 epoch_asked(void)
 {
+	static uint8_t plain[REQUEST_MAX];
 	struct lease_ask a = wish();
 	struct route_request q;
+	uint8_t bound[64];
 	struct record r;
 	uint64_t id;
+	int len;
 
+	a.nheld = 1;
+	a.held[0].route_id = 9;
+	a.held[0].n = 3;
+	memcpy(a.held[0].nodes[1], relay.id, NODE_ID_LEN);
 	ck_assert_int_eq(manager_ask(&a, 5, 0, out, &why, m), ROUTES_SENT);
 	ck_assert_uint_eq(sent.type, DIRMSG_ROUTE_REQUEST);
 	ck_assert_int_eq(route_request_decode(&q, sent.body, sent.len), 0);
-	ck_assert_int_eq(record_decode(&r, q.record.p, q.record.len), RECORD_OK);
+	ck_assert_ptr_null(memmem(sent.body, sent.len, me.id, NODE_ID_LEN));
+	ck_assert_ptr_null(memmem(sent.body, sent.len, me.key.public, RECORD_KEY_LEN));
+	ck_assert_ptr_null(memmem(sent.body, sent.len, host.id, NODE_ID_LEN));
+	ck_assert_ptr_null(memmem(sent.body, sent.len, relay.id, NODE_ID_LEN));
+	ck_assert_uint_eq(q.n, 1);
+	ck_assert_mem_eq(q.sealed[0].to, coord.id, NODE_ID_LEN);
+	len = box_open(plain, sizeof(plain), &coord_ticket, bound, route_request_prologue(bound, q.id), q.sealed[0].box.p,
+	    q.sealed[0].box.len);
+	ck_assert_int_gt(len, 0);
+	ck_assert_int_eq(record_decode(&r, plain, (size_t)len), RECORD_OK);
 	ck_assert_int_eq(route_ask_decode(&a, &id, r.content.p, r.content.len), 0);
 	return a.known_epoch;
 }
@@ -306,13 +340,13 @@ epoch_asked(void)
 START_TEST(leases_after_a_fence)
 {
 	const uint64_t newest = epoch_ahead();
-	struct noise_key ticket;
 	struct lease_ask a;
 	int n;
 
 	begin(1u << ROLE_MOBILE_EDGE);
 	a = wish();
 	has_neighbour = true;
+	coord_opens();
 	ck_assert_uint_eq(epoch_asked(), 0);
 	ck_assert_int_eq(fence(&coord, &relay, newest), KNOWN_OK);
 	ck_assert_int_eq(fence(&coord, &coord, newest - 1000), KNOWN_OK);
@@ -332,17 +366,14 @@ START_TEST(leases_after_a_fence)
 	end();
 	/* The coordinator: for itself, and for one that has not heard of the fence. */
 	begin(1u << ROLE_ROUTE_COORDINATOR);
-	ck_assert_int_eq(noise_key_generate(&ticket), 0);
-	memcpy(coord.ticket, ticket.public, RECORD_KEY_LEN);
-	coord.t.serial++;
 	link_add(&coord, &relay);
-	take(&coord);
+	coord_opens();
 	a = wish();
 	ck_assert_int_eq(fence(&me, &relay, newest), KNOWN_OK);
 	ck_assert_int_gt(n = manager_ask(&a, 6, 0, out, &why, m), 0);
 	ck_assert_uint_gt(out[0].epoch, newest);
 	drop(n);
-	ck_assert_int_gt(n = asked_by_coord(&ticket), 0);
+	ck_assert_int_gt(n = asked_by_coord(), 0);
 	ck_assert_uint_gt(out[0].epoch, newest);
 	drop(n);
 	end();
