@@ -33,6 +33,7 @@ during() { # WHAT PORT SECONDS LIMIT-MS COMMAND...: a stream of messages lives t
 	sleep 1
 	"$@"
 	wait "$talker"
+	echo "$what" >>"$W/told"
 	t "$what: no message is lost, and none is away for more than $limit ms" talk_end "$limit"
 }
 fetch() { rm -f "$W/got"; in_ phone-a curl -sf -m 60 -o "$W/got" "http://127.0.0.1:$1/small" && cmp "$W/got" "$W/www/small"; }
@@ -128,6 +129,23 @@ few_lost() { # pings; each is a fiftieth of a second
 }
 t 'packets flowed' few_lost
 
+# --- once more a gigabyte, over all that follows
+whole() { in_ phone-a curl -sf -m 280 --limit-rate "$1" "http://127.0.0.1:$2" | cmp - "$W/www/${2#*/}"; }
+rm "$W/gigabyte"
+whole 7M 8001/gigabyte >"$W/again" 2>&1 &
+again=$!
+
+# --- the only way to host-7, whose stream waits until what was killed is back
+whole 4M 8007/large >"$W/large" 2>&1 &
+large=$!
+t 'host-7 is reached by entry-2 and relay-4' eval 'goes_by host-7 entry-2 && goes_by host-7 relay-4'
+kill_dataplane_of() { kill -9 "$(worker_pid "$1" dataplane)"; }
+during "relay-4's dataplane is killed, on the only way to host-7" 7007 8 8000 kill_dataplane_of relay-4
+kill_and_start() { kill_node "$1"; start "$1"; }
+during "entry-2 is killed altogether, on the only way to host-7, and starts again" 7007 12 12000 kill_and_start entry-2
+wait "$large"
+t 'what was downloaded from host-7 meanwhile is whole' [ $? -eq 0 ]
+
 # --- without a coordinator
 t 'mended: an alternate is there again' recovered
 during 'the coordinator is killed' 7001 3 500 kill_node coord-1
@@ -149,6 +167,8 @@ during 'the phone changes its address' 7001 5 2000 new_address
 
 # --- the network splits and heals
 split() { sever entry-1 home-1; sever relay-2 home-1; }
+talk_start 7001 25
+sleep 1
 split
 no_way() { ! up phone-a "${ip[home-1]}"; }
 t 'home-1 cut off: packets do not arrive' wait_for 10 no_way
@@ -158,6 +178,9 @@ rejoin entry-1 home-1
 rejoin relay-2 home-1
 t 'healed: they arrive' wait_for 40 up phone-a "${ip[home-1]}"
 t 'and ssh as well' says 2201
+wait "$talker"
+echo 'split and healed' >>"$W/told"
+t 'split and healed: no message is lost, and none is away for more than 20000 ms' talk_end 20000
 
 # --- fenced and revoked
 t 'two ways again' recovered
@@ -176,5 +199,7 @@ gone_everywhere() { gone_from phone-a && gone_from coord-1 && gone_from home-1; 
 t 'nobody has a session with it any more' wait_for 10 gone_everywhere
 t 'and nothing goes over it' left
 t 'ssh to home-1 lives without it' says 2201
+wait "$again"
+t 'the gigabyte that was downloaded meanwhile is whole, too' [ $? -eq 0 ]
 cat "$W/told"
 finish
