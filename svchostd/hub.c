@@ -301,7 +301,8 @@ attach(struct pump *p, uint64_t now_ns)
 	struct hub *h = p->hub;
 	uint8_t message[E2E_MESSAGE_MAX];
 	struct frame f = { .type = FT_OPEN_STREAM, .open = { .class = p->to.class,
-	    .service = { (const uint8_t *)p->to.name, strlen(p->to.name) }, .dest = p->to.node_id } };
+	    .service = { (const uint8_t *)p->to.name, strlen(p->to.name) }, .dest = p->to.node_id,
+	    .before = p->s->before } };
 
 	if (!hello_make(p, message, &f.open.noise.len))
 		return true;

@@ -23,6 +23,8 @@ flow_reset(struct flow *f, uint64_t now_ns)
 	if (f->backoff_ns > FLOW_BACKOFF_MAX_NS)
 		f->backoff_ns = FLOW_BACKOFF_MAX_NS;
 	f->retry_ns = now_ns + f->backoff_ns;
+	if (f->stream_id != 0)
+		f->before = f->stream_id;
 	f->stream_id = 0;
 	seal_tx_free(f->tx);
 	f->tx = NULL;
@@ -31,10 +33,15 @@ flow_reset(struct flow *f, uint64_t now_ns)
 void
 flow_moved(struct flow *f, uint64_t now_ns)
 {
-	if (now_ns - f->opened_ns < FLOW_MOVED_NS)
+	uint64_t before = f->stream_id;
+
+	if (now_ns - f->opened_ns < FLOW_MOVED_NS) {
 		flow_reset(f, now_ns);
-	else
-		flow_forget(f);
+		return;
+	}
+	flow_forget(f);
+	f->before = before;
+	f->retry_ns = now_ns;
 }
 
 void

@@ -19,10 +19,12 @@
 #define FLOW_BACKOFF_MIN_NS	(50 * 1000000ull)
 #define FLOW_BACKOFF_MAX_NS	(5 * 1000000000ull)
 #define FLOW_MOVED_NS		(20 * 1000000ull)	/* moved sooner than this it waits like any other */
+#define FLOW_AGAIN_NS		(1000 * 1000000ull)	/* with nothing to send for so long, it has not waited for another way */
 #define FLOW_STABLE_NS		(10 * 1000000000ull)	/* a stream that lived this long was a good one */
 
 struct flow {
 	uint64_t	stream_id;	/* 0: not open */
+	uint64_t	before;		/* the stream that was lost; 0: none */
 	uint64_t	opened_ns, used_ns;
 	uint64_t	retry_ns;	/* not to be opened before */
 	uint64_t	backoff_ns;
@@ -36,6 +38,13 @@ static inline enum flow_state
 flow_state(const struct flow *f, uint64_t now_ns)
 {
 	return f->stream_id != 0 ? FLOW_READY : now_ns >= f->retry_ns ? FLOW_CLOSED : FLOW_WAIT;
+}
+
+/* The stream whose place the next one takes, or 0. */
+static inline uint64_t
+flow_before(const struct flow *f, uint64_t now_ns)
+{
+	return f->stream_id == 0 && now_ns < f->retry_ns + FLOW_AGAIN_NS ? f->before : 0;
 }
 
 /* Takes ownership of tx. */

@@ -207,7 +207,7 @@ shake_begin(struct vpnd *v, uint32_t index, uint64_t now)
 	k->shake = e2e_open(&v->self, &k->service, OPEN_UNRELIABLE, NULL, 0, message, &len, now);
 	if (k->shake == NULL)
 		return -1;
-	id = vpn_stream_open(v, index, CLASS_CONTROL, STREAM_SHAKE, (struct frame_bytes){ message, len });
+	id = vpn_stream_open(v, index, CLASS_CONTROL, STREAM_SHAKE, (struct frame_bytes){ message, len }, 0);
 	if (id == 0) {
 		e2e_free(k->shake);
 		k->shake = NULL;

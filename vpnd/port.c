@@ -16,7 +16,8 @@ send_reset(struct vpnd *v, uint64_t id, uint64_t reason)
 }
 
 uint64_t
-vpn_stream_open(struct vpnd *v, uint32_t peer, unsigned class, enum vpn_stream_kind kind, struct frame_bytes field)
+vpn_stream_open(struct vpnd *v, uint32_t peer, unsigned class, enum vpn_stream_kind kind, struct frame_bytes field,
+    uint64_t before)
 {
 	struct frame f = { .type = FT_OPEN_STREAM, .open = {
 		.class = (uint8_t)class,
@@ -24,6 +25,7 @@ vpn_stream_open(struct vpnd *v, uint32_t peer, unsigned class, enum vpn_stream_k
 		.service = { (const uint8_t *)VPN_SERVICE, sizeof(VPN_SERVICE) - 1 },
 		.noise = field,
 		.dest = v->peers[peer]->node_id,
+		.before = before,
 	} };
 
 	f.open.stream_id = stream_id_alloc(&v->ids);
@@ -73,7 +75,8 @@ vpn_flow_open(struct vpnd *v, uint32_t peer, unsigned class, struct flow *flow)
 	e2e_keys_wipe(&keys);
 	if (tx == NULL)
 		return VPN_FLOW_FULL;
-	id = vpn_stream_open(v, peer, class, STREAM_FLOW, (struct frame_bytes){ field, sizeof(field) });
+	id = vpn_stream_open(v, peer, class, STREAM_FLOW, (struct frame_bytes){ field, sizeof(field) },
+	    flow_before(flow, v->now_ns));
 	if (id == 0) {
 		seal_tx_free(tx);
 		return VPN_FLOW_FULL;

@@ -148,8 +148,9 @@ vpn_route(const struct vpnd *v, const struct ip_packet *ip, const uint8_t *addr)
 /* port.c: the channel to the dataplane. */
 void	vpn_port_set(struct vpnd *, int fd);
 void	vpn_port_close(struct vpnd *);
-/* Opens a stream to a peer with what is to stand in its handshake field. Its id, 0: not now. */
-uint64_t vpn_stream_open(struct vpnd *, uint32_t peer, unsigned class, enum vpn_stream_kind, struct frame_bytes field);
+/* Opens a stream to a peer with what is to stand in its handshake field, in the place of `before', or 0. Its id, 0: not now. */
+uint64_t vpn_stream_open(struct vpnd *, uint32_t peer, unsigned class, enum vpn_stream_kind, struct frame_bytes field,
+	    uint64_t before);
 /* A packet for a peer to which there is no way: routed hears of it, once a second at most. */
 void	vpn_peer_want(struct vpnd *, uint32_t peer, unsigned class);
 enum vpn_flow_result { VPN_FLOW_OPEN = 0, VPN_FLOW_FULL = -1, VPN_FLOW_NO_KEY = -2 };

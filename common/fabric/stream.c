@@ -72,6 +72,8 @@ leg_drop(struct fabric_stream *s, bool tell, uint64_t reason)
 {
 	if (tell && s->id != 0)
 		streams_refuse(s->set, s->id, reason);
+	if (s->id != 0)
+		s->before = (uint32_t)s->id;
 	streams_id_set(s, 0);
 	s->leg = LEG_NONE;
 	s->close_sent = s->ack_due = s->credit_due = false;
@@ -422,12 +424,15 @@ stream_port_lost(struct fabric_stream *s, uint64_t now_ns)
 {
 	unsigned action = stream_cell(s->reliable, s->state, SH_LOST)->action;
 
-	if (s->leg == LEG_NONE)
+	if (s->leg == LEG_NONE) {
+		s->before = 0;
 		return;
+	}
 	if (action == SA_LEG)
 		leg_lost(s, false, now_ns);
 	else if (action == SA_END)
 		end(s, REASON_PEER_GONE, false);
+	s->before = 0;		/* at the next port its id is another stream's */
 	stream_update(s, now_ns);
 }
 

@@ -121,6 +121,7 @@ struct fabric_stream {
 	uint8_t		 stall;			/* 0, or who holds it up */
 	uint32_t	 backoff;
 	uint8_t		 moves;			/* legs in a row that were given up for another before they were answered */
+	uint32_t	 before;		/* the id of the leg that was lost last, at this port; 0: none */
 	uint64_t	 rand;
 
 	struct loss	 loss;			/* unreliable: of what comes */

@@ -166,6 +166,7 @@ struct frame_open_stream {
 	struct frame_bytes noise;	/* first end-to-end handshake message; may be empty; at most FRAME_NOISE_MAX */
 	const uint8_t	*dest;		/* NODE_ID_LEN or NULL; FRAME_PORT_PROC only */
 	const uint8_t	*source;	/* NODE_ID_LEN or NULL; FRAME_PORT_PROC only */
+	uint64_t	 before;	/* the stream that this one takes the place of, as its way was lost; or 0; FRAME_PORT_PROC only */
 };
 
 struct frame_data {

@@ -5,7 +5,7 @@
 enum hello_tag {
 	HELLO_MAX_FRAME = 1, HELLO_MAX_STREAMS, HELLO_MAX_CREDIT, HELLO_MAX_DATAGRAM, HELLO_CAPABILITIES
 };
-enum open_tag { OPEN_SERVICE = 1, OPEN_NOISE, OPEN_DEST, OPEN_SOURCE };
+enum open_tag { OPEN_SERVICE = 1, OPEN_NOISE, OPEN_DEST, OPEN_SOURCE, OPEN_BEFORE };
 enum goaway_tag { GOAWAY_TEXT = 1 };
 enum route_tag { ROUTE_RECORDS = 1 };
 
@@ -212,6 +212,8 @@ open_param(struct frame *f, const struct tlv *t, enum frame_port port)
 		return node_id_get(&o->dest, t, port);
 	case OPEN_SOURCE:
 		return node_id_get(&o->source, t, port);
+	case OPEN_BEFORE:
+		return port != FRAME_PORT_PROC ? FRAME_E_NOT_HERE : param_nonzero(t, VARINT_MAX, &o->before);
 	default:
 		return FRAME_E_TLV_UNKNOWN;
 	}
@@ -249,6 +251,8 @@ open_put(struct tlv_writer *w, const struct frame *f)
 		tlv_put(w, OPEN_DEST, o->dest, NODE_ID_LEN);
 	if (o->source != NULL)
 		tlv_put(w, OPEN_SOURCE, o->source, NODE_ID_LEN);
+	if (o->before != 0)
+		tlv_put_uint(w, OPEN_BEFORE, o->before);
 }
 
 static int

@@ -92,6 +92,31 @@ START_TEST(moved)
 	ck_assert_ptr_null(f.tx);
 	ck_assert_int_eq(flow_state(&f, 2 * SEC + FLOW_MOVED_NS - 1), FLOW_WAIT);
 	ck_assert_uint_eq(f.retry_ns, 2 * SEC + FLOW_MOVED_NS - 1 + FLOW_BACKOFF_MIN_NS);
+	flow_forget(&f);
+}
+END_TEST
+
+/* Which stream the next one takes the place of: one that was lost, and whose packets have waited. */
+START_TEST(before)
+{
+	struct flow f = { 0 };
+	uint64_t at;
+
+	ck_assert_uint_eq(flow_before(&f, 0), 0);
+	flow_opened(&f, 2, sealer(), SEC);
+	ck_assert_uint_eq(flow_before(&f, SEC), 0);
+	flow_moved(&f, 2 * SEC);
+	ck_assert_uint_eq(flow_before(&f, 2 * SEC), 2);
+	ck_assert_uint_eq(flow_before(&f, 2 * SEC + FLOW_AGAIN_NS), 0);		/* there was nothing to send */
+	flow_opened(&f, 4, sealer(), 3 * SEC);
+	ck_assert_uint_eq(flow_before(&f, 3 * SEC), 0);
+	flow_reset(&f, 4 * SEC);
+	at = f.retry_ns;
+	ck_assert_uint_eq(flow_before(&f, at), 4);	/* before that it was not allowed to */
+	flow_reset(&f, at);		/* it could not be opened: still that */
+	ck_assert_uint_eq(flow_before(&f, f.retry_ns), 4);
+	flow_forget(&f);
+	ck_assert_uint_eq(flow_before(&f, at), 0);
 }
 END_TEST
 
@@ -164,6 +189,7 @@ main(void)
 	tcase_add_test(tc, life);
 	tcase_add_test(tc, backoff);
 	tcase_add_test(tc, moved);
+	tcase_add_test(tc, before);
 	tcase_add_test(tc, table);
 	tcase_add_test(tc, table_is_bounded);
 	tcase_add_test(tc, sequence);

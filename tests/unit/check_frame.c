@@ -413,6 +413,7 @@ random_field(struct frame *f, const struct field *fd)
 
 	switch (fd->kind) {
 	case F_UINT:
+	case F_UINT_OPT:
 		uint_store((uint8_t *)f + fd->offset, fd->size, random_number());
 		break;
 	case F_BYTES:

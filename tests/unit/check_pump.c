@@ -516,6 +516,38 @@ START_TEST(port_lost)
 }
 END_TEST
 
+/* The dataplane has another way: the OPEN for it says which stream it follows, for that to be known as one that moved. */
+START_TEST(a_leg_is_moved)
+{
+	struct frame f = { .type = FT_RESET_STREAM, .reset = { .reason = REASON_MOVED } };
+	struct talk t;
+
+	talk_open(&t, "ssh");
+	t.client.target = 20 * MB;
+	t.server.target = 10;
+	talk_answer(&t, 0);
+	ck_assert_uint_eq(pair.side[0].before, 0);
+	for (unsigned i = 1; i <= 2; i++) {
+		uint64_t id = t.pump->s->id;
+
+		ck_assert(RUN_UNTIL(&pair, !both_done(&t) && t.server.read > i * 2 * MB));
+		f.reset.stream_id = id;
+		pair_send(&pair.side[0], &f);
+		pair_flush(&pair.side[0]);
+		ck_assert(RUN_UNTIL(&pair, pair.side[0].opens == 1 + i && t.pump->s->leg == LEG_UP));
+		ck_assert_uint_eq(pair.side[0].before, id);
+	}
+	port_down(&pair, 0);
+	run_for(&pair, 20);
+	port_up(&pair, 0);
+	ck_assert(RUN_UNTIL(&pair, pair.side[0].opens == 4));
+	ck_assert_uint_eq(pair.side[0].before, 0);	/* the ids are others now */
+	ck_assert(RUN_UNTIL(&pair, both_done(&t)));
+	talk_whole(&t);
+	talk_close(&t);
+}
+END_TEST
+
 /* While it is being opened: the same message 1 again, whichever of them arrived. */
 static unsigned dropped;
 
@@ -921,6 +953,7 @@ main(void)
 	tcase_add_test(tc, blocked);
 	tcase_add_loop_test(tc, port_lost, 0, 3);
 	tcase_add_test(tc, port_lost_while_opening);
+	tcase_add_test(tc, a_leg_is_moved);
 	tcase_add_test(tc, far_hub_dies);
 	tcase_add_test(tc, token_of_another);
 	tcase_add_loop_test(tc, tampered, 0, 4);

@@ -232,8 +232,12 @@ END_TEST
 
 START_TEST(out_reset)
 {
+	uint64_t id;
+
 	write_packet(&tcp4);
-	dp_end(FT_RESET_STREAM, frames[0].id);
+	id = frames[0].id;
+	ck_assert_uint_eq(frames[0].before, 0);
+	dp_end(FT_RESET_STREAM, id);
 	forget_frames();
 	write_packet(&tcp4);
 	ck_assert_uint_eq(nframes, 0);
@@ -242,6 +246,7 @@ START_TEST(out_reset)
 	write_packet(&tcp4);
 	ck_assert_uint_eq(nframes, 2);
 	ck_assert_uint_eq(frames[0].type, FT_OPEN_STREAM);
+	ck_assert_uint_eq(frames[0].before, id);
 	dp_end(FT_RESET_STREAM, frames[0].id);
 	dp_end(FT_RESET_STREAM, frames[0].id);	/* both sides at once: no error */
 	ck_assert_ptr_nonnull(v->port);

@@ -9,6 +9,7 @@
 
 enum field_kind {
 	F_UINT,		/* an unsigned integer of `size` bytes */
+	F_UINT_OPT,	/* the same; left out when 0 */
 	F_RAW,		/* a pointer to `size` bytes, or NULL: then it is left out */
 	F_BYTES,	/* struct frame_bytes, in hex; left out when empty */
 	F_TEXT,		/* struct frame_bytes, as it is; left out when empty */
@@ -25,6 +26,7 @@ struct field {
 #define F(kind, member, name) { #name, kind, offsetof(struct frame, member.name), \
 	sizeof(((struct frame *)0)->member.name) }
 #define U(member, name) F(F_UINT, member, name)
+#define OPT(member, name) F(F_UINT_OPT, member, name)
 #define RAW(member, name, len) { #name, F_RAW, offsetof(struct frame, member.name), len }
 
 static const struct field hello_fields[] = {
@@ -41,7 +43,8 @@ static const struct field ready_fields[] = {
 };
 static const struct field open_fields[] = {
 	U(open, stream_id), U(open, route_id), U(open, class), U(open, flags), F(F_TEXT, open, service),
-	F(F_BYTES, open, noise), RAW(open, dest, NODE_ID_LEN), RAW(open, source, NODE_ID_LEN), { 0 }
+	F(F_BYTES, open, noise), RAW(open, dest, NODE_ID_LEN), RAW(open, source, NODE_ID_LEN),
+	OPT(open, before), { 0 }
 };
 static const struct field data_fields[] = {
 	U(data, stream_id), U(data, seq), U(data, frag_offset), { "payload", F_PAYLOAD, 0, 0 }, { 0 }
@@ -122,6 +125,10 @@ field_to_text(struct text *t, const struct frame *f, const struct field *fd)
 	const uint8_t *raw;
 
 	switch (fd->kind) {
+	case F_UINT_OPT:
+		if (uint_load(at, fd->size) == 0)
+			break;
+		/* FALLTHROUGH */
 	case F_UINT:
 		text_add(t, "%s %" PRIu64 "\n", fd->name, uint_load(at, fd->size));
 		break;
@@ -189,6 +196,7 @@ field_from_text(struct frame *f, const struct field *fd, const char *value)
 	size_t len;
 
 	switch (fd->kind) {
+	case F_UINT_OPT:
 	case F_UINT:
 		uint_store(at, fd->size, strtoull(value, NULL, 10));
 		break;

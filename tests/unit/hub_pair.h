@@ -39,6 +39,7 @@ struct side {
 	STAILQ_HEAD(, waiting) waiting;
 	size_t		 backlog;
 	uint64_t	 opens;		/* OPEN_STREAM that came from here */
+	uint64_t	 before;	/* which stream the last of them follows */
 };
 
 struct leg { uint64_t id[2]; };
@@ -143,6 +144,7 @@ pair_open(struct pair *p, unsigned from, struct frame *f)
 	struct leg *g;
 
 	s->opens++;
+	s->before = f->open.before;
 	ck_assert_int_eq(stream_id_accept(&s->plane_ids, f->open.stream_id), STREAM_ID_OK);
 	if (to->plane == NULL) {
 		struct frame r = { .type = FT_RESET_STREAM,
@@ -158,6 +160,7 @@ pair_open(struct pair *p, unsigned from, struct frame *f)
 	g->id[1 - from] = stream_id_alloc(&to->plane_ids);
 	f->open.stream_id = g->id[1 - from];
 	f->open.dest = NULL;
+	f->open.before = 0;
 	f->open.source = p->source != NULL ? p->source : s->node->self.node_id;
 	pair_send(to, f);
 	credit(to, g->id[1 - from]);

@@ -64,7 +64,7 @@ static struct {
 	uint64_t type, id;
 	uint8_t	 class;
 	uint8_t	 dest0;
-	uint64_t reason, seq;
+	uint64_t reason, seq, before;
 	uint16_t off;
 	uint8_t	*payload;
 	size_t	 len;
@@ -232,6 +232,7 @@ on_dp_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 	} else if (f->type == FT_OPEN_STREAM) {
 		frames[nframes].id = f->open.stream_id;
 		frames[nframes].class = f->open.class;
+		frames[nframes].before = f->open.before;
 		ck_assert_ptr_nonnull(f->open.dest);
 		frames[nframes].dest0 = node_of(f->open.dest);
 		ck_assert_uint_eq(f->open.flags, OPEN_UNRELIABLE);
