@@ -41,7 +41,7 @@ DATAPLANE_OBJS = \
 	fabricd/dataplane/pressure.o fabricd/dataplane/qstream.o fabricd/dataplane/records.o fabricd/dataplane/show.o \
 	fabricd/dataplane/stream.o fabricd/dataplane/switch.o fabricd/dataplane/timer.o fabricd/dataplane/tls.o \
 	fabricd/dataplane/udp.o fabricd/dataplane/write.o \
-	fabricd/dataplane/route.o fabricd/dataplane/reach.o fabricd/dataplane/move.o fabricd/dataplane/permit.o \
+	fabricd/dataplane/route.o fabricd/dataplane/reach.o fabricd/dataplane/move.o fabricd/dataplane/moved.o fabricd/dataplane/permit.o \
 	fabricd/dataplane/probe.o fabricd/dataplane/target.o
 
 ROUTED_OBJS = \

@@ -230,6 +230,11 @@ static const struct desc descs[] = {
 	TYPE(PM_WANT) = { "WANT", FIELDS(BYTES(1, want.node_id), UINT(2, want.class, 0, CLASS_COUNT - 1)), FD_NONE },
 	TYPE(PM_WANT_FAILED) = { "WANT_FAILED", FIELDS(
 	    BYTES(1, want_failed.node_id), U62(2, want_failed.reason)), FD_NONE },
+	TYPE(PM_STREAM_MOVED) = { "STREAM_MOVED", FIELDS(
+	    BYTES(1, stream_moved.node_id), UINT(2, stream_moved.stream_id, 1, FRAME_DATAGRAM_STREAM_MAX),
+	    UINT(3, stream_moved.class, 0, CLASS_COUNT - 1), SERVICE(4, stream_moved.service),
+	    U62(5, stream_moved.from), U62(6, stream_moved.to), U62(7, stream_moved.reason),
+	    U32(8, stream_moved.detect_us), U32(9, stream_moved.recover_us)), FD_NONE },
 	TYPE(PM_UNBIND) = { "UNBIND", FIELDS(SERVICE(1, bind.service)), FD_NONE },
 };
 

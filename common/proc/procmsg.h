@@ -93,6 +93,7 @@ enum procmsg_type {
 	PM_REVOKE,		/* routed->dataplane: this node is no member any more */
 	PM_WANT,		/* adapter->dataplane->routed: a way to this node is wanted */
 	PM_WANT_FAILED,		/* routed->dataplane->adapters: there is none now, and why */
+	PM_STREAM_MOVED,	/* dataplane->routed: one of them goes on, on another way */
 };
 
 #define PM_TEXT_MAX	255
@@ -289,6 +290,16 @@ struct pm_route_moved {
 	uint32_t recover_us;		/* from the last proof of life to the first proof on the new way; 0: not yet */
 };
 
+struct pm_stream_moved {
+	uint8_t	 node_id[NODE_ID_LEN];	/* the far end's */
+	uint32_t stream_id;		/* by now, towards it */
+	uint8_t	 class;
+	char	 service[FRAME_SERVICE_MAX + 1];
+	uint64_t from, to, reason;	/* as above */
+	uint32_t detect_us;
+	uint32_t recover_us;		/* from the last proof of life to the far end's answer on the new way */
+};
+
 /* Bytes since the one before; forth: away from the source. What passed last comes after the end of the route, too. */
 struct pm_route_used { uint64_t route_id; uint8_t class; uint64_t forth, back; };
 
@@ -352,6 +363,7 @@ struct procmsg {
 		struct pm_route_rank route_rank;
 		struct pm_route_stat route_stat;
 		struct pm_route_moved route_moved;
+		struct pm_stream_moved stream_moved;
 		struct pm_route_used route_used;
 		struct pm_permit permit;
 		struct pm_revoke revoke;

@@ -78,11 +78,133 @@ record(struct way *from, struct way *to, uint64_t reason, uint64_t proof_ns, uns
 		probe_soon(to);
 }
 
+/* --- streams, one by one --- */
+
+/* Upper bounds of the counters of each class; there is one more, for what took longer. */
+static const uint32_t recover_us_max[] = { 100000, 300000, 1000000, 3000000 };
+#define RECOVERED	(sizeof(recover_us_max) / sizeof(recover_us_max[0]) + 1)
+
+_Static_assert(STAT_DP_RECOVERED_DNS_100MS == STAT_DP_RECOVERED_CONTROL_100MS + RECOVERED, "another number of counters");
+
+static bool
+is_over(const struct dataplane *dp, const struct moved *m)
+{
+	return dp->now_ns - m->decided_ns >= PROOF_NS;
+}
+
+/* Of those that an adapter of this node has opened: it will open them anew. */
+static void
+remember(const struct stream *st, const struct way *from, uint64_t reason, uint64_t proof_ns)
+{
+	struct dataplane *dp = from->reach->dp;
+	struct moveds *ms = &dp->reaches->moved;
+	const struct stream_end *e = &st->end[0];
+	struct moved *m;
+
+	if (e->port->kind != PORT_WORKER)
+		return;
+	if ((m = moved_find(ms, e->port, e->id)) != NULL) {
+		if (!is_over(dp, m))
+			return;		/* it was moved before, and the far end has not answered since */
+		moved_drop(ms, m);
+	}
+	m = moved_put(ms, e->port, e->id);
+	memcpy(m->node_id, from->reach->node_id, NODE_ID_LEN);
+	m->from = way_id(from);
+	m->reason = reason;
+	m->proof_ns = proof_ns;
+	m->decided_ns = dp->now_ns;
+}
+
+bool
+move_follows(struct fswitch *sw, const struct port *from, uint64_t before, uint64_t id)
+{
+	struct moveds *ms = &dp_of(sw)->reaches->moved;
+	struct moved *m = moved_find(ms, from, before);
+
+	if (m == NULL)
+		return false;
+	moved_rename(ms, m, (uint32_t)id);
+	return true;
+}
+
+static void
+stream_tell(struct dataplane *dp, const struct stream *st, const struct moved *v, const struct way *to)
+{
+	struct procmsg m = { .type = PM_STREAM_MOVED };
+	struct pm_stream_moved *s = &m.stream_moved;
+	uint64_t *count = &stats->counter[STAT_DP_RECOVERED_CONTROL_100MS + st->class * RECOVERED];
+	unsigned i = 0;
+
+	memcpy(s->node_id, v->node_id, NODE_ID_LEN);
+	s->stream_id = st->end[1].id;
+	s->class = st->class;
+	memcpy(s->service, st->service, strlen(st->service) + 1);	/* as long as a frame's at most */
+	s->from = v->from;
+	s->to = way_id(to);
+	s->reason = v->reason;
+	s->detect_us = us(v->decided_ns - v->proof_ns);
+	s->recover_us = us(dp->now_ns - v->proof_ns);
+	while (i < RECOVERED - 1 && s->recover_us > recover_us_max[i])
+		i++;
+	count[i]++;
+	stats->counter[STAT_DP_RECOVER_US_CONTROL + st->class] += s->recover_us;
+	if (ratelimit_take(&dp->reaches->moves, dp->now_ns))
+		wport_send(dp, WORKER_ROUTED, &m);
+	else
+		STAT_INC(DP_RECOVERED_UNTOLD);
+}
+
+bool
+move_answered(struct fswitch *sw, const struct stream *st)
+{
+	struct dataplane *dp = dp_of(sw);
+	struct moved *m = moved_find(&dp->reaches->moved, st->end[0].port, st->end[0].id);
+	struct reach *r;
+	const struct way *to;
+
+	if (m == NULL)
+		return true;
+	r = reach_find(dp, m->node_id);
+	to = r == NULL ? NULL : reach_way(r, st->route);
+	if (!st->reliable && to != NULL && to->state != WAY_UP)
+		return false;
+	if (to == NULL)
+		return true;		/* it is about to be moved again */
+	if (!is_over(dp, m))
+		stream_tell(dp, st, m, to);
+	moved_drop(&dp->reaches->moved, m);
+	return true;
+}
+
+/* What could not say whether it works when it went out over this way: now it is known. */
+static void
+answered_by_way(struct way *w)
+{
+	struct stream *st;
+
+	if (w->route != NULL)
+		LIST_FOREACH(st, &w->route->streams, on_route)
+			if (!st->reliable)
+				switch_answered(&w->reach->dp->sw, st);
+}
+
+void
+move_port_gone(struct dataplane *dp, const struct port *p)
+{
+	if (dp->reaches != NULL)
+		moved_forget(&dp->reaches->moved, p);
+}
+
+/* --- a way's streams --- */
+
 struct leaving {
 	struct way	*from;
 	struct way	*to;		/* the first that one went to */
+	uint64_t	 reason, proof_ns;
 	bool		 better;	/* only what this node opened, and where the other way comes first */
 	unsigned	 classes;
+	unsigned	 stranded;
 };
 
 static bool
@@ -98,6 +220,7 @@ leaves(const struct stream *st, void *arg)
 		return false;
 	if (l->to == NULL)
 		l->to = to;
+	remember(st, l->from, l->reason, l->proof_ns);
 	return true;
 }
 
@@ -115,24 +238,24 @@ sweep(struct leaving *l)
 static bool
 is_here(const struct stream *st, void *arg)
 {
-	unsigned *n = arg;
+	struct leaving *l = arg;
 
-	++*n;
-	(void)st;
+	l->stranded++;
+	remember(st, l->from, l->reason, l->proof_ns);
 	return false;
 }
 
 /* Those that have nowhere to go. */
 static unsigned
-stranded(struct way *w)
+stranded(struct leaving *l)
 {
-	unsigned n = 0;
+	struct way *w = l->from;
 
 	if (w->route != NULL)
-		switch_sweep_route(w->route, is_here, &n, REASON_NONE);
+		switch_sweep_route(w->route, is_here, l, REASON_NONE);
 	else if (w->conn->port.table != NULL)
-		switch_sweep(&w->conn->port, is_here, &n, REASON_NONE);
-	return n;
+		switch_sweep(&w->conn->port, is_here, l, REASON_NONE);
+	return l->stranded;
 }
 
 /* What had left by it since it last answered: some of that may have arrived. */
@@ -147,7 +270,7 @@ lost(const struct way *w)
 unsigned
 way_leave(struct way *w, uint64_t reason, uint64_t proof_ns)
 {
-	struct leaving l = { .from = w, .classes = (1u << CLASS_COUNT) - 1 };
+	struct leaving l = { .from = w, .reason = reason, .proof_ns = proof_ns, .classes = (1u << CLASS_COUNT) - 1 };
 	unsigned n;
 
 	w->reason = reason;
@@ -155,7 +278,7 @@ way_leave(struct way *w, uint64_t reason, uint64_t proof_ns)
 	reach_tell_size(w->reach);	/* what the adapters cut their packets to, before they are moved */
 	if ((n = sweep(&l)) > 0)
 		record(w, l.to, reason, proof_ns, n, lost(w));
-	else if (way_port(w) == NULL && (w->reach->nroutes > 0 || w->reach->remote != NULL) && (n = stranded(w)) > 0)
+	else if (way_port(w) == NULL && (w->reach->nroutes > 0 || w->reach->remote != NULL) && (n = stranded(&l)) > 0)
 		record(w, NULL, reason, proof_ns, n, lost(w));
 	return n;
 }
@@ -176,7 +299,7 @@ reach_reorder(struct reach *r, unsigned classes)
 	struct way *w;
 
 	TAILQ_FOREACH(w, &r->ways, entry) {
-		struct leaving l = { .from = w, .classes = classes, .better = true };
+		struct leaving l = { .from = w, .reason = REASON_BETTER, .proof_ns = r->dp->now_ns, .classes = classes, .better = true };
 		unsigned n = sweep(&l);
 
 		if (n > 0)
@@ -193,6 +316,7 @@ way_up(struct way *w)
 	move_proof(w);
 	reach_rescue(w->reach);
 	move_proof(w);		/* for those it is proven as well */
+	answered_by_way(w);
 }
 
 void

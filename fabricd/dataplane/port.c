@@ -230,6 +230,7 @@ wport_close(struct wport *w)
 	w->ipc = NULL;
 	w->dirty = w->broken = w->in_batch = false;
 	port_detach(&w->port);
+	move_port_gone(w->dp, &w->port);
 }
 
 static void
@@ -311,11 +312,11 @@ wports_flush(struct dataplane *dp)
 	} while (again);
 }
 
-/* One that does not get through is followed by another; anything else would be missed. */
+/* One that does not get through is followed by another, or is one of many; anything else would be missed. */
 static bool
 is_measurement(enum procmsg_type type)
 {
-	return type == PM_PEER_STAT || type == PM_ROUTE_STAT || type == PM_ROUTE_USED || type == PM_LOAD;
+	return type == PM_PEER_STAT || type == PM_ROUTE_STAT || type == PM_ROUTE_USED || type == PM_LOAD || type == PM_STREAM_MOVED;
 }
 
 int

@@ -15,6 +15,8 @@
 #define PACE_MS		4u			/* for streams that wait for their route's rate, */
 #define WAIT_MS		50u			/* and for a word of routed's */
 #define WANTS_PER_SEC	20u
+#define MOVES_PER_SEC	100u			/* streams, that routed is told of */
+#define MOVES_BURST	500u
 #define PERMITS_NS	(600 * NS_PER_SEC)	/* that what a node may reach here is kept without a way to it */
 #define DATAGRAM_SAFE	1150u			/* every session carries this much in a datagram */
 
@@ -147,12 +149,6 @@ any_way(const struct reach *r, unsigned class)
 	return best;
 }
 
-static struct dataplane *
-dp_of(struct fswitch *sw)
-{
-	return (struct dataplane *)(void *)((char *)sw - offsetof(struct dataplane, sw));
-}
-
 /* A stream looks for a way and there is none, as it may again and again. */
 static void
 want(struct dataplane *dp, struct reach *r, const uint8_t *node_id, unsigned class)
@@ -204,6 +200,7 @@ hook_broken(struct fswitch *sw, const struct stream *st, uint64_t reason)
 
 static const struct switch_hooks hooks = {
 	.way = hook_way, .broken = hook_broken, .permit = permit_ask, .keep = permit_keep,
+	.follows = move_follows, .answered = move_answered,
 };
 
 static void
@@ -255,15 +252,21 @@ way_free(struct way *w)
 	probing_set(r);
 }
 
-static struct way *
-session_way(const struct reach *r)
+struct way *
+reach_way(const struct reach *r, const struct route *route)
 {
 	struct way *w;
 
 	TAILQ_FOREACH(w, &r->ways, entry)
-		if (w->route == NULL)
+		if (w->route == route)
 			return w;
 	return NULL;
+}
+
+static struct way *
+session_way(const struct reach *r)
+{
+	return reach_way(r, NULL);
 }
 
 bool
@@ -871,6 +874,7 @@ reaches_init(struct dataplane *dp)
 	if ((dp->reaches->pace = evtimer_new(dp->base, on_pace, dp)) == NULL || permits_init(dp) == -1)
 		return -1;
 	ratelimit_init(&dp->reaches->wants, NS_PER_SEC / WANTS_PER_SEC, WANTS_PER_SEC);
+	ratelimit_init(&dp->reaches->moves, NS_PER_SEC / MOVES_PER_SEC, MOVES_BURST);
 	dp->sw.hooks = &hooks;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #define DATAPLANE_REACH_H
 
 #include "fabricd/dataplane/dp.h"
+#include "fabricd/dataplane/moved.h"
 #include "fabricd/dataplane/probe.h"
 
 #define REACHES_MAX	65536u
@@ -78,6 +79,8 @@ struct reaches {
 	size_t		 n;
 	struct event	*pace;		/* for streams that wait for their routes' rate */
 	struct ratelimit wants;		/* of OPENs that found no way */
+	struct moveds	 moved;		/* streams that wait for another way's answer */
+	struct ratelimit moves;		/* of them, that routed is told of */
 	bool		 permits;	/* routed speaks of what is permitted */
 	bool		 permit_all;	/* whoever was not named may reach everything */
 	uint64_t	 unnamed_ns;	/* when what they have open ends that were not; 0: it has, or need not */
@@ -116,6 +119,15 @@ way_id(const struct way *w)
 }
 uint32_t way_datagram_max(const struct way *);
 
+/* Its way by this route, or (NULL) by the session; NULL: there is none. */
+struct way *reach_way(const struct reach *, const struct route *);
+
+static inline struct dataplane *
+dp_of(struct fswitch *sw)
+{
+	return (struct dataplane *)(void *)((char *)sw - offsetof(struct dataplane, sw));
+}
+
 /* The best way that is up, for this class, but this one; NULL: none. */
 struct way *reach_best(const struct reach *, unsigned class, const struct way *but);
 
@@ -143,6 +155,11 @@ void	reach_reorder(struct reach *, unsigned classes);
 void	move_proof(struct way *);
 /* Each second: what was waited for too long is told of as it is. */
 void	move_second(struct reach *);
+/* The switch's hooks, about single streams. */
+bool	move_follows(struct fswitch *, const struct port *from, uint64_t before, uint64_t id);
+bool	move_answered(struct fswitch *, const struct stream *);
+/* The ids that an adapter has given to its streams are gone with its channel. */
+void	move_port_gone(struct dataplane *, const struct port *);
 
 /* permit.c */
 int	permits_init(struct dataplane *);

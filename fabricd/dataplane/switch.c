@@ -316,6 +316,13 @@ route_broken(struct stream_end *e, const struct frame *f)
 }
 
 void
+switch_answered(struct fswitch *sw, struct stream *st)
+{
+	if (st->follows && sw->hooks != NULL && sw->hooks->answered != NULL)
+		st->follows = !sw->hooks->answered(sw, st);
+}
+
+void
 switch_frame(struct stream_end *e, const struct frame *f)
 {
 	struct stream *st = stream_of(e);
@@ -329,6 +336,8 @@ switch_frame(struct stream_end *e, const struct frame *f)
 	if (f->type == FT_DATA) {
 		e->packets++;
 		e->bytes += f->data.payload_len;
+	} else if (st->follows && f->type == FT_ACK && e->side == 1) {	/* an end's word; credit is the next hop's */
+		switch_answered(sw, st);
 	}
 	credit_input(&st->credit, e->side, f, e->port->rtt_ns, *sw->now_ns);
 	settle(sw, st);
@@ -454,6 +463,7 @@ open_forward(struct stream *st, const struct target *t, const struct frame *f)
 	out.open.route_id = inward || t->route == NULL ? 0 : t->route->id;
 	out.open.dest = NULL;
 	out.open.source = inward ? t->source : NULL;
+	out.open.before = 0;
 	return t->port->ops->control(t->port, &out);
 }
 
@@ -559,8 +569,20 @@ open_to(struct port *from, const struct frame *f, struct target *t)
 	}
 	/* A port that cannot take the OPEN ends soon, and its end resets what was opened through it. */
 	open_forward(st, t, f);
+	st->follows = t->follows;
 	if (st->reliable)
 		reliable_begin(st);
+	else
+		switch_answered(sw, st);
+}
+
+static bool
+follows(struct port *from, const struct frame_open_stream *o)
+{
+	const struct switch_hooks *h = from->sw->hooks;
+
+	return o->before != 0 && from->kind == PORT_WORKER && h != NULL && h->follows != NULL &&
+	    h->follows(from->sw, from, o->before, o->stream_id);
 }
 
 static uint64_t
@@ -573,6 +595,7 @@ on_open(struct port *from, const struct frame *f)
 	if (stream_id_accept(&from->ids, o->stream_id) != STREAM_ID_OK || o->stream_id > FRAME_DATAGRAM_STREAM_MAX)
 		return REASON_PROTOCOL;
 	switch_target(from, o, &t);
+	t.follows = follows(from, o);
 	if (t.port != NULL)
 		open_to(from, f, &t);
 	else if (t.reason != SWITCH_WAIT)

@@ -48,6 +48,7 @@ struct stream {
 	bool		  probe;	/* of the dataplanes' own service */
 	bool		  peers_probe;	/* counted at its first end's port */
 	bool		  sealed;	/* its OPEN brought a handshake: what it carries is sealed end to end */
+	bool		  follows;	/* one that was moved; the far end has not answered yet */
 	const char	 *service;	/* behind what there is of the struct */
 	struct credit	  credit;	/* reliable ones only: else there is no memory behind it */
 };
@@ -112,6 +113,10 @@ struct switch_hooks {
 	uint64_t (*permit)(struct fswitch *, const uint8_t *source, struct frame_bytes service, unsigned class);
 	/* SWITCH_WAIT was said: the OPEN is kept, and given to switch_opened_late() when that is known. False: no room. */
 	bool	(*keep)(struct fswitch *, struct port *from, const struct frame *, const uint8_t *source);
+	/* A worker opens a stream, `id', in the place of `before'. Was that moved, and is it to be told of? */
+	bool	(*follows)(struct fswitch *, const struct port *from, uint64_t before, uint64_t id);
+	/* One of which `follows' said so is on its way (unreliable), or the far end has answered on it. True: it is told. */
+	bool	(*answered)(struct fswitch *, const struct stream *);
 };
 
 struct fswitch {
@@ -185,6 +190,9 @@ size_t	switch_output(struct stream_end *e, uint8_t *buf, size_t size);
 
 /* Breaks off e's reliable stream, at both ends. */
 void	switch_fail(struct stream_end *e, uint64_t reason);
+
+/* What one that follows another waited for has come; nothing for any other. */
+void	switch_answered(struct fswitch *, struct stream *);
 
 /* Ends a stream at both ends, with this reason. */
 void	switch_end(struct stream *, uint64_t reason);

@@ -10,6 +10,7 @@ struct target {
 	struct route	*route;		/* NULL: over none */
 	const uint8_t	*source;	/* at a worker of this node: who opens it */
 	uint64_t	 reason;	/* why it goes nowhere */
+	bool		 follows;	/* a worker's, that was moved */
 };
 
 void	switch_target(struct port *from, const struct frame_open_stream *, struct target *);

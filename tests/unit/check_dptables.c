@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "fabricd/dataplane/cid.h"
 #include "fabricd/dataplane/limits.h"
+#include "fabricd/dataplane/moved.h"
 #include "fabricd/dataplane/timer.h"
 
 #define TIMERS 500
@@ -172,10 +173,58 @@ START_TEST(prefixes)
 }
 END_TEST
 
+/* Against the plainest of models: the last MOVED_MAX that were put there, but for what was dropped since, by their new ids. */
+START_TEST(moved_streams)
+{
+	static struct moveds ms;
+	static struct { const struct port *port; uint32_t id; } model[MOVED_MAX];
+	const struct port *ports[2] = { (const void *)&model[0], (const void *)&model[1] };
+	uint32_t next = 2;
+	unsigned seed = 5, nput = 0;
+
+	memset(&ms, 0, sizeof(ms));
+	memset(model, 0, sizeof(model));
+	for (unsigned round = 0; round < 50000; round++) {
+		unsigned k = (unsigned)rand_r(&seed) % MOVED_MAX, what = (unsigned)rand_r(&seed) % 8;
+		struct moved *m = model[k].id == 0 ? NULL : moved_find(&ms, model[k].port, model[k].id);
+
+		ck_assert(m == NULL || (m == &ms.ring[k] && m->id == model[k].id));
+		ck_assert(model[k].id == 0 || m != NULL);
+		ck_assert(m == NULL || moved_find(&ms, ports[model[k].port == ports[0]], m->id) == NULL);
+		next += 2 * (1 + (unsigned)rand_r(&seed) % 3);	/* now and then two of a chain */
+		if (what < 4) {
+			k = nput++ % MOVED_MAX;
+			model[k].port = ports[round % 2];
+			model[k].id = next;
+			m = moved_put(&ms, model[k].port, next);
+			ck_assert_ptr_eq(m, &ms.ring[k]);
+			ck_assert_uint_eq(m->decided_ns, 0);
+			m->decided_ns = 1;
+		} else if (what < 6 && m != NULL) {
+			ck_assert_uint_eq(m->decided_ns, 1);
+			moved_rename(&ms, m, next);
+			ck_assert_ptr_null(moved_find(&ms, model[k].port, model[k].id));
+			model[k].id = next;
+		} else if (what == 6 && m != NULL) {
+			moved_drop(&ms, m);
+			ck_assert_ptr_null(moved_find(&ms, model[k].port, model[k].id));
+			model[k].id = 0;
+		} else if (round % 1000 == 7) {
+			moved_forget(&ms, ports[0]);
+			for (size_t i = 0; i < MOVED_MAX; i++)
+				if (model[i].port == ports[0])
+					model[i].id = 0;
+		}
+	}
+	ck_assert_uint_gt(nput, 3 * MOVED_MAX);
+	ck_assert_ptr_null(moved_find(&ms, ports[0], 0));
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
-	const TTest *const tests[] = { timers_in_order, timers_wake_the_loop, connection_ids, prefixes };
+	const TTest *const tests[] = { timers_in_order, timers_wake_the_loop, connection_ids, prefixes, moved_streams };
 	Suite *s = suite_create("dptables");
 	TCase *tc = tcase_create("tables");
 

@@ -221,6 +221,37 @@ finish(uint64_t target)
 	ck_assert_uint_eq(to.naccepted, 1);
 }
 
+/* The stream that moved last goes by this way now, with this id towards the far end. */
+static bool
+is_on(uint64_t via)
+{
+	const struct route *route = route_find(&a.dp->sw.routes, via);
+	const struct stream *st;
+
+	LIST_FOREACH(st, &route->streams, on_route)
+		if (st->end[1].id == a.routed.last_stream.stream_id && strcmp(st->service, a.routed.last_stream.service) == 0)
+			return true;
+	return false;
+}
+
+/* `n' streams have moved so far; the last of them so. */
+static void
+stream_moved(unsigned n, uint64_t left, uint64_t via, uint64_t reason)
+{
+	const struct pm_stream_moved *m = &a.routed.last_stream;
+
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.stream_moves >= n));
+	ck_assert_uint_eq(a.routed.stream_moves, n);
+	ck_assert_mem_eq(m->node_id, b.id, NODE_ID_LEN);
+	ck_assert_uint_eq(m->class, CLASS_INTERACTIVE);
+	ck_assert_uint_eq(m->from, left);
+	ck_assert_uint_eq(m->to, via);
+	ck_assert_uint_eq(m->reason, reason);
+	ck_assert_uint_ge(m->recover_us, m->detect_us);
+	ck_assert_uint_gt(m->recover_us, 0);
+	ck_assert(is_on(via));
+}
+
 /* The relay dies without a word, in the middle of a stream: it goes on over the other one, whole. */
 START_TEST(a_relay_dies)
 {
@@ -236,8 +267,13 @@ START_TEST(a_relay_dies)
 	ck_assert_uint_eq(a.routed.last_moved.streams, 1);
 	ck_assert_uint_ge(a.routed.last_moved.detect_us, 100000);
 	ck_assert_uint_ge(a.routed.last_moved.recover_us, a.routed.last_moved.detect_us);
+	stream_moved(1, VIA_R, VIA_S, REASON_TIMEOUT);
+	ck_assert_str_eq(a.routed.last_stream.service, "tcp");
+	ck_assert_uint_eq(a.routed.last_stream.detect_us, a.routed.last_moved.detect_us);
 	finish(60000000);
 	ck_assert_uint_eq(u[0].read, 10);
+	ck_assert_uint_eq(a.routed.stream_moves, 1);
+	ck_assert_uint_eq(b.dp->reaches->moved.n, 0);	/* it did not open it */
 }
 END_TEST
 
@@ -360,6 +396,8 @@ START_TEST(outranked)
 	ck_assert(RUN_UNTIL(base, 3000, a.routed.moves == 1));
 	ck_assert_uint_eq(a.routed.last_moved.reason, REASON_BETTER);
 	ck_assert_uint_eq(a.routed.last_moved.to, VIA_S);
+	stream_moved(1, VIA_R, VIA_S, REASON_BETTER);
+	ck_assert_uint_eq(a.routed.last_stream.detect_us, 0);
 	finish(60000000);
 }
 END_TEST
@@ -383,9 +421,123 @@ START_TEST(from_direct_to_relayed)
 	ck_assert(RUN_UNTIL(base, 5000, a.routed.moves == 1));
 	ck_assert_uint_eq(a.routed.last_moved.from, 0);
 	ck_assert_uint_eq(a.routed.last_moved.to, VIA_R);
+	stream_moved(1, 0, VIA_R, a.routed.last_moved.reason);
 	ck_assert_uint_eq(a.vpnd.down, downs);
 	ck_assert(RUN_UNTIL(base, 3000, a.routed.down >= 1));
 	finish(60000000);
+}
+END_TEST
+
+/* It is moved to a way that does not work either, and is answered on the one that it comes to last: that is one move. */
+START_TEST(moved_again_before_it_is_answered)
+{
+	both_ways(true);
+	begin(60000000);
+	node_kill(&s);
+	rank_say(&a, &b, 0x3f, VIA_S, VIA_R);		/* before anybody knows */
+	ck_assert(RUN_UNTIL(base, 3000, a.routed.moves == 1));
+	ck_assert_uint_eq(a.routed.stream_moves, 0);
+	ck_assert(RUN_UNTIL(base, 5000, route_find(&a.dp->sw.routes, VIA_R)->nstreams > 1));
+	stream_moved(1, VIA_R, VIA_R, REASON_BETTER);
+	ck_assert_uint_ge(a.routed.last_stream.recover_us, 50000);
+	finish(60000000);
+	ck_assert_uint_eq(a.routed.stream_moves, 1);
+}
+END_TEST
+
+/* An adapter that begins anew gives the same ids again: those of the one before say nothing of its streams. */
+START_TEST(ids_of_a_new_adapter)
+{
+	const struct moveds *ms = &a.dp->reaches->moved;
+	unsigned n = 0;
+
+	both_ways(true);
+	rank_say(&a, &b, 0x3f, VIA_R, VIA_S);
+	ck_assert(RUN_UNTIL(base, 3000, reach_find(a.dp, b.id)->rank[0].n == 2));
+	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_INTERACTIVE);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.opens == 1));
+	node_kill(&r);
+	ck_assert(RUN_UNTIL(base, 3000, a.vpnd.resets == 1));
+	ck_assert_uint_eq(ms->n, 1);
+	ck_assert_ptr_nonnull(moved_find(&a.dp->reaches->moved, &a.dp->workers[WORKER_VPND].port, 2));
+	fake_port_attach(&a, &a.vpnd, WORKER_VPND);
+	for (size_t i = 0; i < MOVED_MAX; i++)
+		n += ms->ring[i].id != 0;
+	ck_assert_uint_eq(n, 0);
+}
+END_TEST
+
+static void
+open_vpn(uint64_t id, uint64_t before)
+{
+	struct frame f = { .type = FT_OPEN_STREAM, .open = { .stream_id = id, .flags = OPEN_UNRELIABLE,
+	    .class = CLASS_INTERACTIVE, .service = { (const uint8_t *)"vpn", 3 }, .dest = b.id, .before = before } };
+
+	ck_assert_int_eq(ipc_send(a.vpnd.ipc, &f), 0);
+	ipc_flush(a.vpnd.ipc);
+}
+
+static uint64_t
+recovered(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < 5; i++)
+		n += stats->counter[STAT_DP_RECOVERED_INTERACTIVE_100MS + i];
+	return n;
+}
+
+/* Packets that come again when nobody asks any more how long they were away. */
+START_TEST(too_late)
+{
+	uint64_t n = recovered();
+	struct moved *m;
+
+	both_ways(true);
+	rank_say(&a, &b, 0x3f, VIA_R, VIA_S);
+	open_vpn(2, 0);
+	open_vpn(4, 0);
+	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.opens == 2));
+	node_kill(&r);
+	ck_assert(RUN_UNTIL(base, 3000, a.vpnd.resets == 2));
+	m = moved_find(&a.dp->reaches->moved, &a.dp->workers[WORKER_VPND].port, 2);
+	ck_assert_ptr_nonnull(m);
+	m->decided_ns -= 10 * NS_PER_SEC;
+	open_vpn(6, 2);
+	open_vpn(8, 4);
+	stream_moved(1, VIA_R, VIA_S, REASON_TIMEOUT);
+	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.opens == 4));
+	ck_assert_uint_eq(recovered(), n + 1);
+	ck_assert_ptr_null(moved_find(&a.dp->reaches->moved, &a.dp->workers[WORKER_VPND].port, 6));
+}
+END_TEST
+
+/* routed hears of so many, and not of a flood; all are counted. */
+START_TEST(many_move_at_once)
+{
+	const unsigned n = 700;
+	uint64_t had = recovered(), untold = stats->counter[STAT_DP_RECOVERED_UNTOLD];
+
+	both_ways(true);
+	rank_say(&a, &b, 0x3f, VIA_R, VIA_S);
+	for (unsigned i = 0; i < 6; i++) {	/* more than a route admits at once */
+		struct node *const on[] = { &a, &r, &b, &a, &s, &b };
+
+		route_find(&on[i]->dp->sw.routes, i < 3 ? VIA_R : VIA_S)->opens.burst = 2 * n;
+	}
+	for (unsigned i = 1; i <= n; i++)
+		open_vpn(2 * i, 0);
+	ck_assert(RUN_UNTIL(base, 5000, b.vpnd.opens == n));
+	node_kill(&r);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.resets == n));
+	for (unsigned i = 1; i <= n; i++)
+		open_vpn(2 * (n + i), 2 * i);
+	ck_assert(RUN_UNTIL(base, 5000, b.vpnd.opens == 2 * n && recovered() == had + n));
+	untold = stats->counter[STAT_DP_RECOVERED_UNTOLD] - untold;
+	ck_assert_uint_ge(untold, 100);
+	ck_assert(RUN_UNTIL(base, 5000, a.routed.stream_moves == n - untold));
+	ck_assert_uint_ge(a.routed.stream_moves, 500);
 }
 END_TEST
 
@@ -419,6 +571,8 @@ START_TEST(rescued)
 	ck_assert_uint_eq(a.routed.last_moved.to, VIA_S);
 	ck_assert_uint_eq(a.routed.last_moved.reason, REASON_TIMEOUT);
 	ck_assert_uint_ge(a.routed.last_moved.recover_us, 500000);
+	stream_moved(1, VIA_R, VIA_S, REASON_TIMEOUT);
+	ck_assert_uint_ge(a.routed.last_stream.recover_us, 500000);
 	finish(60000000);
 }
 END_TEST
@@ -477,8 +631,20 @@ START_TEST(packets_go_on)
 	ck_assert(RUN_UNTIL(base, 3000, v->resets == 1));
 	ck_assert_uint_eq(v->last_reset_reason, REASON_MOVED);
 	f.open.stream_id = 4;
+	f.open.before = 2;
 	ck_assert_int_eq(ipc_send(v->ipc, &f), 0);
 	units(v, 4, 50);
+	stream_moved(1, VIA_R, VIA_S, REASON_TIMEOUT);
+	ck_assert_str_eq(a.routed.last_stream.service, "vpn");
+	ck_assert_uint_eq(b.vpnd.last_open_before, 0);
+	f.open.stream_id = 6;		/* once is enough, and only of what was moved */
+	ck_assert_int_eq(ipc_send(v->ipc, &f), 0);
+	f.open.stream_id = 8;
+	f.open.before = 4;
+	ck_assert_int_eq(ipc_send(v->ipc, &f), 0);
+	ipc_flush(v->ipc);
+	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.opens == 4));
+	ck_assert_uint_eq(a.routed.stream_moves, 1);
 	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.data_frames == 100));
 	ck_assert(RUN_UNTIL(base, 3000, a.routed.moves == 1));
 	ck_assert_uint_ge(a.routed.last_moved.packets_lost, 5);
@@ -807,6 +973,7 @@ suite(void)
 	const TTest *const tests[] = {
 		a_stream_over_a_relay, what_passed_is_told_once, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
 		a_route_is_taken_back, outranked, from_direct_to_relayed, the_last_way_goes, a_route_expires, rescued, rescued_by_a_renewal, packets_go_on,
+		moved_again_before_it_is_answered, ids_of_a_new_adapter, too_late, many_move_at_once,
 		a_route_has_a_rate, a_relay_has_a_rate, permits, permits_are_waited_for, permits_are_forgotten, revoked, wants_go_to_routed,
 		what_is_open_over_a_route_is_taken_back, what_is_open_over_a_session_is_taken_back, a_policy_comes,
 		a_relay_pauses,

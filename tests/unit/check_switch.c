@@ -711,6 +711,92 @@ START_TEST(own_streams_over_a_route)
 }
 END_TEST
 
+static uint64_t followed, following;
+static unsigned answers;
+static bool told;
+
+static bool
+follows(struct fswitch *s, const struct port *from, uint64_t before, uint64_t id)
+{
+	(void)s;
+	ck_assert_ptr_eq(from, &svc.port);
+	followed = before;
+	following = id;
+	return before == 2;
+}
+
+static bool
+answered(struct fswitch *s, const struct stream *st)
+{
+	(void)s;
+	ck_assert_uint_eq(st->end[0].id, following);
+	answers++;
+	return told;
+}
+
+static void
+ack_at(struct fake *at, uint64_t id)
+{
+	struct frame f = { .type = FT_ACK, .ack = { .stream_id = id } };
+
+	ck_assert_uint_eq(switch_control(&at->port, &f), REASON_NONE);
+}
+
+/* The owner hears what follows a stream that was moved, and when the far end has answered: of no other, and just once. */
+START_TEST(what_follows)
+{
+	static const struct switch_hooks hooks = { .follows = follows, .answered = answered };
+	struct frame f = { .type = FT_OPEN_STREAM, .open = { .stream_id = 4, .service = { (const uint8_t *)"tcp", 3 },
+	    .dest = peer.port.node_id, .before = 2 } }, credit = { .type = FT_STREAM_CREDIT };
+
+	sw.hooks = &hooks;
+	told = true;
+	switch_control(&svc.port, &f);
+	ck_assert_uint_eq(followed, 2);
+	ck_assert_uint_eq(peer.log[0].f.open.before, 0);	/* no other node's business */
+	ck_assert_uint_eq(answers, 0);
+	credit.credit.stream_id = peer.log[0].f.open.stream_id;
+	credit.credit.limit = 100000;
+	switch_control(&peer.port, &credit);
+	ack_at(&svc, 4);
+	ck_assert_uint_eq(answers, 0);		/* neither the next hop's word nor one's own */
+	ack_at(&peer, peer.log[0].f.open.stream_id);
+	ck_assert_uint_eq(answers, 1);
+	ack_at(&peer, peer.log[0].f.open.stream_id);
+	ck_assert_uint_eq(answers, 1);
+	f.open.stream_id = 6;			/* of something else */
+	f.open.before = 3;
+	switch_control(&svc.port, &f);
+	ck_assert_uint_eq(followed, 3);
+	ack_at(&peer, peer.log[1].f.open.stream_id);
+	ck_assert_uint_eq(answers, 1);
+	/* Of packets nothing comes back: it is asked when they leave, and again until the owner knows. */
+	f.open.stream_id = 8;
+	f.open.before = 2;
+	f.open.flags = OPEN_UNRELIABLE;
+	told = false;
+	switch_control(&svc.port, &f);
+	ck_assert_uint_eq(answers, 2);
+	switch_answered(&sw, stream_of(switch_find(&svc.port, 8)));
+	told = true;
+	switch_answered(&sw, stream_of(switch_find(&svc.port, 8)));
+	switch_answered(&sw, stream_of(switch_find(&svc.port, 8)));
+	ck_assert_uint_eq(answers, 4);
+	/* One that goes nowhere is known as well, by its new id. */
+	peer_is_up = false;
+	f.open.stream_id = 10;
+	switch_control(&svc.port, &f);
+	ck_assert_uint_eq(following, 10);
+	ck_assert_uint_eq(answers, 4);
+	/* What another node would say of the kind is not looked at. */
+	f.open = (struct frame_open_stream){ .stream_id = 2, .flags = OPEN_UNRELIABLE, .service = { (const uint8_t *)"vpn", 3 },
+	    .before = 2 };
+	switch_control(&peer2.port, &f);
+	ck_assert_uint_eq(following, 10);
+	ck_assert_uint_eq(vpnd.log[0].f.open.before, 0);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -719,7 +805,7 @@ suite(void)
 		port_goes, bind_replaces_and_is_bounded, full_port_counts, many,
 		probes_are_few, relays, routes_end_here, routes_refuse, entries_that_make_no_sense, routes_have_a_rate,
 		relayed_routes_share_a_rate, a_hop_goes,
-		own_streams_over_a_route,
+		own_streams_over_a_route, what_follows,
 	};
 	Suite *s = suite_create("switch");
 	TCase *tc = tcase_create("switch");

@@ -131,6 +131,7 @@ user_attach(struct user *u)
 	f.open.noise.p = noise;
 	f.open.noise.len = sizeof(noise);
 	f.open.dest = u->dest;
+	f.open.before = u->s->before;
 	if (stream_attach(u->s, f.open.stream_id, clock_ns()) == -1 || ipc_send(a->ipc, &f) == -1)
 		abort();
 }

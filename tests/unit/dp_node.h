@@ -34,6 +34,7 @@ struct fake_port {
 	uint64_t	 last_open_id, last_reset_id;
 	uint8_t		 last_open_source[NODE_ID_LEN];
 	bool		 last_open_has_source;
+	uint64_t	 last_open_before;
 	char		 last_open_service[FRAME_SERVICE_MAX + 1];
 	unsigned	 data_frames;
 	uint64_t	 data_bytes, last_data_id, last_data_seq;
@@ -49,6 +50,8 @@ struct fake_port {
 	unsigned	 loads, stats, moves, useds, wants, want_faileds;
 	struct pm_route_stat route_stat[8];		/* by the low bits of the route id */
 	struct pm_route_moved last_moved;
+	unsigned	 stream_moves;
+	struct pm_stream_moved last_stream;		/* of these */
 	struct pm_route_used used[CLASS_COUNT];		/* what was told so far, and of which route last */
 };
 
@@ -96,6 +99,7 @@ fake_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 		p->opens++;
 		p->last_open_id = f->open.stream_id;
 		p->last_open_has_source = f->open.source != NULL;
+		p->last_open_before = f->open.before;
 		if (f->open.source != NULL)
 			memcpy(p->last_open_source, f->open.source, NODE_ID_LEN);
 		memcpy(p->last_open_service, f->open.service.p, f->open.service.len);
@@ -155,6 +159,10 @@ fake_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 	case PM_ROUTE_MOVED:
 		p->moves++;
 		p->last_moved = m.route_moved;
+		break;
+	case PM_STREAM_MOVED:
+		p->stream_moves++;
+		p->last_stream = m.stream_moved;
 		break;
 	case PM_ROUTE_USED:
 		p->useds++;
