@@ -1,6 +1,7 @@
 /*
- * What happened to routes: a ring of the last events, each with a number that only grows, so that a reader who comes back
- * knows what it has seen, and that it has missed some. Pure state.
+ * What happened to routes: the last events, each with a number that only grows, so that a reader who comes back knows what
+ * it has seen, and that it has missed some. Those of single streams, of which there can be a great many at once, have a ring
+ * of their own, and push out nothing else. Pure state.
  */
 #ifndef ROUTED_HISTORY_H
 #define ROUTED_HISTORY_H
@@ -9,9 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wire/frame.h"
+#include "proc/procmsg.h"
 
 #define HISTORY_MAX	2048u
+#define HISTORY_STREAMS_MAX 1024u
 #define HISTORY_TEXT_MAX 95u
 
 enum history_kind {
@@ -23,6 +25,7 @@ enum history_kind {
 	HISTORY_INSTALLED, HISTORY_REFUSED, HISTORY_ENDED, HISTORY_EXPIRED,
 	HISTORY_FENCED, HISTORY_REVOKED,
 	HISTORY_POLICY,		/* another policy holds */
+	HISTORY_STREAM,		/* one of those that went to another way: the far end has answered there */
 	HISTORY_KINDS
 };
 
@@ -35,13 +38,22 @@ struct history_event {
 	uint8_t	 place;		/* enum ticket_place, of installed and what follows */
 	uint64_t from, to;	/* route ids; 0: the session. Of one route: `to' */
 	bool	 to_none;
-	uint32_t streams, lost, detect_us, recover_us;	/* moved */
+	uint32_t streams, lost, detect_us, recover_us;	/* moved; these two also of a stream */
+	uint32_t stream_id;
+	uint8_t	 class;
+	char	 service[FRAME_SERVICE_MAX + 1];
 	char	 why[HISTORY_TEXT_MAX + 1];
+};
+
+struct history_ring {
+	uint64_t n;		/* that were put there */
+	size_t	 size;
+	struct history_event *events;
 };
 
 struct history {
 	uint64_t n;		/* events there were */
-	struct history_event *ring;	/* HISTORY_MAX */
+	struct history_ring all, streams;	/* all but HISTORY_STREAM; those */
 };
 
 int	history_init(struct history *);		/* -1: memory is short */
@@ -49,6 +61,9 @@ void	history_free(struct history *);
 
 /* The next one to fill: all zero but for its number. */
 struct history_event *history_add(struct history *, enum history_kind, uint64_t wall_ms);
+
+/* The event of a stream that moved, as the dataplane tells it. */
+void	history_stream_moved(struct history *, const struct pm_stream_moved *, uint64_t wall_ms);
 
 /* The one with this number, or the oldest after it that is still there; NULL: there is none yet. */
 const struct history_event *history_get(const struct history *, uint64_t number);

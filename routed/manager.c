@@ -888,6 +888,9 @@ manager_dataplane(struct manager *m, const struct procmsg *msg)
 	case PM_ROUTE_MOVED:
 		on_moved(m, &msg->route_moved);
 		return 0;
+	case PM_STREAM_MOVED:
+		history_stream_moved(&m->history, &msg->stream_moved, m->wall_ms);
+		return 0;
 	case PM_ROUTE_USED:
 		on_used(m, &msg->route_used);
 		return 0;

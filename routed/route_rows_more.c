@@ -33,7 +33,7 @@ place_name(unsigned place)
 static bool
 of_ways(unsigned kind)
 {
-	return kind == HISTORY_MOVED || kind == HISTORY_FIRST;
+	return kind == HISTORY_MOVED || kind == HISTORY_FIRST || kind == HISTORY_STREAM;
 }
 
 static bool
@@ -77,9 +77,16 @@ event_row(struct route_request_args *a, const struct history_event *e)
 		row_str(&w, "to", e->to_none ? "none" : rows_way(id, e->to));
 	}
 	row_str(&w, "why", e->why);
+	if (e->kind == HISTORY_STREAM) {
+		row_uint(&w, "stream", e->stream_id);
+		row_str(&w, "service", e->service);
+		row_str(&w, "class", class_name(e->class));
+	}
 	if (e->kind == HISTORY_MOVED) {
 		row_uint(&w, "streams", e->streams);
 		row_uint(&w, "packets_lost", e->lost);
+	}
+	if (e->kind == HISTORY_MOVED || e->kind == HISTORY_STREAM) {
 		row_uint(&w, "detect_us", e->detect_us);
 		if (e->recover_us != 0)
 			row_uint(&w, "recover_us", e->recover_us);

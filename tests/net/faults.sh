@@ -89,12 +89,17 @@ on() { # sets $relay, which the path goes over now, and the links before and beh
 }
 recovered() { wait_for 60 two_ways; } # there is an alternate again
 
+t 'an alternate is there' recovered
 kill_dataplane() { on; kill -9 "$(worker_pid "$relay" dataplane)"; }
 during "the relay's dataplane is killed" 7001 4 1500 kill_dataplane
 t 'an alternate is there again' recovered
 kill_node() { kill -9 "$(cat "$W/$1/pid")"; rm "$W/$1/pid"; }
 kill_relay() { on; kill_node "$relay"; }
-during 'the relay is killed altogether' 7001 5 1500 kill_relay
+kill_and_look() { # while the stream of messages is still there
+	kill_relay
+	t 'history has the stream of messages: from where to where, why and how fast' wait_for 2 moved_stream phone-a talk
+}
+during 'the relay is killed altogether' 7001 5 1500 kill_and_look
 left() { ! goes_by home-1 "$relay"; }
 t 'another path is used' left
 [ "$relay" != entry-1 ] || carries 'phone-a -> phone-b -> relay-2 -> home-1' home-1 1

@@ -189,6 +189,21 @@ stop() { # NODE...: ends the supervisor as an operator would, and waits
 }
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
+moved_stream() { # NODE SERVICE: the last of its streams that moved is known, and is on the way that it is said to have gone to
+	ctl "$1" route history --json >"$W/history" && ctl "$1" show streams --json >"$W/streams" && python3 -c '
+import json, sys
+events, streams = (json.load(open(name))["rows"] for name in sys.argv[1:3])
+events = [e for e in events if e["event"] == "stream" and e["service"] == sys.argv[3]]
+e = events[-1] if events else sys.exit("no such stream has moved")
+print("    %s" % e)
+if not (e["from"] != e["to"] and e["why"] in ("timeout", "hop-gone", "peer-gone", "fenced", "better", "shutdown", "unreachable") and
+        e["node"] and e["class"] and 0 <= e["detect_us"] <= e["recover_us"] < 10000000):
+    sys.exit("that is no event of a stream")
+if not any(s.get("stream") == e["stream"] and s.get("service") == sys.argv[3] and s.get("way") == e["to"] for s in streams):
+    sys.exit("and it is not there: %s" % [(s.get("stream"), s.get("way")) for s in streams if s.get("service") == sys.argv[3]])
+' "$W/history" "$W/streams" "$2"
+}
+
 ctl() { # NODE fabricctl's words...
 	local name=$1
 	shift

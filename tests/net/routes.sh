@@ -95,6 +95,7 @@ kill_dataplane() { kill -9 "$(worker_pid "$was" dataplane)"; }
 was=$(first)
 t 'its relay is killed: few pings are lost' fewer 20 4 kill_dataplane
 t 'the streams went over the other' event phone 'r["event"] == "moved" and r["streams"] > 0'
+t 'each stream is known: from where to where, why and how fast, and it is there' wait_for 3 moved_stream phone vpn
 moved() { [ "$(first)" = "$(other "$was")" ]; }
 t 'which comes first now' wait_for 5 moved
 t 'both are there again' wait_for 40 routes phone up 2

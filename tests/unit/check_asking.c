@@ -160,6 +160,34 @@ START_TEST(history)
 }
 END_TEST
 
+/* A great many streams that move at once push out each other, and nothing else; both are told in the order they came in. */
+START_TEST(history_of_streams)
+{
+	const struct history_event *e;
+	struct history h;
+	uint64_t n = 0, last = 0;
+
+	ck_assert_int_eq(history_init(&h), 0);
+	history_add(&h, HISTORY_LEASED, 1);
+	for (uint64_t i = 2; i <= HISTORY_STREAMS_MAX + 10; i++)
+		history_add(&h, HISTORY_STREAM, i);
+	history_add(&h, HISTORY_MOVED, HISTORY_STREAMS_MAX + 11);
+	history_add(&h, HISTORY_STREAM, HISTORY_STREAMS_MAX + 12);
+	for (uint64_t at = 1; (e = history_get(&h, at)) != NULL; at = e->number + 1) {
+		ck_assert_uint_gt(e->number, last);
+		ck_assert_uint_eq(e->wall_ms, e->number);
+		last = e->number;
+		n++;
+	}
+	ck_assert_uint_eq(n, HISTORY_STREAMS_MAX + 2);
+	ck_assert_uint_eq(last, HISTORY_STREAMS_MAX + 12);
+	ck_assert_uint_eq(history_get(&h, 0)->kind, HISTORY_LEASED);
+	ck_assert_uint_eq(history_get(&h, 2)->number, 12);	/* the oldest stream's that is there */
+	ck_assert_uint_eq(history_get(&h, HISTORY_STREAMS_MAX + 11)->kind, HISTORY_MOVED);
+	history_free(&h);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -175,6 +203,7 @@ main(void)
 	tcase_add_test(tc, limited);
 	tcase_add_test(tc, limited_among_many);
 	tcase_add_test(tc, history);
+	tcase_add_test(tc, history_of_streams);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
