@@ -33,14 +33,6 @@ route_make(uint64_t id, struct node *relay, const struct pm_route *like)
 }
 
 static void
-route_unmake(struct node *n, uint64_t id, uint64_t reason)
-{
-	struct procmsg m = { .type = PM_ROUTE_DEL, .route_del = { .route_id = id, .reason = reason } };
-
-	say(n, &m);
-}
-
-static void
 setup(void)
 {
 	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);

@@ -93,4 +93,12 @@ is_up(struct node *n, const struct node *far, uint64_t id)
 	return w != NULL && w->state == WAY_UP;
 }
 
+static inline void
+route_unmake(struct node *n, uint64_t id, uint64_t reason)
+{
+	struct procmsg m = { .type = PM_ROUTE_DEL, .route_del = { .route_id = id, .reason = reason } };
+
+	say(n, &m);
+}
+
 #endif
