@@ -221,7 +221,7 @@ judge(struct ways_node *node, uint64_t now_ns)
 		for (unsigned g = 0; g < WAY_GROUPS; g++) {
 			struct way_judged *j = &y->in[g];
 
-			j->cost = y->measured ? measured_cost(y, g) : 0;
+			j->cost = j->measured = y->measured ? measured_cost(y, g) : 0;
 			if (now_ns < j->back_ns && j->cost < j->back_cost)
 				j->cost = j->back_cost;
 		}
@@ -247,12 +247,13 @@ standing(const struct way *y)
 	return y->retired;
 }
 
-/* Nothing is between the nodes of a session: when it is as good it is wanted back, and a route has to be better by a margin. */
+/*
+ * x and y are what they cost. Nothing is between the nodes of a session: when it is as good it is wanted back, and a route has
+ * to be better by a margin.
+ */
 static bool
-beats(const struct way *a, const struct way *b, enum way_group g)
+beats(const struct way *a, uint64_t x, const struct way *b, uint64_t y)
 {
-	uint64_t x = a->in[g].cost, y = b->in[g].cost;
-
 	if (standing(a) != standing(b))
 		return standing(a) < standing(b);
 	if (x == 0 || y == 0)
@@ -283,8 +284,9 @@ sort_rest(struct ways_node *node, enum way_group g, unsigned from)
 	for (unsigned i = from + 1; i < node->norder[g]; i++)
 		for (unsigned k = i; k > from; k--) {
 			uint64_t id = order[k];
+			const struct way *y = find(node, id), *before = find(node, order[k - 1]);
 
-			if (!beats(find(node, id), find(node, order[k - 1]), g))
+			if (!beats(y, y->in[g].cost, before, before->in[g].cost))
 				break;
 			order[k] = order[k - 1];
 			order[k - 1] = id;
@@ -312,14 +314,16 @@ static struct way *
 challenger(struct ways_node *node, enum way_group g, const struct way *first, uint64_t now_ns)
 {
 	enum way_why why;
-	uint64_t hold = bad(first, g, &why) ? WAYS_HOLD_BAD_NS : WAYS_HOLD_NS;
+	bool is_bad = bad(first, g, &why);
+	uint64_t hold = is_bad ? WAYS_HOLD_BAD_NS : WAYS_HOLD_NS;
 	struct way *best = NULL;
 
 	for (size_t i = 0; i < node->n; i++) {
 		struct way *y = &node->way[i];
 		struct way_judged *j = &y->in[g];
 
-		if (y == first || !serves(y, g) || !beats(y, first, g)) {
+		if (y == first || !serves(y, g) ||
+		    !beats(y, is_bad ? j->measured : j->cost, first, first->in[g].measured)) {
 			j->beats_ns = 0;
 			continue;
 		}

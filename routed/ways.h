@@ -8,7 +8,8 @@
  *
  * loss in thousandths, without one probe of those that it was measured by: a single loss proves nothing. Another way
  * comes first when its cost is less by a fifth and by WAYS_MARGIN_US, for WAYS_HOLD_BAD_NS where the first has become
- * bad, else for WAYS_HOLD_NS. What was left for a reason is not gone back to for a time that doubles when it was left again.
+ * bad, else for WAYS_HOLD_NS. What was left for a reason is not gone back to for a time that doubles when it was left again,
+ * but where the first has become bad: then it counts for what it is.
  *
  * Pure state: the time is an argument, what comes out goes to an op.
  */
@@ -35,6 +36,7 @@ enum way_why { WAY_WHY_BETTER, WAY_WHY_LOSS, WAY_WHY_DELAY, WAY_WHY_THIN, WAY_WH
 
 struct way_judged {
 	uint32_t cost;			/* 0: nothing is known yet */
+	uint32_t measured;		/* the same, without regard to back_cost */
 	uint64_t beats_ns;		/* since when it is better than the first by the margin; 0: it is not */
 	uint64_t back_ns;		/* not gone back to before */
 	uint64_t back_wait_ns;		/* how long that was */

@@ -163,6 +163,22 @@ START_TEST(loss_that_begins)
 }
 END_TEST
 
+/* One that was left for its loss is gone back to when the other loses as much: it is as good as it is now. */
+START_TEST(back_from_a_worse_one)
+{
+	const struct path lossy1 = { 1, 20, 500, 150, 0, 1, WAY_UP }, lossy2 = { 2, 30, 500, 150, 0, 1, WAY_UP };
+
+	two(1, 2);
+	for (unsigned i = 0; i < 4; i++) {
+		seconds(3, i % 2 == 0 ? lossy1 : (struct path)UP(1, 20), i % 2 == 0 ? (struct path)UP(2, 30) : lossy2);
+		ck_assert_uint_eq(first[WAYS_DELAY].times, i + 1);
+		ck_assert_uint_eq(rank[WAYS_DELAY].ids[0], 2 - i % 2);
+		seconds(10, (struct path)UP(1, 20), (struct path)UP(2, 30));
+		ck_assert_uint_eq(first[WAYS_DELAY].times, i + 1);
+	}
+}
+END_TEST
+
 /* A path that becomes good as soon as it is left, and bad as soon as it is taken. */
 START_TEST(flaps_seldom)
 {
@@ -312,6 +328,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, leaves, 0, sizeof(cases) / sizeof(cases[0]));
 	tcase_add_test(tc, loss_that_begins);
+	tcase_add_test(tc, back_from_a_worse_one);
 	tcase_add_test(tc, flaps_seldom);
 	tcase_add_test(tc, direct_again);
 	tcase_add_test(tc, moved);
