@@ -102,33 +102,10 @@ sys.exit(r["unanswered"] > 0 or r["failed"] > 0 or r["messages"] == 0)' "$W/talk
 	[ "${PIPESTATUS[0]}" -eq 0 ]
 }
 
-# A route that is new has no lower epoch than any before it, and none's ever falls; $W/epochs: what was seen.
-watch_epochs() {
-	while sleep 0.3; do ctl phone show routes --json; done 2>/dev/null | python3 -c '
-import json, sys
-seen, most = {}, {}
-for line in sys.stdin:
-    try:
-        rows = [r for r in json.loads(line)["rows"] if "epoch" in r]
-    except (ValueError, KeyError):      # routed is not there
-        continue
-    for r in rows:
-        key = (r["to"], r["route"])
-        least = seen.get(key, most.get(r["to"], 0))
-        if r["epoch"] < least:
-            print("fell: route", r["route"], "has", r["epoch"], "after", least, flush=True)
-        if seen.get(key) != r["epoch"]:
-            print("route", r["route"], "has", r["epoch"], "by", r["by"], flush=True)
-        seen[key] = r["epoch"]
-    for r in rows:
-        most[r["to"]] = max(most.get(r["to"], 0), r["epoch"])' >"$W/epochs"
-}
-
 start coord other e1 e2 home
 t 'e1 knows both coordinators' wait_for 30 knows_both e1
 t 'e2, too' wait_for 30 knows_both e2
 start phone
-watch_epochs &
 t 'the phone has two routes to home' wait_for 90 two_ways
 t 'packets go over one' wait_for 20 ping_home
 
@@ -214,7 +191,5 @@ kill -KILL "$(worker_pid phone routed)"
 t 'a ticket from before is shown to e1, refused as fenced, and counted' wait_for 20 eval '[ "$(shown)" -gt "$before" ]'
 t 'and it asks for newer ones' wait_for 90 two_ways
 t 'that carry' wait_for 10 ping_home
-epochs_rose() { grep -q '^route' "$W/epochs" && ! grep '^fell' "$W/epochs"; }
-t 'epochs never fell, from the first to the last of this' epochs_rose
 cat "$W/told"
 finish
