@@ -726,7 +726,11 @@ manager_known(struct manager *m, struct known *k, enum known_change change)
 		return;
 	}
 	manager_tell_permit(m, k);
-	routes_hint(m->routes, &m->now);
+	if (m->lonely && known_coordinates(k)) {
+		m->lonely = false;
+		routes_coordinator(m->routes, &m->now);
+	} else
+		routes_hint(m->routes, &m->now);
 }
 
 static unsigned

@@ -98,6 +98,7 @@ struct manager {
 	size_t		 permits_next;	/* of the known nodes, while they are told */
 	uint64_t	 next_ns;	/* of what is done once a second */
 	uint64_t	 answered_ns;	/* when a coordinator last answered, and which: netcheck */
+	bool		 lonely;		/* when it asked last, no coordinator was known */
 	uint64_t	 asked_ns;
 	uint32_t	 answer_us;
 	struct ratelimit refusal_logs;

@@ -220,6 +220,7 @@ manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct
 	record.len = sign_request(m, buf, &a, id);
 	if (record.len > 0)
 		seal_request(m, &q, record);
+	m->lonely = q.n == 0;
 	if (q.n == 0)
 		return ROUTES_NOBODY;
 	asking_note(&m->asking, id, NULL, m->now.now_ns);

@@ -272,6 +272,20 @@ links_make(const struct directory *d, uint64_t now_ns, struct facts *f)
 	free(up);
 }
 
+/*
+ * The first record of a routed that was started anew brings its new keys at once, and it has not heard of all sessions yet. Those
+ * of the record before go on meanwhile, as the dataplane lived on: without them nobody would be led over this node.
+ */
+static void
+links_keep(struct facts *f, const struct facts *before)
+{
+	for (size_t i = 0; i < before->nlinks && f->nlinks < FACTS_LINKS_MAX; i++)
+		if (bsearch(&before->links[i], f->links, f->nlinks, sizeof(f->links[0]), by_id) == NULL) {
+			f->links[f->nlinks++] = before->links[i];
+			qsort(f->links, f->nlinks, sizeof(f->links[0]), by_id);
+		}
+}
+
 /* Minutes of the day, UTC; the same twice: always. */
 static bool
 relays_now(const struct pm_conf_routing *c, uint64_t wall)
@@ -474,6 +488,8 @@ own_run(struct own *o, struct knowns *ks, const struct directory *d, const struc
 	own_facts(o, ks, d, now, &f);
 	if (!due(o, ks, &f, now))
 		return false;
+	if (o->said_ns == 0 && knowns_own(ks) != NULL && knowns_own(ks)->facts != NULL)
+		links_keep(&f, knowns_own(ks)->facts);
 	said = say(o, ks, d, &f, now) == 0;
 	o->said_ns = now->ns;
 	o->said_at = now->wall;

@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "routed/order.h"
+#include "wire/varint.h"
 
 #define ALL_CLASSES	((1u << CLASS_COUNT) - 1)
+#define UNSAVED_EPOCHS	2000u	/* an epoch is a time in ms, or one more than the last */
 #define HINT_NS		(300u * NS_PER_MS)	/* after a hint, and a random part of as much again: not all at once */
 
 struct routes {
@@ -683,6 +685,20 @@ routes_hint_of(struct routes *r, const uint8_t *node_id, const struct clock_both
 		hint(r, d, now);
 }
 
+void
+routes_coordinator(struct routes *r, const struct clock_both *now)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct route_dest *d = r->dests[i];
+
+		if (!d->self || d->answer_ns != 0)
+			continue;
+		d->self = false;	/* or it would only look whether it can make more itself */
+		sooner(d, now->now_ns + HINT_NS + r->ops->random(r->arg) % HINT_NS);
+	}
+	routes_hint(r, now);
+}
+
 static bool
 leads_over(const struct lease *l, const uint8_t *node_id)
 {
@@ -736,8 +752,9 @@ routes_restore(struct routes *r, const struct lease *l, const struct clock_both 
 	h->restored = true;
 	h->up_wall = now->wall;
 	d->until_ns = now->now_ns + ROUTES_WANT_NS;
-	if (l->epoch > d->epoch)
-		d->epoch = l->epoch;
+	/* What was given in the last second before that one's end is not on disk, and new ones have to be newer than that. */
+	if (l->epoch + UNSAVED_EPOCHS > d->epoch && l->epoch < VARINT_MAX - UNSAVED_EPOCHS)
+		d->epoch = l->epoch + UNSAVED_EPOCHS;
 	r->ops->up(d, &h->lease, r->arg);
 }
 

@@ -111,6 +111,9 @@ void	routes_silent(struct routes *, uint64_t route_id, const struct clock_both *
 /* Something changed that may help: who waits with nothing asks soon. */
 void	routes_hint(struct routes *, const struct clock_both *);
 
+/* A coordinator is known, and there was none: what this node has made itself it need not keep to its time. */
+void	routes_coordinator(struct routes *, const struct clock_both *);
+
 /* The same of one destination: what it says of itself has changed, such as whom it has sessions with after a split. */
 void	routes_hint_of(struct routes *, const uint8_t *node_id, const struct clock_both *);
 

@@ -76,18 +76,6 @@ mkdir "$W/www"
 head -c 3000000 /dev/urandom >"$W/www/file"
 in_ beta sh -c "cd '$W/www' && exec python3 -m http.server --bind 127.0.0.1 7002" >"$W/www.log" 2>&1 &
 
-rows() { # EXPRESSION NODE COMMAND...: over the rows of `fabricctl ... --json'
-	local expression=$1 node=$2
-	shift 2
-	ctl "$node" "$@" --json | python3 -c '
-import json, sys
-answer = json.load(sys.stdin)
-rows = answer["rows"]
-ok = eval(sys.argv[1])
-if not ok:
-    print(answer)
-sys.exit(not ok)' "$expression"
-}
 fabricctl() { "$FABRICCTL" -s "$W/alpha/run" "$@"; }
 
 start alpha beta

@@ -210,6 +210,20 @@ ctl() { # NODE fabricctl's words...
 	"$FABRICCTL" -s "$W/$name/run" "$@"
 }
 
+rows() { # EXPRESSION NODE COMMAND...: over the rows of `fabricctl ... --json'; by: the same by their names
+	local expression=$1 node=$2
+	shift 2
+	ctl "$node" "$@" --json | python3 -c '
+import json, sys
+answer = json.load(sys.stdin)
+rows = answer["rows"]
+by = {r["name"]: r for r in rows if "name" in r}
+ok = eval(sys.argv[1])
+if not ok:
+    print(answer)
+sys.exit(not ok)' "$expression"
+}
+
 worker_pid() { # NODE WORKER
 	pgrep -P "$(cat "$W/$1/pid")" -x "$2"
 }

@@ -26,19 +26,6 @@ peer p b
 peer d c
 echo 'service "web" { class bulk tcp to 127.0.0.1 port 80 }' >>"$W/d/fabricd.conf"
 
-rows() { # EXPRESSION NODE COMMAND...
-	local expression=$1 node=$2
-	shift 2
-	ctl "$node" "$@" --json | python3 -c '
-import json, sys
-answer = json.load(sys.stdin)
-rows = answer["rows"]
-by = {r["name"]: r for r in rows if "name" in r}
-ok = eval(sys.argv[1])
-if not ok:
-    print(answer)
-sys.exit(not ok)' "$expression"
-}
 knows() { # NODE NAMES: just these
 	rows "sorted(by) == sorted('$2'.split())" "$1" show nodes
 }

@@ -41,18 +41,6 @@ echo 'service "talk" { tcp to 127.0.0.1 port 7000 class interactive }' >>"$W/hom
 echo 'listen on 127.0.0.1 port 7001 to service "talk@home"' >>"$W/phone/fabricd.conf"
 ip netns exec home "$B/serve" at 7000 &
 
-rows() { # EXPRESSION NODE COMMAND...
-	local expression=$1 node=$2
-	shift 2
-	ctl "$node" "$@" --json | python3 -c '
-import json, sys
-answer = json.load(sys.stdin)
-rows = answer["rows"]
-ok = eval(sys.argv[1])
-if not ok:
-    print(answer)
-sys.exit(not ok)' "$expression"
-}
 two_ways() { # up, to home, computed by a coordinator
 	rows 'sum(r.get("to") == "home" and r.get("route") != "session" and r["state"] == "up" and r["by"] == "coordinator" for r in rows) == 2' phone show routes
 }
@@ -102,10 +90,34 @@ sys.exit(r["unanswered"] > 0 or r["failed"] > 0 or r["messages"] == 0)' "$W/talk
 	[ "${PIPESTATUS[0]}" -eq 0 ]
 }
 
+# At the relays, as a source may have an older one on its disk: no route has a lower epoch than before, and none that is
+# new a lower one than any before it. $W/epochs: what was seen.
+watch_epochs() {
+	while sleep 0.3; do for n in e1 e2; do ctl $n show routes --json; done; done 2>/dev/null | python3 -c '
+import json, sys
+seen, most = {}, {}      # by the node before, which is the source
+for line in sys.stdin:
+    try:
+        rows = [r for r in json.loads(line)["rows"] if r["place"] == "relay"]
+    except (ValueError, KeyError):      # routed is not there
+        continue
+    for r in rows:
+        key = r["prev"], r["next"], r["route"]
+        least = seen.get(key, most.get(r["prev"], 0))
+        if r["epoch"] < least:
+            print("fell: route", r["route"], "has", r["epoch"], "after", least, flush=True)
+        if seen.get(key) != r["epoch"]:
+            print("route", r["route"], "has", r["epoch"], flush=True)
+        seen[key] = r["epoch"]
+    for r in rows:
+        most[r["prev"]] = max(most.get(r["prev"], 0), r["epoch"])' >"$W/epochs"
+}
+
 start coord other e1 e2 home
 t 'e1 knows both coordinators' wait_for 30 knows_both e1
 t 'e2, too' wait_for 30 knows_both e2
 start phone
+watch_epochs &
 t 'the phone has two routes to home' wait_for 90 two_ways
 t 'packets go over one' wait_for 20 ping_home
 
@@ -191,5 +203,7 @@ kill -KILL "$(worker_pid phone routed)"
 t 'a ticket from before is shown to e1, refused as fenced, and counted' wait_for 20 eval '[ "$(shown)" -gt "$before" ]'
 t 'and it asks for newer ones' wait_for 90 two_ways
 t 'that carry' wait_for 10 ping_home
+epochs_rose() { grep -q '^route' "$W/epochs" && ! grep '^fell' "$W/epochs"; }
+t 'epochs never fell, from the first to the last of this' epochs_rose
 cat "$W/told"
 finish

@@ -31,18 +31,6 @@ peer home e1 e2
 node_addr[e1]=10.5.0.1 node_addr[e2]=10.6.0.1
 peer coord e1 e2
 
-rows() { # EXPRESSION NODE COMMAND...
-	local expression=$1 node=$2
-	shift 2
-	ctl "$node" "$@" --json | python3 -c '
-import json, sys
-answer = json.load(sys.stdin)
-rows = answer["rows"]
-ok = eval(sys.argv[1])
-if not ok:
-    print(answer)
-sys.exit(not ok)' "$expression"
-}
 routes() { # NODE STATE N [BY]: so many routes to home that are so
 	rows "sum(r.get('to') == 'home' and r.get('route') != 'session' and r['state'] == '$2' and r.get('by') in ('${4:-coordinator}', '${4:-self}') for r in rows) == $3" "$1" show routes
 }
@@ -102,9 +90,13 @@ t 'both are there again' wait_for 40 routes phone up 2
 # --- nobody to ask
 was=$(first)
 kill_routed() { kill -9 "$(worker_pid "$1" routed)"; }
+in_use() { ctl phone show routes --json | python3 -c '
+import json, sys
+print("".join(r["route"] for r in json.load(sys.stdin)["rows"] if r.get("to") == "home" and r.get("first") in ("all", "delay")))'; }
+before=$(in_use)
 t 'every routed on the way is killed: nothing is lost' fewer 0 3 eval 'kill_routed phone; kill_routed "$was"; kill_routed home'
 t 'and the routes are there again' wait_for 30 routes phone up 2
-t 'packets go over one' wait_for 5 ping_home
+t 'the one in use is one of them' rows "any(r.get('route') == '$before' and r['state'] == 'up' for r in rows)" phone show routes
 stop coord
 t 'without a coordinator it goes on' ping_home
 t 'netcheck says what is so' rows 'any(r["check"] == "keys" and r["ok"] for r in rows)' phone netcheck

@@ -20,18 +20,6 @@ grep -v '^service' "$W/beta/with-echo" >"$W/beta/without-echo"
 DB=$W/alpha/state/routed/directory.db
 
 # rows of `fabricctl ... --json' by a Python expression over them
-rows() { # EXPRESSION NODE COMMAND...
-	local expression=$1 node=$2
-	shift 2
-	ctl "$node" "$@" --json | python3 -c '
-import json, sys
-answer = json.load(sys.stdin)
-rows = answer["rows"]
-ok = eval(sys.argv[1])
-if not ok:
-    print(answer)
-sys.exit(not ok)' "$expression"
-}
 number() { # EXPRESSION NODE COMMAND...: prints it
 	local expression=$1 node=$2
 	shift 2

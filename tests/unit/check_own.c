@@ -238,6 +238,36 @@ START_TEST(when_it_is_said)
 }
 END_TEST
 
+/* A routed that dies takes no link away: the next one says those of before with its keys, and what is so when it knows. */
+START_TEST(said_anew)
+{
+	uint64_t serial;
+
+	ready();
+	session(7, 10000, true);
+	later(OWN_SOON_S);
+	ck_assert(run());
+	ck_assert_uint_eq(said()->nlinks, 1);
+	serial = knowns_own(ks)->serial;
+	own_free(&own);
+	directory_free(d);
+	ck_assert_int_eq(own_init(&own, ask, NULL), 0);
+	d = directory_new();
+	session(5, 20000, true);
+	later(1);
+	ready();
+	ck_assert_uint_gt(knowns_own(ks)->serial, serial);
+	ck_assert_uint_eq(said()->nlinks, 2);
+	ck_assert_uint_eq(said()->links[0].node_id[0], 5);
+	ck_assert_uint_eq(said()->links[1].rtt_us, 10000);
+	session(5, 20000, true);
+	later(OWN_SOON_S);
+	ck_assert(run());
+	ck_assert_uint_eq(said()->nlinks, 1);
+	ck_assert_uint_eq(said()->links[0].rtt_us, 20000);
+}
+END_TEST
+
 START_TEST(serials_grow)
 {
 	struct kw_node *other = &node;
@@ -351,6 +381,7 @@ main(void)
 	tcase_add_test(tc, certificates);
 	tcase_add_test(tc, not_ours);
 	tcase_add_test(tc, when_it_is_said);
+	tcase_add_test(tc, said_anew);
 	tcase_add_test(tc, serials_grow);
 	tcase_add_test(tc, many_links);
 	tcase_add_loop_test(tc, nat, 0, N(views));

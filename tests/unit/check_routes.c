@@ -338,6 +338,28 @@ START_TEST(restored_are_not_enough)
 }
 END_TEST
 
+/* What a node made for itself as it knew no coordinator yet is replaced as soon as it knows one, and by nothing else so soon. */
+START_TEST(a_coordinator_is_known)
+{
+	world.answer = ROUTES_NOBODY;
+	world.self = _i;
+	want();
+	installed();
+	ck_assert(d()->self);
+	world.answer = 2;
+	seen.asks = 0;
+	routes_hint(r, &now);
+	pass(1000);
+	ck_assert_uint_eq(seen.asks, 0);
+	routes_coordinator(r, &now);
+	pass(1000);
+	ck_assert_uint_eq(seen.asks, 1);
+	installed();
+	pass(6000);
+	ck_assert(!d()->held[0].lease.self);
+}
+END_TEST
+
 /* As many others come as can be held: one of those that carry stays until one of the new ones does. */
 START_TEST(all_are_replaced)
 {
@@ -572,6 +594,7 @@ START_TEST(restored)
 	routes_tick(r, &now);
 	ck_assert_uint_eq(seen.ask.nheld, 1);
 	ck_assert_uint_eq(seen.ask.held[0].route_id, 100);
+	ck_assert_uint_ge(seen.ask.known_epoch, world.epoch + 1000);	/* newer ones may not have come to the disk */
 	world.self = 1;
 	pass(1200);	/* nobody answers: there is no ticket of it here, so that the node makes its own */
 	ck_assert_uint_eq(seen.selfs, 1);
@@ -768,6 +791,7 @@ main(void)
 	tcase_add_test(tc, forged);
 	tcase_add_loop_test(tc, helps_itself, 0, sizeof(without) / sizeof(without[0]));
 	tcase_add_test(tc, restored_are_not_enough);
+	tcase_add_loop_test(tc, a_coordinator_is_known, 1, 3);
 	tcase_add_test(tc, all_are_replaced);
 	tcase_add_test(tc, asks_sooner_upon_news);
 	tcase_add_test(tc, no_flapping);
