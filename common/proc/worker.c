@@ -447,6 +447,28 @@ prepare(struct worker *w, const struct worker_ops *ops, const struct options *o)
 	w->base = make_base();
 }
 
+/*
+ * Before or behind other programs. Where the kernel weighs sessions against each other, a nice value counts within its
+ * session alone (sched(7), "The autogroup feature"): the worker gets one of its own, and that the same value. Without
+ * privilege this fails, and nothing depends on it.
+ */
+static void
+set_nice(int nice)
+{
+	int fd;
+
+	if (setpriority(PRIO_PROCESS, 0, nice) == -1 || setsid() == -1) {
+		log_debug("nice=%d: %s", nice, strerror(errno));
+		return;
+	}
+	fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+	if (fd == -1)
+		return;		/* this kernel has no such groups */
+	if (dprintf(fd, "%d", nice) < 0)
+		log_debug("autogroup nice=%d: %s", nice, strerror(errno));
+	close(fd);
+}
+
 int
 worker_main(const struct worker_ops *ops, int argc, char **argv)
 {
@@ -457,9 +479,8 @@ worker_main(const struct worker_ops *ops, int argc, char **argv)
 	prepare(&w, ops, &o);
 	if (ops->init != NULL)
 		ops->init(&w);
-	/* Without privilege this fails, and nothing depends on it. */
-	if (ops->nice != 0 && setpriority(PRIO_PROCESS, 0, ops->nice) == -1)
-		log_debug("nice=%d: %s", ops->nice, strerror(errno));
+	if (ops->nice != 0)
+		set_nice(ops->nice);
 	confine(&w, &o);
 	w.ctl = ipc_new(w.base, WORKER_FD_CTL, &ctl_ops, &w);
 	if (w.ctl == NULL)

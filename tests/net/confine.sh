@@ -93,6 +93,14 @@ no_rights() { # PID
 	done
 }
 
+# Those that carry packets go before other programs, also where each session is weighed as one (autogroup, sched(7)).
+declare -A NICE=([dataplane]=-10 [vpnd]=-10)
+has_nice() { # PID NICE
+	[ "$(ps -o ni= -p "$1" | xargs)" = "$2" ] || { ps -o pid,ni,comm -p "$1"; return 1; }
+	[ "$2" -eq 0 ] || [ ! -e "/proc/$1/autogroup" ] || grep -q "nice $2\$" "/proc/$1/autogroup" ||
+		{ cat "/proc/$1/autogroup"; return 1; }
+}
+
 host r
 router r
 i=0
@@ -118,6 +126,7 @@ for w in $WORKERS; do
 	t "$w: a filter" has "$pid" Seccomp 2
 	t "$w: one thread" has "$pid" Threads 1
 	t "$w: cannot be dumped or traced by its user" [ "$(stat -c %u "/proc/$pid/status")" -eq 0 ]
+	t "$w: as nice as it should be" has_nice "$pid" "${NICE[$w]:-0}"
 	t "$w: no core" limited "$pid" 'Max core file size' 0
 	t "$w: no process" limited "$pid" 'Max processes' 0
 	most=1024
