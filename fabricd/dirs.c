@@ -85,9 +85,29 @@ dirs_make(const struct fabricd *d)
 }
 
 static void
-pid_path(char path[CONF_PATH_MAX + 1], const struct fabricd *d)
+pid_path(char path[CONF_PATH_MAX + 1], const struct conf *c)
 {
-	snprintf(path, CONF_PATH_MAX + 1, "%.*s/%s", CONF_RUN_MAX, d->setup->conf->dir[DIR_RUN], NAME_PID);
+	snprintf(path, CONF_PATH_MAX + 1, "%.*s/%s", CONF_RUN_MAX, c->dir[DIR_RUN], NAME_PID);
+}
+
+static void
+lock(int fd, const char *path)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
+		fatalx("%s is locked: fabricd runs already with this run directory", path);
+}
+
+void
+dirs_check_lock(const struct conf *c)
+{
+	char path[CONF_PATH_MAX + 1];
+	int fd;
+
+	pid_path(path, c);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) == -1)
+		return;
+	lock(fd, path);
+	close(fd);
 }
 
 void
@@ -95,12 +115,11 @@ dirs_lock(const struct fabricd *d)
 {
 	char path[CONF_PATH_MAX + 1];
 
-	pid_path(path, d);
+	pid_path(path, d->setup->conf);
 	lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (lock_fd == -1)
 		fatal("%s", path);
-	if (flock(lock_fd, LOCK_EX | LOCK_NB) == -1)
-		fatalx("%s is locked: fabricd runs already with this run directory", path);
+	lock(lock_fd, path);
 	dirs_write_pid();
 }
 
@@ -119,6 +138,6 @@ dirs_unlock(const struct fabricd *d)
 {
 	char path[CONF_PATH_MAX + 1];
 
-	pid_path(path, d);
+	pid_path(path, d->setup->conf);
 	unlink(path);
 }

@@ -2,7 +2,11 @@
 #ifndef FABRICD_DIRS_H
 #define FABRICD_DIRS_H
 
+struct conf;
 struct fabricd;
+
+/* Before anything is opened or made: fatal when another holds the lock, whose sockets would only be found in use. */
+void	dirs_check_lock(const struct conf *);
 
 /* Makes what is missing, with its owner and mode; refuses what others may write. Fatal on failure. */
 void	dirs_make(const struct fabricd *);

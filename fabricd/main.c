@@ -207,6 +207,7 @@ prepare(struct fabricd *d)
 
 	if (conf == NULL)
 		fatalx("%s", err);
+	dirs_check_lock(conf);
 	if ((d->setup = setup_new(conf, NULL, d->root, err)) == NULL)
 		fatalx("%s", err);
 	d->log_level = conf->log_level;

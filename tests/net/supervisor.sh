@@ -262,6 +262,7 @@ t 'no_new_privs' grep -qE '^NoNewPrivs:.*1' "$S"
 t 'it links neither TLS nor QUIC' eval '! nm "$FABRICD" | grep -E " [TtDd] (wolfSSL_(new|connect|CTX_new|accept)|ngtcp2_)"'
 t 'workers have an empty environment' eval '[ "$(for p in $(pids); do cat /proc/$p/environ; done | wc -c)" -eq 0 ]'
 sed 's/port 4600/port 4999/; /^vpn/d; /^metrics/d' "$CONF" >"$W/second.conf"
+t 'a second fabricd is told that one runs, not that its addresses are in use' fails_with 1 'runs already' in_ na "$FABRICD" -d -f "$CONF"
 t 'a second fabricd with the same run directory is refused' fails_with 1 'runs already' in_ na "$FABRICD" -d -f "$W/second.conf"
 
 # --- the end --------------------------------------------------------------------------------------
