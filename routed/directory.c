@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "fabric/facts.h"
 #include "proc/stats.h"
 #include "routed/conf.h"
+#include "routed/known.h"
 #include "routed/order.h"
 
 #define RTT_SHIFT	3	/* a report moves the smoothed RTT by an eighth of the difference */
@@ -241,28 +243,86 @@ peer_unconfigure(struct peer *p)
 	p->conf_name[0] = '\0';
 	p->nprefixes = 0;
 	for (size_t i = 0; i < p->naddrs; i++)
-		p->addrs[i].configured = false;
+		p->addrs[i].configured = p->addrs[i].heard = false;
 }
 
 static void
 drop_unused_addrs(struct peer *p)
 {
 	for (size_t i = p->naddrs; i-- > 0;)
-		if (!p->addrs[i].configured && !p->addrs[i].learned)
+		if (!p->addrs[i].configured && !p->addrs[i].learned && !p->addrs[i].heard)
 			addr_remove(p, i);
+}
+
+/* What could be a node's in some network, and can be dialled. */
+static bool
+dialable(const struct fact_addr *a, struct pm_addr *out)
+{
+	static const uint8_t zero[16], mapped[12] = { [10] = 0xff, [11] = 0xff };
+	const uint8_t *b = a->addr;
+
+	if (a->carrier != CARRIER_QUIC || a->port == 0)
+		return false;
+	*out = (struct pm_addr){ .family = a->family, .port = a->port };
+	memcpy(out->addr, b, a->family == 4 ? 4 : 16);
+	if (a->family == 4)
+		return b[0] != 0 && b[0] != 127 && b[0] < 224 && (b[0] != 169 || b[1] != 254);
+	return b[0] != 0xff && (b[0] != 0xfe || (b[1] & 0xc0) != 0x80) && memcmp(b, zero, 15) != 0 &&
+	    memcmp(b, mapped, sizeof(mapped)) != 0;
+}
+
+/* What others need more room for is not driven out by what a node says. */
+static void
+peer_heard(struct peer *p, const struct facts *f)
+{
+	struct pm_addr addr;
+	struct peer_addr *a;
+
+	for (size_t i = 0; i < p->naddrs; i++)
+		p->addrs[i].heard = false;
+	for (size_t i = 0; f != NULL && f->nat != NAT_SYMMETRIC && i < f->naddrs; i++) {
+		if (!dialable(&f->addrs[i], &addr) || (p->naddrs == PEER_ADDRS_MAX && addr_find(p, &addr) == NULL))
+			continue;
+		if ((a = addr_add(p, &addr)) != NULL)
+			a->heard = true;
+	}
+	drop_unused_addrs(p);
+}
+
+void
+directory_heard(struct directory *d, const uint8_t *node_id, const struct facts *f)
+{
+	struct peer *p = directory_find(d, node_id);
+
+	if (p != NULL && p->configured)
+		peer_heard(p, f);
+}
+
+void
+directory_moved(struct directory *d)
+{
+	for (size_t i = 0; i < d->npeers; i++)
+		for (size_t j = 0; j < d->peers[i]->naddrs; j++)
+			if (d->peers[i]->addrs[j].heard)
+				d->peers[i]->addrs[j].failures = 0;
 }
 
 void
 directory_configure(struct directory *d, const struct routed_conf *conf)
 {
+	const struct known *k;
+
 	d->dead_ms = conf->dead_ms;
 	for (size_t i = 0; i < d->npeers; i++)
 		peer_unconfigure(d->peers[i]);
 	for (size_t i = 0; i < conf->npeers; i++) {
 		struct peer *p = directory_add(d, conf->peers[i].node_id);
 
-		if (p != NULL)
-			peer_configure(p, &conf->peers[i]);
+		if (p == NULL)
+			continue;
+		peer_configure(p, &conf->peers[i]);
+		if (d->knowns != NULL && (k = known_find(d->knowns, p->node_id)) != NULL)
+			peer_heard(p, k->facts);
 	}
 	for (size_t i = 0; i < d->npeers; i++) {
 		drop_unused_addrs(d->peers[i]);
@@ -529,7 +589,7 @@ directory_dial_failed(struct directory *d, const struct pm_dial_failed *m, uint6
 static bool
 addr_expired(const struct peer_addr *a, uint64_t wall)
 {
-	return !a->configured && a->last_ok + LEARNED_KEEP_S < wall;
+	return !a->configured && !a->heard && a->last_ok + LEARNED_KEEP_S < wall;
 }
 
 void
@@ -538,9 +598,14 @@ directory_expire(struct directory *d, uint64_t wall)
 	for (size_t i = d->npeers; i-- > 0;) {
 		struct peer *p = d->peers[i];
 
-		for (size_t j = p->naddrs; j-- > 0;)
-			if (addr_expired(&p->addrs[j], wall))
+		for (size_t j = p->naddrs; j-- > 0;) {
+			struct peer_addr *a = &p->addrs[j];
+
+			if (addr_expired(a, wall))
 				addr_remove(p, j);
+			else if (a->heard && a->last_failed + HEARD_AGAIN_S <= wall)
+				a->failures = 0;
+		}
 		if (removable(p) && p->last_seen + PEER_FORGET_S < wall)
 			remove_at(d, i);
 	}
@@ -567,7 +632,7 @@ peer_dial_addrs(const struct peer *p, struct pm_addr out[PEER_DIAL_ADDRS_MAX])
 		const struct peer_addr *a = &p->addrs[i];
 		size_t j = n;
 
-		if (!a->configured && (!a->learned || a->failures >= LEARNED_FAILURES_MAX))
+		if (!a->configured && ((!a->learned && !a->heard) || a->failures >= LEARNED_FAILURES_MAX))
 			continue;
 		for (; j > 0 && addr_better(a, order[j - 1]); j--)
 			order[j] = order[j - 1];

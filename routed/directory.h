@@ -19,6 +19,7 @@
 #define PEER_PREFIXES_MAX	32	/* configured prefixes a peer */
 #define LEARNED_FAILURES_MAX	5	/* a learned address that failed so often in a row is not dialled any more */
 #define LEARNED_KEEP_S		(30u * 86400)	/* nor one that did not work for so long */
+#define HEARD_AGAIN_S		3600u		/* one that only its node says is tried anew after so long */
 #define PEER_FORGET_S		(90u * 86400)	/* a node that is not configured is forgotten after so long */
 #define DEAD_MS_DEFAULT		30000u	/* a session without proof for so long is not shown as up */
 
@@ -26,6 +27,7 @@ struct peer_addr {
 	struct pm_addr	 addr;
 	bool		 configured;
 	bool		 learned;	/* an authenticated session ran over it */
+	bool		 heard;		/* the node's record has it: there others see it */
 	uint64_t	 last_ok;	/* wall; 0: never */
 	uint64_t	 last_failed;	/* wall; 0: never */
 	uint32_t	 failures;	/* in a row */
@@ -111,6 +113,7 @@ struct directory {
 
 enum peer_state { PEER_STATE_DOWN, PEER_STATE_CONNECTING, PEER_STATE_UP };
 
+struct facts;
 struct routed_conf;
 
 struct directory *directory_new(void);
@@ -133,15 +136,24 @@ void	directory_dial_failed(struct directory *, const struct pm_dial_failed *, ui
 /* A node that is no neighbour now proved this elsewhere, as known.h says. -1: memory is short. */
 int	directory_member(struct peer *, const struct record *membership);
 
+/*
+ * The record of a configured node came, NULL: is gone. Where others see it, it is dialled too; but not where a NAT gives each who
+ * is spoken to another port, nor where no node can be: on this machine, on no one network, or everywhere.
+ */
+void	directory_heard(struct directory *, const uint8_t *node_id, const struct facts *);
+
+/* This node is in another network: what it heard of and could not reach is tried anew. */
+void	directory_moved(struct directory *);
+
 /* The dataplane is gone: nothing is proven until it says so again. */
 void	directory_all_down(struct directory *, uint64_t reason);
 
-/* Drops nodes that were not seen for PEER_FORGET_S and learned addresses that are too old. */
+/* Drops nodes that were not seen for PEER_FORGET_S and learned addresses that are too old; tries anew as HEARD_AGAIN_S says. */
 void	directory_expire(struct directory *, uint64_t wall);
 
 /*
  * The addresses to dial, best first: what does not fail now before what does; of these the configured, then what
- * worked last. Returns how many.
+ * worked last, then what was only heard of. Returns how many.
  */
 size_t	peer_dial_addrs(const struct peer *, struct pm_addr out[PEER_DIAL_ADDRS_MAX]);
 

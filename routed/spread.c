@@ -106,6 +106,7 @@ on_changed(struct known *k, enum known_change change, void *arg)
 	} else if (change != KNOWN_RECORD && !k->self) {
 		services_known_adopt(s->routed->dir, k);
 	}
+	directory_heard(s->routed->dir, k->node_id, change == KNOWN_GONE ? NULL : k->facts);
 	sync_changed(s->sync, k, change, &s->now);
 	manager_known(s->manager, k, change);
 }
@@ -293,6 +294,8 @@ spread_message(struct spread *s, const struct procmsg *m)
 		take_signed(s, m->signed_record.record);
 		break;
 	case PM_SYSTEM:
+		if (s->own.system.net != m->system.net)
+			directory_moved(s->routed->dir);
 		s->own.system = m->system;
 		break;
 	default:

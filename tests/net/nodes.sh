@@ -56,6 +56,15 @@ echo "peer \"d\" { id ${node_id[d]} }" >>"$W/p/fabricd.conf"
 t 'a peer is configured that has no address' ctl p reload
 t 'and the phone has asked for it' wait_for 15 knows p 'b c d p'
 t 'with what it serves' wait_for 5 has_web p
+t 'it cannot be reached where others see it' rows 'by["d"]["state"] == "far"' p show nodes
+router b
+router c
+ip -n d route add default via 10.3.0.1
+ip -n c route add 10.4.0.0/24 via 10.2.0.1
+ip -n b route add 10.3.0.0/24 via 10.2.0.2
+ip -n p route add default via 10.4.0.1
+t 'until the phone is in a network from where it can: it has a session of its own' wait_for 30 rows 'by["d"]["state"] == "neighbour"' p show nodes
+ip -n p route del default
 
 # --- changes
 before=$(serial a d)

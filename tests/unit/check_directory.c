@@ -201,6 +201,149 @@ START_TEST(order_of_addresses)
 }
 END_TEST
 
+/* Facts of a node that others see at these addresses: 10.9.9.<last>, or `odd' as it is. */
+static struct facts
+seen_at(uint8_t nat, const uint8_t *last, size_t n)
+{
+	struct facts f = { .nat = nat };
+
+	for (size_t i = 0; i < n; i++)
+		f.addrs[f.naddrs++] = (struct fact_addr){ .family = 4, .carrier = CARRIER_QUIC, .port = 4600,
+		    .addr = { 10, 9, 9, last[i] } };
+	return f;
+}
+
+static bool
+dials(const struct peer *p, uint8_t last)
+{
+	struct pm_addr out[PEER_DIAL_ADDRS_MAX];
+	size_t n = peer_dial_addrs(p, out);
+
+	for (size_t i = 0; i < n; i++)
+		if (out[i].family == 4 && out[i].addr[0] == 10 && out[i].addr[1] == 9 && out[i].addr[3] == last)
+			return true;
+	return false;
+}
+
+/* Where others see a configured node it is dialled too, behind what was written down, as long as its record says so. */
+START_TEST(heard_addresses)
+{
+	static const uint8_t last[] = { 1, 2 };
+	struct facts f = seen_at(NAT_CONE, last, 2);
+	struct pm_addr out[PEER_DIAL_ADDRS_MAX];
+	uint8_t id[NODE_ID_LEN];
+
+	configure_two();
+	new_port();
+	memcpy(id, peer(1)->node_id, sizeof(id));
+	directory_heard(routed()->dir, id, &f);
+	ck_assert_uint_eq(peer_dial_addrs(peer(1), out), 4);	/* two are configured */
+	ck_assert(out[0].addr[1] != 9 && out[1].addr[1] != 9);
+	ck_assert(dials(peer(1), 1) && dials(peer(1), 2));
+	f = seen_at(NAT_NONE, last + 1, 1);
+	directory_heard(routed()->dir, id, &f);
+	ck_assert(!dials(peer(1), 1) && dials(peer(1), 2));
+	f.nat = NAT_SYMMETRIC;
+	directory_heard(routed()->dir, id, &f);
+	ck_assert(!dials(peer(1), 2));
+	f.nat = NAT_UNKNOWN;
+	directory_heard(routed()->dir, id, &f);
+	ck_assert(dials(peer(1), 2));
+	directory_heard(routed()->dir, id, NULL);
+	ck_assert_uint_eq(peer_dial_addrs(peer(1), out), 2);
+	ck_assert_uint_eq(peer(1)->naddrs, 2);
+}
+END_TEST
+
+/* What was heard of is given up after a while; anew an hour later, or in another network, or when its node has moved. */
+START_TEST(heard_address_fails)
+{
+	static const uint8_t last[] = { 1 };
+	struct facts f = seen_at(NAT_CONE, last, 1), none = { .nat = NAT_CONE };
+	struct procmsg failed = dial_failed(1, (struct pm_addr){ .family = 4, .addr = { 10, 9, 9, 1 }, .port = 4600 }, REASON_TIMEOUT);
+	struct procmsg system = { .type = PM_SYSTEM, .system.net = NET_WIFI };
+	uint8_t id[NODE_ID_LEN];
+
+	configure_two();
+	new_port();
+	memcpy(id, peer(1)->node_id, sizeof(id));
+	for (unsigned round = 0; round < 3; round++) {
+		directory_heard(routed()->dir, id, &f);
+		for (unsigned i = 0; i < LEARNED_FAILURES_MAX; i++) {
+			ck_assert(dials(peer(1), 1));
+			fake_tell(&fk, &failed);
+		}
+		ck_assert(!dials(peer(1), 1));
+		directory_heard(routed()->dir, id, &f);
+		directory_expire(routed()->dir, clock_wall() + HEARD_AGAIN_S - 60);
+		ck_assert(!dials(peer(1), 1));
+		if (round == 0)
+			directory_expire(routed()->dir, clock_wall() + HEARD_AGAIN_S);
+		else if (round == 1)
+			ck_assert_int_eq(routed_ops.message(&fk.worker, &system, -1), 0);
+		else
+			directory_heard(routed()->dir, id, &none);
+	}
+	directory_heard(routed()->dir, id, &f);
+	ck_assert(dials(peer(1), 1));
+}
+END_TEST
+
+/* A node that would have others send packets to where no node is. */
+START_TEST(heard_nonsense)
+{
+	static const struct fact_addr odd[] = {
+		{ 4, CARRIER_QUIC, 4600, { 127, 0, 0, 1 } }, { 4, CARRIER_QUIC, 4600, { 0, 0, 0, 0 } },
+		{ 4, CARRIER_QUIC, 4600, { 224, 0, 0, 1 } }, { 4, CARRIER_QUIC, 4600, { 255, 255, 255, 255 } },
+		{ 4, CARRIER_QUIC, 4600, { 169, 254, 1, 1 } }, { 4, CARRIER_QUIC, 0, { 10, 9, 9, 1 } },
+		{ 6, CARRIER_QUIC, 4600, { [15] = 1 } }, { 6, CARRIER_QUIC, 4600, { 0 } },
+		{ 6, CARRIER_QUIC, 4600, { 0xff, 2, [15] = 1 } }, { 6, CARRIER_QUIC, 4600, { 0xfe, 0x80, [15] = 1 } },
+		{ 6, CARRIER_QUIC, 4600, { [10] = 0xff, 0xff, 127, 0, 0, 1 } }, { 4, CARRIER_QUIC << 1, 4600, { 10, 9, 9, 1 } },
+	};
+	static const struct fact_addr good = { 6, CARRIER_QUIC, 4600, { 0x20, 1, 0xd, 0xb8, [15] = 1 } };
+	struct facts f = { .nat = NAT_NONE, .naddrs = 1 };
+	struct pm_addr out[PEER_DIAL_ADDRS_MAX];
+	uint8_t id[NODE_ID_LEN];
+
+	configure_two();
+	memcpy(id, peer(1)->node_id, sizeof(id));
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		f.addrs[0] = odd[i];
+		directory_heard(routed()->dir, id, &f);
+		ck_assert_msg(peer_dial_addrs(peer(1), out) == 2, "address %zu", i);
+	}
+	f.addrs[0] = good;
+	directory_heard(routed()->dir, id, &f);
+	ck_assert_uint_eq(peer_dial_addrs(peer(1), out), 3);
+}
+END_TEST
+
+/* Who is not configured is not dialled, whatever it says; and what worked is not driven out by what was only said. */
+START_TEST(heard_of_others)
+{
+	static const uint8_t last[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct procmsg up = fake_peer_up(7, "stranger", fake_addr(77, 5000));
+	struct facts f = seen_at(NAT_NONE, last, 8);
+	struct peer *p;
+
+	configure_two();
+	new_port();
+	fake_tell(&fk, &up);
+	directory_heard(routed()->dir, peer(7)->node_id, &f);
+	ck_assert_uint_eq(peer(7)->naddrs, 1);
+	p = peer(1);
+	for (uint8_t i = 0; i < PEER_ADDRS_MAX - 2; i++) {
+		struct peer_addr a = { .addr = fake_addr((uint8_t)(100 + i), 1), .learned = true, .last_ok = 1000 + i };
+
+		ck_assert_int_eq(peer_addr_load(p, &a), 0);
+	}
+	directory_heard(routed()->dir, p->node_id, &f);
+	ck_assert_uint_eq(p->naddrs, PEER_ADDRS_MAX);
+	for (unsigned i = 2; i < PEER_ADDRS_MAX; i++)
+		ck_assert(p->addrs[i].learned && !p->addrs[i].heard);
+}
+END_TEST
+
 /* A person writes down an address after others were learned: it is tried before them. */
 START_TEST(new_configured_address_goes_first)
 {
@@ -687,6 +830,10 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, a_stranger_is_no_target);
 	tcase_add_test(tc, order_of_addresses);
 	tcase_add_test(tc, new_configured_address_goes_first);
+	tcase_add_test(tc, heard_addresses);
+	tcase_add_test(tc, heard_address_fails);
+	tcase_add_test(tc, heard_nonsense);
+	tcase_add_test(tc, heard_of_others);
 	tcase_add_test(tc, addresses_are_bounded);
 	tcase_add_test(tc, a_full_channel_is_waited_for);
 	tcase_add_loop_test(tc, state_is_proof, 0, N(states));
