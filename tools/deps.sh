@@ -58,7 +58,7 @@ debian_packages() {
 	# fuzzers
 	echo clang "$(clang_runtime_package)"
 	# the tests: real clients in network namespaces; the whole python3, for its http and sqlite3
-	echo check mandoc shellcheck python3 iproute2 iputils-ping iperf3 curl procps openssl
+	echo check mandoc shellcheck python3 iproute2 nftables iputils-ping iperf3 curl procps openssl
 	# users of services: an SSH server, and a database with pgbench (in postgresql itself; once in -contrib)
 	echo openssh-client openssh-server rsync postgresql
 }
