@@ -48,7 +48,7 @@ ROUTED_OBJS = \
 	routed/dirmsg.o routed/known.o routed/known_take.o routed/mesh.o routed/own.o routed/spread.o routed/store_known.o routed/sync.o \
 	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
 	routed/asking.o routed/fences.o routed/history.o routed/install.o routed/manager.o routed/manager_ask.o routed/manager_tell.o routed/route_answers.o routed/route_rows.o routed/route_rows_more.o routed/routemsg.o routed/routes.o routed/usage.o routed/usage_store.o routed/ways.o \
-	routed/coordinator.o routed/lease.o routed/leasestore.o routed/promises.o
+	routed/coordinator.o routed/sources.o routed/lease.o routed/leasestore.o routed/promises.o
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \
@@ -80,7 +80,7 @@ UNIT = \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
 	tests/unit/check_box tests/unit/check_system tests/unit/check_routed_conf tests/unit/check_signed \
 	tests/unit/check_policy \
-	tests/unit/check_asking tests/unit/check_install tests/unit/check_routes tests/unit/check_usage \
+	tests/unit/check_asking tests/unit/check_install tests/unit/check_routemsg tests/unit/check_routes tests/unit/check_usage \
 	tests/unit/check_ways \
 	tests/unit/check_policy tests/unit/check_policy_conf \
 	tests/unit/check_graph tests/unit/check_ticket tests/unit/check_coordinator \

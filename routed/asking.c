@@ -56,6 +56,32 @@ asking_allowed(struct asking *a, const uint8_t *from, uint64_t now_ns)
 	return ratelimit_take(&a->peers[at].limit, now_ns);
 }
 
+void
+asking_failed(struct asking *a, const uint8_t *node_id, uint64_t now_ns)
+{
+	struct asking_failed *at = a->failed;
+
+	for (struct asking_failed *f = a->failed; f < a->failed + LEASE_FAILED_MAX; f++) {
+		if (memcmp(f->id, node_id, NODE_ID_LEN) == 0) {
+			at = f;
+			break;
+		}
+		if (f->until_ns < at->until_ns)
+			at = f;
+	}
+	memcpy(at->id, node_id, NODE_ID_LEN);
+	at->until_ns = now_ns + GRAPH_TOLD_NS;
+}
+
+void
+asking_tell(const struct asking *a, struct lease_ask *ask, uint64_t now_ns)
+{
+	ask->nfailed = 0;
+	for (size_t i = 0; i < LEASE_FAILED_MAX; i++)
+		if (now_ns < a->failed[i].until_ns)
+			memcpy(ask->failed[ask->nfailed++], a->failed[i].id, NODE_ID_LEN);
+}
+
 static bool
 other(const uint8_t *node_id, const uint8_t *from)
 {

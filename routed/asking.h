@@ -21,9 +21,15 @@ struct asking_entry {
 	uint8_t	 from[NODE_ID_LEN];
 };
 
+struct asking_failed {
+	uint8_t	 id[NODE_ID_LEN];
+	uint64_t until_ns;
+};
+
 struct asking {
 	struct asking_entry v[ASKING_MAX];	/* by id; a slot is the latest's, and an own one's while it waits */
 	struct { uint8_t id[NODE_ID_LEN]; struct ratelimit limit; bool used; } peers[64];
+	struct asking_failed failed[LEASE_FAILED_MAX];
 };
 
 /* Notes a request: false when it was seen, or there is no place for it. from NULL: it is this node's own. */
@@ -34,6 +40,10 @@ const struct asking_entry *asking_find(const struct asking *, uint64_t id, uint6
 
 /* Whether this neighbour may ask now. */
 bool	asking_allowed(struct asking *, const uint8_t *from, uint64_t now_ns);
+
+/* A route of this node's own broke at this relay: requests of the next GRAPH_TOLD_NS say so; of too many, of the last. */
+void	asking_failed(struct asking *, const uint8_t *node_id, uint64_t now_ns);
+void	asking_tell(const struct asking *, struct lease_ask *, uint64_t now_ns);
 
 struct asking_ops {
 	/* The coordinators next to this node, nearest first, and other neighbours that are no leaves: each call's result by i; NULL: no more. */

@@ -10,12 +10,6 @@
 #define CLASSES_ALL	((1u << CLASS_COUNT) - 1)
 #define EPOCHS_AHEAD	60000u		/* ms: so often, at most, that the store is written */
 #define LIFE_LEAST_S	5u		/* a lease that would end sooner is not given */
-#define WAYS		4u		/* of the table of sources */
-
-struct source_rate {
-	uint8_t		 node_id[NODE_ID_LEN];
-	struct ratelimit limit;
-};
 
 struct coordinator {
 	struct graph	*graph;
@@ -33,7 +27,7 @@ struct coordinator {
 	/* epochs */
 	bool		 epoch_known;
 	uint64_t	 epoch_last, epoch_upto;	/* given; written down */
-	struct source_rate *sources;	/* COORDINATOR_SOURCES_MAX, made when first needed */
+	struct sources	 sources;
 };
 
 static const char *const errors[LEASE_E_COUNT] = {
@@ -69,7 +63,7 @@ coordinator_free(struct coordinator *c)
 {
 	if (c == NULL)
 		return;
-	free(c->sources);
+	sources_clear(&c->sources);
 	crypto_wipe(&c->route_key, sizeof(c->route_key));
 	free(c);
 }
@@ -127,29 +121,6 @@ epoch_next(struct coordinator *c, uint64_t now_ms)
 	return e;
 }
 
-/* --- how often a source may ask: the table holds the last that did, of each bucket --- */
-
-static bool
-rate_take(struct coordinator *c, const uint8_t *source, uint64_t now_ns)
-{
-	struct source_rate *set, *oldest;
-	uint32_t h;
-
-	if (c->sources == NULL && (c->sources = calloc(COORDINATOR_SOURCES_MAX, sizeof(*c->sources))) == NULL)
-		return false;
-	memcpy(&h, source, sizeof(h));
-	set = oldest = &c->sources[h % (COORDINATOR_SOURCES_MAX / WAYS) * WAYS];
-	for (struct source_rate *s = set; s < set + WAYS; s++) {
-		if (memcmp(s->node_id, source, NODE_ID_LEN) == 0 && s->limit.burst > 0)
-			return ratelimit_take(&s->limit, now_ns);
-		if (s->limit.full_at_ns < oldest->limit.full_at_ns)
-			oldest = s;
-	}
-	memcpy(oldest->node_id, source, NODE_ID_LEN);
-	ratelimit_init(&oldest->limit, COORDINATOR_EVERY_MS * 1000000ull, COORDINATOR_BURST);
-	return ratelimit_take(&oldest->limit, now_ns);
-}
-
 /* --- one request --- */
 
 /* What ops.node gave of one node, kept. */
@@ -165,6 +136,7 @@ struct issue {
 	struct coordinator *c;
 	const struct lease_ask *ask;
 	const struct lease_time *t;
+	struct source	*asker;		/* what is remembered of it; NULL: it asks itself */
 	struct hop	 source, dest;
 	uint8_t		 classes;	/* wanted, and permitted between the ends */
 	struct lease	*out;
@@ -441,6 +413,9 @@ remember(const struct issue *x)
 {
 	struct leasestore *s = x->c->store;
 
+	for (size_t i = 0; x->asker != NULL && i < x->n; i++)
+		for (unsigned k = 1; k + 1u < x->out[i].n; k++)
+			source_lease(x->asker, x->out[i].nodes[k], x->t->now_ns);
 	if (s == NULL || x->ask->self || s->ops->begin(s) == -1)
 		return;
 	for (size_t i = 0; i < x->n; i++) {
@@ -453,6 +428,36 @@ remember(const struct issue *x)
 	s->ops->commit(s);
 }
 
+/* --- what failed at others --- */
+
+static bool
+relays_for(const struct lease_held *h, const uint8_t *source, const uint8_t *node_id)
+{
+	for (unsigned i = 1; i + 1u < h->n && i < LEASE_HOPS_MAX; i++)
+		if (memcmp(h->nodes[i], node_id, NODE_ID_LEN) == 0)
+			return memcmp(h->nodes[0], source, NODE_ID_LEN) == 0;
+	return false;
+}
+
+/* What it says that it holds may be another coordinator's: nobody can tell. So how much one counts is bounded in any case. */
+static bool
+has_relay(const struct issue *x, const uint8_t *node_id)
+{
+	bool held = source_leased(x->asker, node_id, x->t->now_ns);
+
+	for (unsigned i = 0; !held && i < x->ask->nheld && i < LEASE_HELD_MAX; i++)
+		held = relays_for(&x->ask->held[i], x->ask->source, node_id);
+	return held;
+}
+
+static void
+hear_failures(const struct issue *x)
+{
+	for (unsigned i = 0; x->asker != NULL && i < x->ask->nfailed && i < LEASE_FAILED_MAX; i++)
+		if (has_relay(x, x->ask->failed[i]))
+			graph_failed_told(x->c->graph, x->ask->failed[i], x->ask->source, x->t->now_ns);
+}
+
 /* May it be asked, and are its ends such as can have a route? */
 static enum lease_error
 admit(struct issue *x)
@@ -463,7 +468,9 @@ admit(struct issue *x)
 	if (a->classes == 0 || a->classes > CLASSES_ALL || memcmp(a->source, a->dest, NODE_ID_LEN) == 0 ||
 	    a->known_epoch >= VARINT_MAX || (a->self && memcmp(a->source, c->who.node_id, NODE_ID_LEN) != 0))
 		return LEASE_E_FORM;
-	if (!a->self && !rate_take(c, a->source, x->t->now_ns))
+	if (!a->self && (x->asker = source_get(&c->sources, a->source, x->t->now_ns)) == NULL)
+		return LEASE_E_MEMORY;
+	if (x->asker != NULL && !ratelimit_take(&x->asker->limit, x->t->now_ns))
 		return LEASE_E_RATE;
 	if (!c->has_key || c->who.not_after < x->t->now_ms / 1000 + LIFE_LEAST_S ||
 	    (!a->self && !(c->who.roles & 1u << ROLE_ROUTE_COORDINATOR)))
@@ -487,6 +494,7 @@ coordinator_issue(struct coordinator *c, const struct lease_ask *ask, struct lea
 
 	if ((*why = admit(&x)) != LEASE_OK)
 		return -1;
+	hear_failures(&x);
 	candidates(&x);
 	if (x.n == 0) {
 		*why = x.no_keys ? LEASE_E_KEYS : LEASE_E_NO_ROUTE;

@@ -9,19 +9,17 @@
 #ifndef ROUTED_COORDINATOR_H
 #define ROUTED_COORDINATOR_H
 
-#include "base/ratelimit.h"
 #include "fabric/graph.h"
 #include "fabric/ticket.h"
+#include "routed/sources.h"
 
 #define LEASE_SOFT_S	60u		/* renew after so long */
 #define LEASE_HARD_S	300u		/* not honoured after so long: time to find a coordinator again, or to do without */
 #define LEASE_LATER_S	30u		/* tickets count from so long before they were made: clocks differ */
 #define LEASE_HELD_MAX	8u		/* routes that a source says it holds */
+#define LEASE_FAILED_MAX 8u		/* nodes that a source says have failed */
 #define LEASE_MAX	8u		/* leases of one answer, at most */
 #define LEASE_ANSWER_MAX (512u + LEASE_HOPS_MAX * (TICKET_SEALED_MAX + NODE_ID_LEN + 4u)) /* bytes of one encoded lease */
-#define COORDINATOR_SOURCES_MAX	4096u	/* whose rate is remembered */
-#define COORDINATOR_BURST	20u	/* requests a source may make at once */
-#define COORDINATOR_EVERY_MS	500u	/* and then one in so long */
 
 /* What the source gets; sealed[0] is its own ticket, sealed[n - 1] the destination's. */
 struct lease {
@@ -106,6 +104,8 @@ struct lease_ask {
 	uint32_t kbps, streams;		/* limits that it asks for itself; 0: none */
 	uint8_t	 nheld;
 	struct lease_held held[LEASE_HELD_MAX];
+	uint8_t	 nfailed;		/* relays at which its routes broke in the last GRAPH_TOLD_NS */
+	uint8_t	 failed[LEASE_FAILED_MAX][NODE_ID_LEN];
 };
 
 /*
@@ -113,6 +113,9 @@ struct lease_ask {
  * greater than known_epoch, than any that this coordinator gave before (also before a restart), and grows with the time,
  * so that it is greater than another coordinator's of a moment ago, too. Returns how many, or -1 with *why.
  * now_ms: since 1970; now_ns: the monotonic clock's.
+ *
+ * What it says has failed counts against these nodes, as graph_failed_told() does, where they are relays of a route that it
+ * says it holds, or that was leased to it here in the last minutes.
  */
 struct lease_time { uint64_t now_ms, now_ns; };
 int	coordinator_issue(struct coordinator *, const struct lease_ask *, struct lease out[], size_t max,

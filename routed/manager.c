@@ -209,34 +209,13 @@ install_far(const uint8_t *node_id, void *arg)
 	return false;
 }
 
-/* The node that did not install it, or stopped answering, is for a while not the first choice. */
-static void
-blame(struct manager *m, uint64_t route_id, unsigned left)
-{
-	for (size_t i = 0; i < routes_count(m->routes); i++) {
-		const struct route_dest *d = routes_get(m->routes, i);
-
-		for (unsigned k = 0; k < d->n; k++) {
-			const struct lease *l = &d->held[k].lease;
-
-			if (l->route_id != route_id)
-				continue;
-			if (left > 1 && left < l->n)
-				graph_failed(m->graph, l->nodes[l->n - left], m->now.now_ns);
-			for (unsigned h = 1; left == 0 && h + 1 < l->n; h++)
-				graph_failed(m->graph, l->nodes[h], m->now.now_ns);
-			return;
-		}
-	}
-}
-
 static void
 install_result(uint64_t route_id, unsigned error, unsigned left, void *arg)
 {
 	struct manager *m = arg;
 
 	if (error == INSTALL_E_TIMEOUT || error == INSTALL_E_NO_NEXT)
-		blame(m, route_id, left);
+		manager_blame(m, route_id, left, true);
 	routes_result(m->routes, route_id, error, &m->now);
 }
 
@@ -800,6 +779,17 @@ manager_signed(struct manager *m, const struct record *r, const struct known *is
 
 /* --- the dataplane --- */
 
+static bool
+answers(const struct manager *m, const uint8_t *node_id)
+{
+	const struct ways_node *n = ways_find(m->ways, node_id);
+
+	for (unsigned i = 0; n != NULL && i < n->n; i++)
+		if (n->way[i].state == WAY_UP)
+			return true;
+	return false;
+}
+
 /* Silent for long: it is given up, and another is asked for. */
 static void
 watch_silence(struct manager *m, const struct pm_route_stat *s)
@@ -821,7 +811,7 @@ watch_silence(struct manager *m, const struct pm_route_stat *s)
 	if (m->now.now_ns - e->since_ns < MANAGER_SILENT_NS)
 		return;
 	e->route_id = 0;
-	blame(m, s->route_id, 0);
+	manager_blame(m, s->route_id, 0, answers(m, s->node_id));
 	routes_silent(m->routes, s->route_id, &m->now);
 }
 
@@ -857,7 +847,7 @@ on_moved(struct manager *m, const struct pm_route_moved *v)
 	snprintf(e->why, sizeof(e->why), "%s", reason_name(v->reason));
 	STAT_INC(ROUTED_WAYS_MOVED);
 	if (v->from != 0 && !v->to_none && broke(v->reason))
-		blame(m, v->from, 0);
+		manager_blame(m, v->from, 0, true);
 	ways_moved(m->ways, v, m->now.now_ns);
 }
 

@@ -143,6 +143,8 @@ void	manager_tick(struct manager *);
 int	manager_ask(const struct lease_ask *, uint64_t id, unsigned attempt, struct lease out[LEASE_MAX], enum lease_error *,
 	    void *arg);
 int	manager_ask_self(const struct lease_ask *, struct lease out[LEASE_MAX], enum lease_error *, void *arg);
+/* All relays of the route; or the first of the `left' nodes that did not have it. `tell': coordinators hear of it, too. */
+void	manager_blame(struct manager *, uint64_t route_id, unsigned left, bool tell);
 int	manager_on_request(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);
 int	manager_on_answer(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);
 extern const struct coordinator_ops manager_coordinator_ops;

@@ -217,6 +217,7 @@ manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct
 		n = coordinator_issue(m->coordinator, &a, out, LEASE_MAX, &now, e);
 		return n < 0 ? ROUTES_REFUSED : n;
 	}
+	asking_tell(&m->asking, &a, m->now.now_ns);
 	record.len = sign_request(m, buf, &a, id);
 	if (record.len > 0)
 		seal_request(m, &q, record);
@@ -249,6 +250,36 @@ manager_ask_self(const struct lease_ask *asked, struct lease out[LEASE_MAX], enu
 	if (n > 0)
 		STAT_INC(ROUTED_LEASES_SELF);
 	return n < 0 ? ROUTES_REFUSED : n;
+}
+
+/* --- what failed: here it is not the first choice for a while, and neither where this node asks --- */
+
+static void
+failed(struct manager *m, const uint8_t *node_id, bool tell)
+{
+	graph_failed(m->graph, node_id, m->now.now_ns);
+	if (tell)
+		asking_failed(&m->asking, node_id, m->now.now_ns);
+}
+
+void
+manager_blame(struct manager *m, uint64_t route_id, unsigned left, bool tell)
+{
+	for (size_t i = 0; i < routes_count(m->routes); i++) {
+		const struct route_dest *d = routes_get(m->routes, i);
+
+		for (unsigned k = 0; k < d->n; k++) {
+			const struct lease *l = &d->held[k].lease;
+
+			if (l->route_id != route_id)
+				continue;
+			if (left > 1 && left < l->n)
+				failed(m, l->nodes[l->n - left], tell);
+			for (unsigned h = 1; left == 0 && h + 1 < l->n; h++)
+				failed(m, l->nodes[h], tell);
+			return;
+		}
+	}
 }
 
 /* --- as the coordinator --- */

@@ -8,7 +8,8 @@
 #define ASK_CLASSES_MAX	((1u << CLASS_COUNT) - 1)
 
 enum ask_tag {
-	ASK_ID = 1, ASK_DEST, ASK_CLASSES, ASK_ROUTES, ASK_EPOCH, ASK_KBPS, ASK_STREAMS, ASK_HELD
+	ASK_ID = 1, ASK_DEST, ASK_CLASSES, ASK_ROUTES, ASK_EPOCH, ASK_KBPS, ASK_STREAMS, ASK_HELD,
+	ASK_FAILED = TLV_SKIP_FIRST	/* a coordinator that does not know it answers all the same */
 };
 
 const char *
@@ -94,6 +95,18 @@ held_decode(struct lease_ask *a, const struct tlv *t)
 }
 
 static int
+failed_decode(struct lease_ask *a, const struct tlv *t)
+{
+	size_t n = t->value.len / NODE_ID_LEN;
+
+	if (n == 0 || n > LEASE_FAILED_MAX || t->value.len % NODE_ID_LEN != 0)
+		return FRAME_E_VALUE;
+	a->nfailed = (uint8_t)n;
+	memcpy(a->failed, t->value.p, t->value.len);
+	return 0;
+}
+
+static int
 ask_field(struct lease_ask *a, uint64_t *id, const struct tlv *t)
 {
 	struct field_reader r;
@@ -131,6 +144,8 @@ ask_field(struct lease_ask *a, uint64_t *id, const struct tlv *t)
 		return e;
 	case ASK_HELD:
 		return held_decode(a, t);
+	case ASK_FAILED:
+		return failed_decode(a, t);
 	default:
 		return t->tag < TLV_SKIP_FIRST ? FRAME_E_TLV_UNKNOWN : 0;
 	}
@@ -198,7 +213,11 @@ route_ask_encode(uint8_t *buf, size_t size, const struct lease_ask *a, uint64_t 
 	tlv_put_uint(&w, ASK_EPOCH, a->known_epoch);
 	tlv_put_uint(&w, ASK_KBPS, a->kbps);
 	tlv_put_uint(&w, ASK_STREAMS, a->streams);
-	if (!held_encode(&w, a) || a->classes == 0 || a->classes > ASK_CLASSES_MAX || a->routes > GRAPH_ROUTES_MAX)
+	if (a->nfailed > LEASE_FAILED_MAX || !held_encode(&w, a))
+		return 0;
+	if (a->nfailed > 0)
+		tlv_put(&w, ASK_FAILED, a->failed, (size_t)a->nfailed * NODE_ID_LEN);
+	if (a->classes == 0 || a->classes > ASK_CLASSES_MAX || a->routes > GRAPH_ROUTES_MAX)
 		return 0;
 	return w.failed ? 0 : w.len;
 }

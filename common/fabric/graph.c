@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAILURE		1000u		/* thousandths */
-#define FAILURES_MAX	8000u
+#define TOLD_MAX	2000u		/* thousandths of a failure, by the word of one: four come to FAILURES_MAX */
 #define NODES_MAX	(1u << 24)
 
 static uint32_t
@@ -55,6 +54,7 @@ graph_free(struct graph *g)
 	for (uint32_t i = 0; i < g->nnodes; i++) {
 		free(g->node[i].text);
 		free(g->node[i].half);
+		free(g->node[i].tellers);
 	}
 	path_scratch_free(g->scratch);
 	free(g->node);
@@ -77,6 +77,7 @@ graph_bytes(const struct graph *g)
 		const char *text = g->node[i].text;
 
 		n += g->node[i].halves_size * sizeof(struct half);
+		n += g->node[i].tellers != NULL ? TELLERS_MAX * sizeof(struct teller) : 0;
 		if (text != NULL)
 			n += strlen(text) + strlen(text + strlen(text) + 1) + 2;
 	}
@@ -170,6 +171,7 @@ node_drop_if_idle(struct graph *g, uint32_t i)
 		p = &g->node[*p].next;
 	*p = n->next;
 	free(n->half);
+	free(n->tellers);
 	memset(n, 0, sizeof(*n));
 	n->next = g->free;
 	g->free = i;
@@ -430,15 +432,50 @@ graph_node_del(struct graph *g, const uint8_t *id)
 	node_drop_if_idle(g, a);
 }
 
+static void
+fail(struct failures *f, uint32_t most, uint64_t now_ns)
+{
+	uint32_t v = score_faded(f, now_ns) + FAILURE;
+
+	f->failed = v < most ? v : most;
+	f->failed_ns = now_ns;
+}
+
 void
 graph_failed(struct graph *g, const uint8_t *id, uint64_t now_ns)
 {
 	struct graph_node *n = graph_node_find(g, id);
-	uint32_t v;
 
-	if (n == NULL)
+	if (n != NULL)
+		fail(&n->own, FAILURES_MAX, now_ns);
+}
+
+/* Its place among those who told of failures of the node, or that of whose word counts least. */
+static struct teller *
+teller_of(struct graph_node *n, const uint8_t *id, uint64_t now_ns)
+{
+	struct teller *least = n->tellers;
+
+	for (struct teller *t = n->tellers; t < n->tellers + TELLERS_MAX; t++) {
+		if (memcmp(t->id, id, NODE_ID_LEN) == 0)
+			return t;
+		if (score_faded(&t->f, now_ns) < score_faded(&least->f, now_ns))
+			least = t;
+	}
+	memset(least, 0, sizeof(*least));
+	memcpy(least->id, id, NODE_ID_LEN);
+	return least;
+}
+
+void
+graph_failed_told(struct graph *g, const uint8_t *id, const uint8_t *by, uint64_t now_ns)
+{
+	struct graph_node *n = graph_node_find(g, id);
+	struct teller *t;
+
+	if (n == NULL || (n->tellers == NULL && (n->tellers = calloc(TELLERS_MAX, sizeof(*n->tellers))) == NULL))
 		return;
-	v = score_failures(n, now_ns) + FAILURE;
-	n->failed = v < FAILURES_MAX ? v : FAILURES_MAX;
-	n->failed_ns = now_ns;
+	t = teller_of(n, by, now_ns);
+	if (t->f.failed == 0 || now_ns - t->f.failed_ns >= GRAPH_TOLD_NS)
+		fail(&t->f, TOLD_MAX, now_ns);
 }

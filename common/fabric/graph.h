@@ -47,6 +47,13 @@ size_t	graph_size(const struct graph *);
 /* What a route over this node, or this link, was worth before: failures weigh, and fade with an hour. */
 void	graph_failed(struct graph *, const uint8_t *node_id, uint64_t now_ns);
 
+/*
+ * The same by the word of another: once in GRAPH_TOLD_NS, and of the eight failures that count at most two are one's. It is
+ * remembered of eight; another takes the place of whose word has faded most.
+ */
+#define GRAPH_TOLD_NS	(60u * 1000000000ull)
+void	graph_failed_told(struct graph *, const uint8_t *node_id, const uint8_t *by, uint64_t now_ns);
+
 struct graph_route {
 	uint8_t	 n;			/* nodes, source and destination included */
 	uint8_t	 nodes[LEASE_HOPS_MAX][NODE_ID_LEN];

@@ -23,6 +23,20 @@ struct half {
 	bool	 relays;		/* the other end may be a relay, by its role and facts */
 };
 
+/* Failures: thousandths of one, at failed_ns. */
+struct failures {
+	uint32_t failed;
+	uint64_t failed_ns;
+};
+
+#define TELLERS_MAX	8u		/* so that also of more, who take the place of each other, as much counts as can */
+
+/* Those that another told of. */
+struct teller {
+	uint8_t	 id[NODE_ID_LEN];
+	struct failures f;
+};
+
 struct graph_node {
 	uint8_t	 id[NODE_ID_LEN];
 	char	*text;			/* name and tenant, each with its NUL; NULL: only others tell of it */
@@ -31,8 +45,8 @@ struct graph_node {
 	uint32_t next;			/* in its bucket, or in the list of free ones */
 	uint32_t roles;
 	uint32_t relay_kbps, cost;
-	uint32_t failed;		/* thousandths of a failure, at failed_ns */
-	uint64_t failed_ns;
+	struct failures own;		/* that this node has seen itself */
+	struct teller *tellers;		/* TELLERS_MAX; NULL: nobody told of one */
 	uint64_t told_ns;		/* when it last told of its links */
 	uint64_t domain;		/* hash of the failure domain's name; 0: the node itself */
 	uint32_t region;		/* hash; 0: not said */
@@ -93,7 +107,11 @@ struct score_ends {
 uint32_t score_link(struct score *s, const struct score_ends *, const struct measure *);
 uint32_t score_relay(struct score *s, const struct score_ends *, const struct graph_node *);
 
-/* Thousandths of a failure that count at now_ns. */
+#define FAILURE		1000u		/* thousandths */
+#define FAILURES_MAX	8000u
+
+/* Thousandths of a failure that count at now_ns; those of a node with what others told, FAILURES_MAX at most. */
+uint32_t score_faded(const struct failures *, uint64_t now_ns);
 uint32_t score_failures(const struct graph_node *, uint64_t now_ns);
 
 #endif

@@ -131,11 +131,21 @@ preference_us(const struct coefficients *k, const struct score_ends *e, const st
 #define FADE_NS	3600000000000ull	/* a failure weighs less and less, and nothing after so long */
 
 uint32_t
+score_faded(const struct failures *f, uint64_t now_ns)
+{
+	uint64_t age = now_ns > f->failed_ns ? now_ns - f->failed_ns : 0;
+
+	return age >= FADE_NS ? 0 : (uint32_t)((FADE_NS - age) / 1000000 * f->failed / (FADE_NS / 1000000));
+}
+
+uint32_t
 score_failures(const struct graph_node *n, uint64_t now_ns)
 {
-	uint64_t age = now_ns > n->failed_ns ? now_ns - n->failed_ns : 0;
+	uint32_t v = score_faded(&n->own, now_ns);
 
-	return age >= FADE_NS ? 0 : (uint32_t)((FADE_NS - age) / 1000000 * n->failed / (FADE_NS / 1000000));
+	for (unsigned i = 0; n->tellers != NULL && i < TELLERS_MAX; i++)
+		v += score_faded(&n->tellers[i].f, now_ns);
+	return v < FAILURES_MAX ? v : FAILURES_MAX;
 }
 
 uint32_t

@@ -142,6 +142,39 @@ START_TEST(limited_among_many)
 }
 END_TEST
 
+static unsigned
+told(uint64_t now_ns, struct lease_ask *ask)
+{
+	memset(ask, 0xff, sizeof(*ask));
+	asking_tell(&a, ask, now_ns);
+	return ask->nfailed;
+}
+
+/* What broke is told for a minute from the last time on; of too many, the last ones. */
+START_TEST(tells_what_failed)
+{
+	const uint64_t t = 100 * NS_PER_SEC;
+	uint8_t id[NODE_ID_LEN] = { 0 };
+	struct lease_ask ask;
+
+	ck_assert_uint_eq(told(t, &ask), 0);
+	asking_failed(&a, ids[0], t);
+	asking_failed(&a, ids[1], t);
+	asking_failed(&a, ids[0], t + NS_PER_SEC);
+	ck_assert_uint_eq(told(t + GRAPH_TOLD_NS - 1, &ask), 2);
+	ck_assert_uint_eq(told(t + GRAPH_TOLD_NS, &ask), 1);
+	ck_assert_mem_eq(ask.failed[0], ids[0], NODE_ID_LEN);
+	ck_assert_uint_eq(told(t + GRAPH_TOLD_NS + NS_PER_SEC, &ask), 0);
+	for (unsigned i = 1; i <= 100; i++) {
+		id[0] = (uint8_t)i;
+		asking_failed(&a, id, t + i);
+	}
+	ck_assert_uint_eq(told(t + 100, &ask), LEASE_FAILED_MAX);
+	for (unsigned i = 0; i < LEASE_FAILED_MAX; i++)
+		ck_assert_uint_gt(ask.failed[i][0], 100 - LEASE_FAILED_MAX);
+}
+END_TEST
+
 START_TEST(history)
 {
 	struct history h;
@@ -202,6 +235,7 @@ main(void)
 	tcase_add_test(tc, remembers);
 	tcase_add_test(tc, limited);
 	tcase_add_test(tc, limited_among_many);
+	tcase_add_test(tc, tells_what_failed);
 	tcase_add_test(tc, history);
 	tcase_add_test(tc, history_of_streams);
 	suite_add_tcase(s, tc);

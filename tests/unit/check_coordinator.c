@@ -590,14 +590,143 @@ START_TEST(sources_are_limited)
 	begin();
 	for (unsigned i = 0; i < 50; i++)
 		given += issue() == LEASE_OK;
-	ck_assert_uint_eq(given, COORDINATOR_BURST);
+	ck_assert_uint_eq(given, SOURCE_BURST);
 	ck_assert_int_eq(issue(), LEASE_E_RATE);
 	memcpy(ask.source, n[OTHER].id, NODE_ID_LEN);	/* another is not */
 	ck_assert_int_eq(issue(), LEASE_OK);
 	memcpy(ask.source, n[PHONE].id, NODE_ID_LEN);
-	t.now_ns += COORDINATOR_EVERY_MS * 1000000ull;
+	t.now_ns += SOURCE_EVERY_MS * 1000000ull;
 	ck_assert_int_eq(issue(), LEASE_OK);
 	ck_assert_int_eq(issue(), LEASE_E_RATE);
+	end();
+}
+END_TEST
+
+/* --- what failed at others --- */
+
+static void
+blame(unsigned node)
+{
+	ask.nfailed = 1;
+	memcpy(ask.failed[0], n[node].id, NODE_ID_LEN);
+}
+
+static uint32_t
+history(void)
+{
+	for (int i = 0; i < nout; i++)
+		if (strchr(path(&out[i]), '0' + RELAY) != NULL)
+			return out[i].scored.part[SCORE_HISTORY];
+	ck_abort_msg("no route over it");
+}
+
+static void
+from_to(unsigned source, unsigned dest)
+{
+	memcpy(ask.source, n[source].id, NODE_ID_LEN);
+	memcpy(ask.dest, n[dest].id, NODE_ID_LEN);
+	ask.nfailed = ask.nheld = 0;
+}
+
+static void
+holds(unsigned source, unsigned relay)
+{
+	ask.nheld = 1;
+	ask.held[0] = (struct lease_held){ .route_id = 77, .n = 3 };
+	memcpy(ask.held[0].nodes[0], n[source].id, NODE_ID_LEN);
+	memcpy(ask.held[0].nodes[1], n[relay].id, NODE_ID_LEN);
+	memcpy(ask.held[0].nodes[2], n[HOST].id, NODE_ID_LEN);
+}
+
+/* Where a source says that a relay failed which was leased to it, or that it holds, the other one is given. */
+START_TEST(what_failed_at_a_source)
+{
+	begin();
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_str_eq(path(&out[0]), "0123");
+	blame(RELAY);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_str_eq(path(&out[0]), "0143");
+	ck_assert_uint_eq(history(), 50000);
+	ck_assert_int_eq(issue(), LEASE_OK);	/* the same again is the same failure */
+	ck_assert_uint_eq(history(), 50000);
+	t.now_ns += 61 * 60 * 1000000000ull;
+	ask.nfailed = 0;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_str_eq(path(&out[0]), "0123");
+	begin();	/* another coordinator gave it, or this one before a restart */
+	blame(RELAY);
+	holds(PHONE, RELAY);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_str_eq(path(&out[0]), "0143");
+	end();
+}
+END_TEST
+
+/* Of what is on none of its routes, what it says changes nothing; nor of their ends. */
+START_TEST(what_failed_elsewhere)
+{
+	begin();
+	blame(RELAY);	/* nothing was leased to it yet */
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_str_eq(path(&out[0]), "0123");
+	ck_assert_uint_eq(history(), 0);
+	from_to(ALONE, HOST);
+	blame(RELAY);
+	ck_assert_int_eq(issue(), LEASE_E_NO_ROUTE);
+	holds(PHONE, RELAY);	/* another's */
+	ck_assert_int_eq(issue(), LEASE_E_NO_ROUTE);
+	from_to(PHONE, RELAY);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	from_to(PHONE, HOST);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_eq(history(), 0);
+	/* What was leased is forgotten some time after it has ended. */
+	t.now_ns += SOURCE_LEASED_NS;
+	blame(RELAY);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_eq(history(), 0);
+	end();
+	begin();	/* the destination, and the source itself */
+	ck_assert_int_eq(issue(), LEASE_OK);
+	holds(PHONE, ENTRY);
+	blame(HOST);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	blame(PHONE);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	from_to(ENTRY, ALONE);
+	link_of(HOST, ALONE, 10, 0);
+	n[HOST].roles |= 1u << ROLE_RELAY;
+	node_put(HOST);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_eq(history(), 0);
+	end();
+}
+END_TEST
+
+/* One that blames all the time counts for two failures; two count for more, and none for a relay that it does not use. */
+START_TEST(one_source_counts_so_much)
+{
+	uint32_t most = 0;
+
+	begin();
+	for (unsigned i = 0; i < 120; i++) {
+		blame(RELAY);
+		ck_assert_int_eq(issue(), LEASE_OK);
+		ck_assert_uint_le(history(), 2 * 50000);
+		most = history() > most ? history() : most;
+		t.now_ns += GRAPH_TOLD_NS / 2;
+	}
+	ck_assert_uint_gt(most, 95000);
+	from_to(ENTRY, HOST);
+	for (unsigned i = 0; i < 10; i++) {
+		ck_assert_int_eq(issue(), LEASE_OK);
+		most = history();
+		blame(RELAY);
+		t.now_ns += GRAPH_TOLD_NS;
+	}
+	ck_assert_uint_gt(most, 3 * 50000);
+	ck_assert_uint_le(most, 4 * 50000);
 	end();
 }
 END_TEST
@@ -840,6 +969,9 @@ main(void)
 	tcase_add_test(tc, who_gets_none);
 	tcase_add_test(tc, keys_that_do_not_belong_together);
 	tcase_add_test(tc, sources_are_limited);
+	tcase_add_test(tc, what_failed_at_a_source);
+	tcase_add_test(tc, what_failed_elsewhere);
+	tcase_add_test(tc, one_source_counts_so_much);
 	suite_add_tcase(s, tc);
 	tcase_add_unchecked_fixture(kept, keys_make, NULL);
 	tcase_add_checked_fixture(kept, dir_make, dir_remove);

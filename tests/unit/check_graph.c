@@ -763,6 +763,64 @@ START_TEST(failures_are_left)
 }
 END_TEST
 
+static uint32_t
+history_of(struct graph_query *q, uint64_t now_ns)
+{
+	uint8_t n[3][NODE_ID_LEN];
+	struct graph_route r;
+
+	memcpy(n[0], ids[0], NODE_ID_LEN);
+	memcpy(n[1], ids[1], NODE_ID_LEN);
+	memcpy(n[2], ids[3], NODE_ID_LEN);
+	q->now_ns = now_ns;
+	ck_assert_int_eq(graph_rate(g, q, (const uint8_t (*)[NODE_ID_LEN])n, 3, &r), 0);
+	return r.part[SCORE_HISTORY];
+}
+
+/* What others tell counts once a minute, two failures of one's at most, and no more than eight of all. */
+START_TEST(failures_told)
+{
+	const uint64_t minute = 60ull * 1000000000;
+	const uint32_t one = 50000;
+	struct graph_query q;
+	uint8_t teller[9][NODE_ID_LEN] = { { 0 } };
+	uint64_t t = 100 * minute;
+
+	for (uint8_t i = 0; i < 9; i++)
+		teller[i][0] = (uint8_t)(0xe0 + i);
+	diamond();
+	set_all(4);
+	q = query(0, 3, CLASS_INTERACTIVE);
+	graph_failed_told(g, teller[0], ids[2], t);	/* of nobody */
+	graph_failed_told(g, ids[1], ids[2], t);
+	ck_assert_uint_eq(history_of(&q, t), one);
+	graph_failed_told(g, ids[1], ids[2], t + minute - 1);
+	ck_assert_uint_lt(history_of(&q, t + minute - 1), one);
+	for (unsigned i = 0; i < 200; i++, t += minute) {
+		graph_failed_told(g, ids[1], ids[2], t);
+		ck_assert_uint_le(history_of(&q, t), 2 * one);
+	}
+	t -= minute;
+	ck_assert_uint_eq(history_of(&q, t), 2 * one);
+	graph_failed_told(g, ids[1], ids[3], t);
+	ck_assert_uint_eq(history_of(&q, t), 3 * one);
+	/* Nine who never tire, more than are remembered, count for as much as this node may see itself. */
+	for (unsigned i = 0; i < 200; i++, t += minute)
+		for (unsigned by = 0; by < 9; by++)
+			graph_failed_told(g, ids[1], teller[by], t);
+	t -= minute;
+	ck_assert_uint_eq(history_of(&q, t), 8 * one);
+	t += 60 * minute;
+	ck_assert_uint_eq(history_of(&q, t), 0);
+	for (unsigned i = 0; i < 7; i++)
+		graph_failed(g, ids[1], t);
+	graph_failed_told(g, ids[1], ids[2], t);
+	graph_failed_told(g, ids[1], ids[3], t);
+	ck_assert_uint_eq(history_of(&q, t), 8 * one);
+	done();
+}
+END_TEST
+
 START_TEST(rate_refuses_what_is_no_route)
 {
 	uint8_t n[7][NODE_ID_LEN];
@@ -817,6 +875,7 @@ main(void)
 	tcase_add_test(c, weights_weigh);
 	tcase_add_test(c, alternates_share_as_little_as_there_is);
 	tcase_add_test(c, failures_are_left);
+	tcase_add_test(c, failures_told);
 	tcase_add_test(c, rate_refuses_what_is_no_route);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);

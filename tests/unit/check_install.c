@@ -865,57 +865,6 @@ START_TEST(says_little)
 }
 END_TEST
 
-/* --- the codec, cut at each byte --- */
-
-START_TEST(messages)
-{
-	const struct route_request q = { 3, 77, 2, { { n[R1].id, { (const uint8_t *)"sealed", 6 } },
-	    { n[R2].id, { (const uint8_t *)"to another", 10 } } } };
-	const struct route_answer a = { 77, LEASE_OK, { (const uint8_t *)"box", 3 } };
-	struct lease_ask ask = { .classes = CLASSES, .routes = 3, .known_epoch = 5, .kbps = 6, .streams = 7, .nheld = 1 }, back;
-	struct route_request q2;
-	struct route_answer a2;
-	uint8_t buf[1024], *copy;
-	uint64_t id = 0;
-	size_t len;
-
-	len = route_request_encode(buf, sizeof(buf), &q);
-	ck_assert_int_eq(route_request_decode(&q2, buf, len), 0);
-	ck_assert_uint_eq(q2.ttl, 3);
-	ck_assert_uint_eq(q2.id, 77);
-	ck_assert_uint_eq(q2.n, 2);
-	ck_assert_uint_eq(q2.sealed[0].box.len, 6);
-	ck_assert_mem_eq(q2.sealed[1].to, n[R2].id, NODE_ID_LEN);
-	for (size_t i = 0; i < len; i++)	/* but where it ends behind the first */
-		ck_assert(i == len - NODE_ID_LEN - 11 || route_request_decode(&q2, buf, i) < 0);
-	len = route_answer_encode(buf, sizeof(buf), &a);
-	ck_assert_int_eq(route_answer_decode(&a2, buf, len), 0);
-	ck_assert_uint_eq(a2.box.len, 3);
-	for (size_t i = 0; i < len; i++)
-		ck_assert_int_lt(route_answer_decode(&a2, buf, i), 0);
-	memcpy(ask.dest, n[D].id, NODE_ID_LEN);
-	ask.held[0].route_id = ROUTE;
-	ask.held[0].n = 3;
-	memcpy(ask.held[0].nodes[1], n[R1].id, NODE_ID_LEN);
-	len = route_ask_encode(buf, sizeof(buf), &ask, 77);
-	ck_assert_uint_gt(len, 0);
-	ck_assert_int_eq(route_ask_decode(&back, &id, buf, len), 0);
-	ck_assert_uint_eq(id, 77);
-	ck_assert_mem_eq(&back, &ask, sizeof(ask));
-	for (size_t i = 0; i < len; i++) {
-		copy = malloc(i + 1);
-		ck_assert_ptr_nonnull(copy);
-		memcpy(copy, buf, i);
-		/* A field that is missing at the end is no error, but for those that have to be there. */
-		if (route_ask_decode(&back, &id, copy, i) == 0)
-			ck_assert_uint_ge(i, 8 + 2 + NODE_ID_LEN + 2 + 3);
-		free(copy);
-	}
-	ask.classes = 0;
-	ck_assert_uint_eq(route_ask_encode(buf, sizeof(buf), &ask, 77), 0);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -947,7 +896,6 @@ main(void)
 	tcase_add_test(tc, confirmed_once);
 	tcase_add_test(tc, passed_on_when_there_is_room);
 	tcase_add_test(tc, says_little);
-	tcase_add_test(tc, messages);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -276,11 +276,11 @@ coord_opens(void)
 
 /* coord, which has heard of no fence, asks this node, which coordinates, too: how many leases it gets. */
 static int
-asked_by_coord(void)
+asked_by_coord(struct lease_ask a)
 {
+	static uint64_t last = 76;
 	static uint8_t content[REQUEST_MAX], record[REQUEST_MAX], box[REQUEST_MAX + BOX_OVERHEAD], plain[64 * 1024];
-	struct route_request q = { .ttl = 1, .id = 77, .n = 1, .sealed = { { me.id, { box, 0 } } } };
-	struct lease_ask a = wish();
+	struct route_request q = { .ttl = 1, .id = ++last, .n = 1, .sealed = { { me.id, { box, 0 } } } };
 	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = coord.key.public, .serial = q.id, .not_before = kw_wall,
 	    .not_after = kw_wall + ROUTEMSG_LIFE_S, .content = { content, route_ask_encode(content, sizeof(content), &a, q.id) } };
 	struct route_answer answer;
@@ -301,11 +301,11 @@ asked_by_coord(void)
 }
 
 /*
- * Asks over its neighbour, signed and sealed to coord: what it says that it has. Of who asks, for what and with what routes the
+ * Asks over its neighbour, signed and sealed to coord: what coord reads. Of who asks, for what and with what routes the
  * neighbour reads nothing.
  */
-static uint64_t
-epoch_asked(void)
+static struct lease_ask
+asked(void)
 {
 	static uint8_t plain[REQUEST_MAX];
 	struct lease_ask a = wish();
@@ -333,7 +333,7 @@ epoch_asked(void)
 	ck_assert_int_gt(len, 0);
 	ck_assert_int_eq(record_decode(&r, plain, (size_t)len), RECORD_OK);
 	ck_assert_int_eq(route_ask_decode(&a, &id, r.content.p, r.content.len), 0);
-	return a.known_epoch;
+	return a;
 }
 
 /* Over a node that was fenced off a moment ago there are leases again, also to where there was none: they are newer. */
@@ -347,10 +347,10 @@ START_TEST(leases_after_a_fence)
 	a = wish();
 	has_neighbour = true;
 	coord_opens();
-	ck_assert_uint_eq(epoch_asked(), 0);
+	ck_assert_uint_eq(asked().known_epoch, 0);
 	ck_assert_int_eq(fence(&coord, &relay, newest), KNOWN_OK);
 	ck_assert_int_eq(fence(&coord, &coord, newest - 1000), KNOWN_OK);
-	ck_assert_uint_eq(epoch_asked(), newest);
+	ck_assert_uint_eq(asked().known_epoch, newest);
 	n = manager_ask_self(&a, out, &why, m);
 	ck_assert_msg(n > 0, "%s", lease_strerror(why));
 	ck_assert_uint_gt(out[0].epoch, newest);
@@ -373,7 +373,7 @@ START_TEST(leases_after_a_fence)
 	ck_assert_int_gt(n = manager_ask(&a, 6, 0, out, &why, m), 0);
 	ck_assert_uint_gt(out[0].epoch, newest);
 	drop(n);
-	ck_assert_int_gt(n = asked_by_coord(), 0);
+	ck_assert_int_gt(n = asked_by_coord(wish()), 0);
 	ck_assert_uint_gt(out[0].epoch, newest);
 	drop(n);
 	end();
@@ -441,6 +441,81 @@ START_TEST(blame)
 	ck_assert_uint_gt(before, 0);
 	ck_assert_int_eq(manager_dataplane(m, &msg), 0);
 	ck_assert_uint_eq(history_share(), before);
+	end();
+}
+END_TEST
+
+/* At the coordinator: what others say that failed is in the scores of its own leases, too. */
+START_TEST(blame_is_heard)
+{
+	struct lease_ask a;
+	int n;
+
+	begin(1u << ROLE_ROUTE_COORDINATOR);
+	link_add(&coord, &relay);
+	coord_opens();
+	a = wish();
+	drop(n = asked_by_coord(a));
+	ck_assert_int_gt(n, 0);
+	a.nfailed = 1;
+	memcpy(a.failed[0], relay.id, NODE_ID_LEN);
+	drop(asked_by_coord(a));
+	ck_assert_int_gt(n = manager_ask(&a, 6, 0, out, &why, m), 0);
+	ck_assert_uint_eq(out[0].scored.part[SCORE_HISTORY], 50000);
+	drop(n);
+	end();
+}
+END_TEST
+
+static void
+stat(uint64_t route_id, enum way_state state)
+{
+	struct procmsg msg = { .type = PM_ROUTE_STAT, .route_stat = { .route_id = route_id, .state = state } };
+
+	memcpy(msg.route_stat.node_id, host.id, NODE_ID_LEN);
+	ck_assert_int_eq(manager_dataplane(m, &msg), 0);
+}
+
+static void
+silent(uint64_t route_id)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		at(i * MANAGER_SILENT_NS / NS_PER_MS + 6000);
+		stat(route_id, WAY_SILENT);
+	}
+}
+
+/*
+ * The requests of the next minute say which relays failed; not when nothing else answers, neither: then it may be this
+ * node's own network, or the far end.
+ */
+START_TEST(blame_is_told)
+{
+	struct procmsg msg = { .type = PM_ROUTE_MOVED, .route_moved = { .reason = REASON_TIMEOUT } };
+	uint64_t route;
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	coord_opens();
+	route = installed();
+	has_neighbour = true;
+	ck_assert_uint_eq(asked().nfailed, 0);
+	if (_i < 2) {
+		ck_assert_int_eq(ways_add(m->ways, host.id, 99, 3, ALL, m->now.now_ns), 0);
+		stat(99, _i == 0 ? WAY_UP : WAY_SILENT);
+		silent(route);
+		ck_assert_uint_gt(history_share(), 0);
+		ck_assert_uint_eq(asked().nfailed, _i == 0);
+	} else {
+		memcpy(msg.route_moved.node_id, host.id, NODE_ID_LEN);
+		msg.route_moved.from = route;
+		ck_assert_int_eq(manager_dataplane(m, &msg), 0);
+	}
+	if (_i != 1) {
+		ck_assert_uint_eq(asked().nfailed, 1);
+		ck_assert_mem_eq(asked().failed[0], relay.id, NODE_ID_LEN);
+	}
+	at(2 * GRAPH_TOLD_NS / NS_PER_MS);
+	ck_assert_uint_eq(asked().nfailed, 0);
 	end();
 }
 END_TEST
@@ -575,6 +650,8 @@ main(void)
 	tcase_add_loop_test(tc, fences_go_with_their_maker, 0, 2);
 	tcase_add_test(tc, leases_after_a_fence);
 	tcase_add_test(tc, blame);
+	tcase_add_test(tc, blame_is_heard);
+	tcase_add_loop_test(tc, blame_is_told, 0, 3);
 	tcase_add_loop_test(tc, a_pardon_waits_for_room, 0, 2);
 	tcase_add_test(tc, permits_while_remotes_go);
 	tcase_add_test(tc, limits_and_last_words);
