@@ -27,6 +27,15 @@ asking_note(struct asking *a, uint64_t id, const uint8_t *from, uint64_t now_ns)
 	return true;
 }
 
+uint64_t
+asking_serial(struct asking *a, uint64_t wall_ms)
+{
+	bool later = wall_ms > a->serial, set_back = wall_ms + ROUTEMSG_LIFE_S * 1000 <= a->serial;
+
+	a->serial = later || set_back ? wall_ms : a->serial + 1;
+	return a->serial;
+}
+
 const struct asking_entry *
 asking_find(const struct asking *a, uint64_t id, uint64_t now_ns)
 {

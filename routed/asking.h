@@ -30,10 +30,17 @@ struct asking {
 	struct asking_entry v[ASKING_MAX];	/* by id; a slot is the latest's, and an own one's while it waits */
 	struct { uint8_t id[NODE_ID_LEN]; struct ratelimit limit; bool used; } peers[64];
 	struct asking_failed failed[LEASE_FAILED_MAX];
+	uint64_t serial;			/* of the last own request */
 };
 
 /* Notes a request: false when it was seen, or there is no place for it. from NULL: it is this node's own. */
 bool	asking_note(struct asking *, uint64_t id, const uint8_t *from, uint64_t now_ns);
+
+/*
+ * The serial of the next own request: the time in ms, or one more than the last, but where the clock was set back by more
+ * than a request lives.
+ */
+uint64_t asking_serial(struct asking *, uint64_t wall_ms);
 
 /* Whose answer this is: NULL when it is nobody's, or too late. */
 const struct asking_entry *asking_find(const struct asking *, uint64_t id, uint64_t now_ns);

@@ -35,6 +35,7 @@ static const char *const errors[LEASE_E_COUNT] = {
 	[LEASE_E_UNKNOWN] = "the source or the destination is not known", [LEASE_E_REVOKED] = "a node is revoked",
 	[LEASE_E_POLICY] = "not permitted by the policy", [LEASE_E_NO_ROUTE] = "no route",
 	[LEASE_E_KEYS] = "no valid key", [LEASE_E_MEMORY] = "out of memory",
+	[LEASE_E_REPLAYED] = "this request was there before",
 };
 
 const char *
@@ -456,6 +457,16 @@ hear_failures(const struct issue *x)
 	for (unsigned i = 0; x->asker != NULL && i < x->ask->nfailed && i < LEASE_FAILED_MAX; i++)
 		if (has_relay(x, x->ask->failed[i]))
 			graph_failed_told(x->c->graph, x->ask->failed[i], x->ask->source, x->t->now_ns);
+}
+
+enum lease_error
+coordinator_hear(struct coordinator *c, const uint8_t *source, uint64_t serial, const struct lease_time *t)
+{
+	struct source *s = source_get(&c->sources, source, t->now_ns);
+
+	if (s == NULL)
+		return LEASE_E_MEMORY;
+	return source_hear(s, serial) ? LEASE_OK : LEASE_E_REPLAYED;
 }
 
 /* May it be asked, and are its ends such as can have a route? */

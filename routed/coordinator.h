@@ -49,6 +49,7 @@ enum lease_error {
 	LEASE_E_NO_ROUTE,	/* there is no path that is permitted */
 	LEASE_E_KEYS,		/* a node on every path has no ticket key that is valid, or we have none to sign with */
 	LEASE_E_MEMORY,
+	LEASE_E_REPLAYED,	/* this request was heard before, or it is older than many that were */
 	LEASE_E_COUNT
 };
 const char *lease_strerror(unsigned);
@@ -108,6 +109,14 @@ struct lease_ask {
 	uint8_t	 failed[LEASE_FAILED_MAX][NODE_ID_LEN];
 };
 
+struct lease_time { uint64_t now_ms, now_ns; };
+
+/*
+ * Before a request of another's is served, and once it is known to be its: each is, once. The serial is the source's time in
+ * ms, or one more than its last. LEASE_OK, LEASE_E_REPLAYED or LEASE_E_MEMORY.
+ */
+enum lease_error coordinator_hear(struct coordinator *, const uint8_t *source, uint64_t serial, const struct lease_time *);
+
 /*
  * Issues leases: `out' gets at most `max', the best first for the most urgent class asked for; all with one epoch, which is
  * greater than known_epoch, than any that this coordinator gave before (also before a restart), and grows with the time,
@@ -117,7 +126,6 @@ struct lease_ask {
  * What it says has failed counts against these nodes, as graph_failed_told() does, where they are relays of a route that it
  * says it holds, or that was leased to it here in the last minutes.
  */
-struct lease_time { uint64_t now_ms, now_ns; };
 int	coordinator_issue(struct coordinator *, const struct lease_ask *, struct lease out[], size_t max,
 	    const struct lease_time *, enum lease_error *why);
 

@@ -170,8 +170,8 @@ sign_request(struct manager *m, uint8_t buf[REQUEST_MAX], const struct lease_ask
 {
 	uint8_t content[REQUEST_MAX];
 	size_t len = route_ask_encode(content, sizeof(content), a, id);
-	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = m->node_key, .serial = id,
-	    .not_before = m->now.wall, .not_after = m->now.wall + ROUTEMSG_LIFE_S, .content = { content, len } };
+	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = m->node_key,
+	    .serial = asking_serial(&m->asking, m->wall_ms), .not_before = m->now.wall, .not_after = m->now.wall + ROUTEMSG_LIFE_S, .content = { content, len } };
 
 	return len == 0 ? 0 : record_sign(buf, REQUEST_MAX, &r, &m->route_key);
 }
@@ -298,20 +298,29 @@ open_request(const struct manager *m, const struct route_request *q, uint8_t rec
 	return len;
 }
 
+/* The serial is a time, by which an older request is told from a newer one: it has to be one at which this one is valid. */
+static bool
+sound(const struct record *r)
+{
+	return r->kind == RECORD_ROUTE_REQUEST && r->not_after - r->not_before <= ROUTEMSG_LIFE_S &&
+	    r->serial / 1000 >= r->not_before && r->serial / 1000 <= r->not_after;
+}
+
 /* Who asks, and for what. LEASE_OK, or why not. */
 static enum lease_error
 read_request(struct manager *m, const struct route_request *q, struct lease_ask *a, const struct known **source)
 {
 	uint8_t buf[REQUEST_MAX];
 	int len = open_request(m, q, buf);
+	const struct lease_time now = lease_now(m);
 	const struct known *k;
+	enum lease_error e;
 	struct record r;
 	uint64_t id;
 
 	if (len < 0)
 		return LEASE_E_UNKNOWN;		/* sealed to a key that was this node's before it started anew */
-	if (record_decode(&r, buf, (size_t)len) != RECORD_OK || r.kind != RECORD_ROUTE_REQUEST ||
-	    r.not_after - r.not_before > ROUTEMSG_LIFE_S || route_ask_decode(a, &id, r.content.p, r.content.len) < 0 ||
+	if (record_decode(&r, buf, (size_t)len) != RECORD_OK || !sound(&r) || route_ask_decode(a, &id, r.content.p, r.content.len) < 0 ||
 	    id != q->id || identity_time(&r, m->now.wall) != REASON_NONE)
 		return LEASE_E_FORM;
 	k = known_by_route_key(m->knowns, r.issuer);
@@ -321,6 +330,8 @@ read_request(struct manager *m, const struct route_request *q, struct lease_ask 
 		return LEASE_E_FORM;
 	if (knowns_revoked(m->knowns, k->node_id))
 		return LEASE_E_REVOKED;
+	if ((e = coordinator_hear(m->coordinator, k->node_id, r.serial, &now)) != LEASE_OK)
+		return e;
 	memcpy(a->source, k->node_id, NODE_ID_LEN);
 	a->self = false;
 	above_fences(m, a);
@@ -372,7 +383,7 @@ serve(struct manager *m, const uint8_t *from, const struct route_request *q)
 		lease_free(&out[i]);
 	a.error = (uint8_t)e;
 	answer(m, from, &a);
-	_Static_assert(STAT_ROUTED_LEASE_E_MEMORY - STAT_ROUTED_LEASE_OK == LEASE_E_COUNT - 1, "a counter for each");
+	_Static_assert(STAT_ROUTED_LEASE_E_REPLAYED - STAT_ROUTED_LEASE_OK == LEASE_E_COUNT - 1, "a counter for each");
 	stats->counter[STAT_ROUTED_LEASE_OK + e]++;
 }
 

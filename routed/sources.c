@@ -39,6 +39,28 @@ sources_clear(struct sources *t)
 	t->v = NULL;
 }
 
+bool
+source_hear(struct source *s, uint64_t serial)
+{
+	uint64_t *least = s->heard;
+
+	if (serial <= s->before)
+		return false;
+	for (uint64_t *p = s->heard; p < s->heard + SOURCE_HEARD; p++) {
+		if (*p == serial)
+			return false;
+		if (*p < *least)
+			least = p;
+	}
+	if (serial < *least) {
+		s->before = serial;
+		return true;
+	}
+	s->before = *least;
+	*least = serial;
+	return true;
+}
+
 static uint64_t
 key_of(const uint8_t *node_id)
 {

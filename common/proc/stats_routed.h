@@ -92,6 +92,7 @@
 	X(ROUTED_LEASE_E_NO_ROUTE, "fabric_coordinator_requests_total", "result=\"no-route\"", "Requests for routes that this node answered as coordinator, by what became of them") \
 	X(ROUTED_LEASE_E_KEYS, "fabric_coordinator_requests_total", "result=\"keys\"", "Requests for routes that this node answered as coordinator, by what became of them") \
 	X(ROUTED_LEASE_E_MEMORY, "fabric_coordinator_requests_total", "result=\"memory\"", "Requests for routes that this node answered as coordinator, by what became of them") \
+	X(ROUTED_LEASE_E_REPLAYED, "fabric_coordinator_requests_total", "result=\"replayed\"", "Requests for routes that this node answered as coordinator, by what became of them") \
 	X(ROUTED_REQUESTS_SENT, "fabric_route_requests_total", "what=\"sent\"", "Requests for routes, by what was done with them") \
 	X(ROUTED_REQUESTS_HANDED_ON, "fabric_route_requests_total", "what=\"handed-on\"", "Requests for routes, by what was done with them") \
 	X(ROUTED_REQUESTS_LIMITED, "fabric_route_requests_total", "what=\"limited\"", "Requests for routes, by what was done with them") \

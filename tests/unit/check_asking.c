@@ -175,6 +175,20 @@ START_TEST(tells_what_failed)
 }
 END_TEST
 
+/* Each request has a greater serial than the one before, unless the clock was set back so far that none before is valid. */
+START_TEST(serials)
+{
+	const uint64_t t = 1800000000000ull, life = ROUTEMSG_LIFE_S * 1000;
+
+	ck_assert_uint_eq(asking_serial(&a, t), t);
+	ck_assert_uint_eq(asking_serial(&a, t), t + 1);
+	ck_assert_uint_eq(asking_serial(&a, t + 1), t + 2);
+	ck_assert_uint_eq(asking_serial(&a, t + 100), t + 100);
+	ck_assert_uint_eq(asking_serial(&a, t + 101 - life), t + 101);
+	ck_assert_uint_eq(asking_serial(&a, t + 101 - life), t + 101 - life);
+}
+END_TEST
+
 START_TEST(history)
 {
 	struct history h;
@@ -236,6 +250,7 @@ main(void)
 	tcase_add_test(tc, limited);
 	tcase_add_test(tc, limited_among_many);
 	tcase_add_test(tc, tells_what_failed);
+	tcase_add_test(tc, serials);
 	tcase_add_test(tc, history);
 	tcase_add_test(tc, history_of_streams);
 	suite_add_tcase(s, tc);

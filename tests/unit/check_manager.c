@@ -274,31 +274,51 @@ coord_opens(void)
 	take(&coord);
 }
 
-/* coord, which has heard of no fence, asks this node, which coordinates, too: how many leases it gets. */
-static int
-asked_by_coord(struct lease_ask a)
+static struct route_answer answer;
+static uint8_t request[REQUEST_MAX + BOX_OVERHEAD + 64];	/* the last one */
+static size_t request_len;
+
+/* coord asks this node, which coordinates, too: what it is answered. */
+static enum lease_error
+coord_asks(struct lease_ask a, uint64_t id, uint64_t serial)
 {
-	static uint64_t last = 76;
-	static uint8_t content[REQUEST_MAX], record[REQUEST_MAX], box[REQUEST_MAX + BOX_OVERHEAD], plain[64 * 1024];
-	struct route_request q = { .ttl = 1, .id = ++last, .n = 1, .sealed = { { me.id, { box, 0 } } } };
-	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = coord.key.public, .serial = q.id, .not_before = kw_wall,
-	    .not_after = kw_wall + ROUTEMSG_LIFE_S, .content = { content, route_ask_encode(content, sizeof(content), &a, q.id) } };
-	struct route_answer answer;
+	static uint8_t content[REQUEST_MAX], record[REQUEST_MAX], box[REQUEST_MAX + BOX_OVERHEAD];
+	struct route_request q = { .ttl = 1, .id = id, .n = 1, .sealed = { { me.id, { box, 0 } } } };
+	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = coord.key.public, .serial = serial, .not_before = kw_wall,
+	    .not_after = kw_wall + ROUTEMSG_LIFE_S, .content = { content, route_ask_encode(content, sizeof(content), &a, id) } };
 	uint8_t prologue[64];
 	int len;
 
-	len = box_seal(box, sizeof(box), my_ticket.public, prologue, route_request_prologue(prologue, q.id), record,
+	len = box_seal(box, sizeof(box), my_ticket.public, prologue, route_request_prologue(prologue, id), record,
 	    record_sign(record, sizeof(record), &r, &coord.route));
 	ck_assert_int_gt(len, 0);
 	q.sealed[0].box.len = (size_t)len;
-	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_ROUTE_REQUEST, buf, route_request_encode(buf, sizeof(buf), &q)), 0);
+	sent.type = 0;
+	ck_assert_uint_gt(request_len = route_request_encode(request, sizeof(request), &q), 0);
+	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_ROUTE_REQUEST, request, request_len), 0);
 	ck_assert_uint_eq(sent.type, DIRMSG_ROUTE_ANSWER);
 	ck_assert_int_eq(route_answer_decode(&answer, sent.body, sent.len), 0);
-	ck_assert_int_eq(answer.error, LEASE_OK);
-	len = box_open(plain, sizeof(plain), &coord_ticket, prologue, route_answer_prologue(prologue, q.id), answer.box.p, answer.box.len);
+	ck_assert_uint_eq(answer.id, id);
+	return answer.error;
+}
+
+/* The same, from one that has heard of no fence, and is given leases: how many. */
+static int
+asked_by_coord(struct lease_ask a)
+{
+	static uint8_t plain[64 * 1024];
+	static uint64_t last = 76;
+	uint8_t prologue[64];
+	int len;
+
+	last++;
+	ck_assert_int_eq(coord_asks(a, last, kw_wall * 1000 + last), LEASE_OK);
+	len = box_open(plain, sizeof(plain), &coord_ticket, prologue, route_answer_prologue(prologue, last), answer.box.p, answer.box.len);
 	ck_assert_int_gt(len, 0);
 	return route_leases_decode(out, plain, (size_t)len);
 }
+
+static uint64_t asked_serial;
 
 /*
  * Asks over its neighbour, signed and sealed to coord: what coord reads. Of who asks, for what and with what routes the
@@ -333,6 +353,7 @@ asked(void)
 	ck_assert_int_gt(len, 0);
 	ck_assert_int_eq(record_decode(&r, plain, (size_t)len), RECORD_OK);
 	ck_assert_int_eq(route_ask_decode(&a, &id, r.content.p, r.content.len), 0);
+	asked_serial = r.serial;
 	return a;
 }
 
@@ -376,6 +397,87 @@ START_TEST(leases_after_a_fence)
 	ck_assert_int_gt(n = asked_by_coord(wish()), 0);
 	ck_assert_uint_gt(out[0].epoch, newest);
 	drop(n);
+	end();
+}
+END_TEST
+
+/* --- a request that comes again --- */
+
+static uint64_t
+counted(unsigned counter)
+{
+	return stats->counter[counter];
+}
+
+/*
+ * Who handed a request on can hand it on again while it is valid: it gets no second answer, and costs the source nothing of
+ * what it may ask. What the source asks anew is answered, also in the same moment, and where one request overtakes another.
+ */
+START_TEST(a_request_is_served_once)
+{
+	const uint64_t now = kw_wall * 1000, replays = counted(STAT_ROUTED_LEASE_E_REPLAYED);
+	struct lease_ask a;
+
+	begin(1u << ROLE_ROUTE_COORDINATOR);
+	link_add(&coord, &relay);
+	coord_opens();
+	a = wish();
+	ck_assert_int_eq(coord_asks(a, 5, now), LEASE_OK);
+	for (unsigned i = 1; i < 6; i++) {
+		at(i * 11000);
+		sent.type = 0;
+		ck_assert_int_eq(manager_message(m, host.id, DIRMSG_ROUTE_REQUEST, request, request_len), 0);
+		ck_assert_uint_eq(sent.type, DIRMSG_ROUTE_ANSWER);
+		ck_assert_int_eq(route_answer_decode(&answer, sent.body, sent.len), 0);
+		ck_assert_int_eq(answer.error, LEASE_E_REPLAYED);
+		ck_assert_uint_eq(counted(STAT_ROUTED_LEASE_E_REPLAYED) - replays, i);
+	}
+	for (uint64_t i = 0; i < 2 * SOURCE_BURST; i++)
+		ck_assert_int_eq(coord_asks(a, 100 + i, now), LEASE_E_REPLAYED);
+	ck_assert_int_eq(coord_asks(a, 6, now + 2), LEASE_OK);
+	ck_assert_int_eq(coord_asks(a, 7, now + 1), LEASE_OK);
+	ck_assert_int_eq(coord_asks(a, 8, now + 1), LEASE_E_REPLAYED);
+	for (uint64_t i = 3; i <= SOURCE_BURST; i++)
+		ck_assert_int_eq(coord_asks(a, 200 + i, now + i), LEASE_OK);
+	ck_assert_int_eq(coord_asks(a, 9, now + 100), LEASE_E_RATE);
+	end();
+}
+END_TEST
+
+/* A serial that is no time of the request: once heard, it would stand before all others. */
+START_TEST(a_request_has_its_time)
+{
+	const uint64_t now = kw_wall * 1000;
+	struct lease_ask a;
+
+	begin(1u << ROLE_ROUTE_COORDINATOR);
+	link_add(&coord, &relay);
+	coord_opens();
+	a = wish();
+	ck_assert_int_eq(coord_asks(a, 5, now - 1), LEASE_E_FORM);
+	ck_assert_int_eq(coord_asks(a, 6, now + (ROUTEMSG_LIFE_S + 1) * 1000), LEASE_E_FORM);
+	ck_assert_int_eq(coord_asks(a, 7, UINT64_MAX >> 2), LEASE_E_FORM);
+	ck_assert_int_eq(coord_asks(a, 8, now), LEASE_OK);
+	end();
+}
+END_TEST
+
+/* What this node asks has a time of its own each time, also within one millisecond. */
+START_TEST(each_request_is_another)
+{
+	uint64_t first;
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	has_neighbour = true;
+	coord_opens();
+	asked();
+	first = asked_serial;
+	ck_assert_uint_eq(first, m->wall_ms);
+	asked();
+	ck_assert_uint_eq(asked_serial, first + 1);
+	at(500);
+	asked();
+	ck_assert_uint_eq(asked_serial, first + 500);
 	end();
 }
 END_TEST
@@ -649,6 +751,9 @@ main(void)
 	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, fences_go_with_their_maker, 0, 2);
 	tcase_add_test(tc, leases_after_a_fence);
+	tcase_add_test(tc, a_request_is_served_once);
+	tcase_add_test(tc, a_request_has_its_time);
+	tcase_add_test(tc, each_request_is_another);
 	tcase_add_test(tc, blame);
 	tcase_add_test(tc, blame_is_heard);
 	tcase_add_loop_test(tc, blame_is_told, 0, 3);
