@@ -10,21 +10,35 @@ slot(uint64_t id)
 	return (size_t)((id ^ id >> 23 ^ id >> 41) % ASKING_MAX);
 }
 
+static void
+entry_init(struct asking_entry *e, uint64_t id, uint64_t now_ns)
+{
+	memset(e, 0, sizeof(*e));
+	e->id = id;
+	e->until_ns = now_ns + ASKING_LIFE_NS;
+}
+
 bool
 asking_note(struct asking *a, uint64_t id, const uint8_t *from, uint64_t now_ns)
 {
 	struct asking_entry *e = &a->v[slot(id)];
 
 	/* An own one keeps its place: who was asked knows its id, and could drive it out by another of the same slot. */
-	if (now_ns < e->until_ns && (e->id == id || (e->own && from != NULL)))
+	if (now_ns < e->until_ns && (e->id == id || e->own))
 		return false;
-	memset(e, 0, sizeof(*e));
-	e->id = id;
-	e->until_ns = now_ns + ASKING_LIFE_NS;
-	e->own = from == NULL;
-	if (from != NULL)
-		memcpy(e->from, from, NODE_ID_LEN);
+	entry_init(e, id, now_ns);
+	memcpy(e->from, from, NODE_ID_LEN);
 	return true;
+}
+
+void
+asking_own(struct asking *a, uint64_t id, const uint8_t key[HASH_LEN], uint64_t now_ns)
+{
+	struct asking_entry *e = &a->v[slot(id)];
+
+	entry_init(e, id, now_ns);
+	e->own = true;
+	memcpy(e->key, key, HASH_LEN);
 }
 
 uint64_t

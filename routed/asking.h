@@ -18,7 +18,8 @@
 struct asking_entry {
 	uint64_t id, until_ns;
 	bool	 own;
-	uint8_t	 from[NODE_ID_LEN];
+	uint8_t	 from[NODE_ID_LEN];		/* another's: whence it came */
+	uint8_t	 key[HASH_LEN];			/* an own one's: by which a refusal of it is proven */
 };
 
 struct asking_failed {
@@ -33,8 +34,11 @@ struct asking {
 	uint64_t serial;			/* of the last own request */
 };
 
-/* Notes a request: false when it was seen, or there is no place for it. from NULL: it is this node's own. */
+/* Notes a request of another's: false when it was seen, or there is no place for it. */
 bool	asking_note(struct asking *, uint64_t id, const uint8_t *from, uint64_t now_ns);
+
+/* Notes one of this node's own. */
+void	asking_own(struct asking *, uint64_t id, const uint8_t key[HASH_LEN], uint64_t now_ns);
 
 /*
  * The serial of the next own request: the time in ms, or one more than the last, but where the clock was set back by more

@@ -171,7 +171,8 @@ sign_request(struct manager *m, uint8_t buf[REQUEST_MAX], const struct lease_ask
 	uint8_t content[REQUEST_MAX];
 	size_t len = route_ask_encode(content, sizeof(content), a, id);
 	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = m->node_key,
-	    .serial = asking_serial(&m->asking, m->wall_ms), .not_before = m->now.wall, .not_after = m->now.wall + ROUTEMSG_LIFE_S, .content = { content, len } };
+	    .serial = asking_serial(&m->asking, m->wall_ms), .not_before = m->now.wall,
+	    .not_after = m->now.wall + ROUTEMSG_LIFE_S, .content = { content, len } };
 
 	return len == 0 ? 0 : record_sign(buf, REQUEST_MAX, &r, &m->route_key);
 }
@@ -202,7 +203,7 @@ manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct
 {
 	struct manager *m = arg;
 	struct lease_ask a = *asked;
-	uint8_t buf[REQUEST_MAX];
+	uint8_t buf[REQUEST_MAX], key[HASH_LEN];
 	struct frame_bytes record = { buf, 0 };
 	struct route_request q = { .ttl = ROUTEMSG_TTL, .id = id };
 	struct lease_time now = lease_now(m);
@@ -224,7 +225,8 @@ manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct
 	m->lonely = q.n == 0;
 	if (q.n == 0)
 		return ROUTES_NOBODY;
-	asking_note(&m->asking, id, NULL, m->now.now_ns);
+	route_refusal_key(key, record.p, record.len);
+	asking_own(&m->asking, id, key, m->now.now_ns);
 	if (spread(m, &q, NULL, attempt) == 0)
 		return ROUTES_NOBODY;
 	m->asked_ns = m->now.now_ns;
@@ -308,20 +310,18 @@ sound(const struct record *r)
 
 /* Who asks, and for what. LEASE_OK, or why not. */
 static enum lease_error
-read_request(struct manager *m, const struct route_request *q, struct lease_ask *a, const struct known **source)
+read_request(struct manager *m, uint64_t request_id, struct frame_bytes record, struct lease_ask *a,
+    const struct known **source)
 {
-	uint8_t buf[REQUEST_MAX];
-	int len = open_request(m, q, buf);
 	const struct lease_time now = lease_now(m);
 	const struct known *k;
 	enum lease_error e;
 	struct record r;
 	uint64_t id;
 
-	if (len < 0)
-		return LEASE_E_UNKNOWN;		/* sealed to a key that was this node's before it started anew */
-	if (record_decode(&r, buf, (size_t)len) != RECORD_OK || !sound(&r) || route_ask_decode(a, &id, r.content.p, r.content.len) < 0 ||
-	    id != q->id || identity_time(&r, m->now.wall) != REASON_NONE)
+	if (record_decode(&r, record.p, record.len) != RECORD_OK || !sound(&r) ||
+	    route_ask_decode(a, &id, r.content.p, r.content.len) < 0 || id != request_id ||
+	    identity_time(&r, m->now.wall) != REASON_NONE)
 		return LEASE_E_FORM;
 	k = known_by_route_key(m->knowns, r.issuer);
 	if (k == NULL || k->route_end <= m->now.wall || k->ticket_end <= m->now.wall)
@@ -362,7 +362,26 @@ answer(struct manager *m, const uint8_t *to, const struct route_answer *a)
 }
 
 static void
-serve(struct manager *m, const uint8_t *from, const struct route_request *q)
+count_served(enum lease_error e)
+{
+	_Static_assert(STAT_ROUTED_LEASE_E_REPLAYED - STAT_ROUTED_LEASE_OK == LEASE_E_COUNT - 1, "a counter for each");
+	stats->counter[STAT_ROUTED_LEASE_OK + e]++;
+}
+
+/* So that no node on the way can say it for the coordinator. */
+static void
+refuse(struct manager *m, const uint8_t *to, uint64_t id, enum lease_error e, struct frame_bytes record)
+{
+	uint8_t key[HASH_LEN], proof[REFUSAL_PROOF_LEN];
+	struct route_answer a = { .id = id, .error = (uint8_t)e, .box = { proof, sizeof(proof) } };
+
+	route_refusal_key(key, record.p, record.len);
+	if (route_refusal_proof(proof, key, id, e) == 0)
+		answer(m, to, &a);
+}
+
+static void
+serve(struct manager *m, const uint8_t *from, const struct route_request *q, struct frame_bytes record)
 {
 	static uint8_t box[ANSWER_MAX + BOX_OVERHEAD];
 	struct lease out[LEASE_MAX];
@@ -370,7 +389,7 @@ serve(struct manager *m, const uint8_t *from, const struct route_request *q)
 	struct route_answer a = { .id = q->id };
 	const struct known *source = NULL;
 	struct lease_ask ask;
-	enum lease_error e = read_request(m, q, &ask, &source);
+	enum lease_error e = read_request(m, q->id, record, &ask, &source);
 	int n = 0;
 
 	if (e == LEASE_OK && (n = coordinator_issue(m->coordinator, &ask, out, LEASE_MAX, &now, &e)) == 0)
@@ -381,10 +400,23 @@ serve(struct manager *m, const uint8_t *from, const struct route_request *q)
 	}
 	for (int i = 0; i < n; i++)
 		lease_free(&out[i]);
-	a.error = (uint8_t)e;
-	answer(m, from, &a);
-	_Static_assert(STAT_ROUTED_LEASE_E_REPLAYED - STAT_ROUTED_LEASE_OK == LEASE_E_COUNT - 1, "a counter for each");
-	stats->counter[STAT_ROUTED_LEASE_OK + e]++;
+	if (e == LEASE_OK)
+		answer(m, from, &a);
+	else
+		refuse(m, from, q->id, e, record);
+	count_served(e);
+}
+
+static void
+on_asked(struct manager *m, const uint8_t *from, const struct route_request *q)
+{
+	uint8_t record[REQUEST_MAX];
+	int len = open_request(m, q, record);
+
+	if (len >= 0)
+		serve(m, from, q, (struct frame_bytes){ record, (size_t)len });
+	else	/* sealed to a key that was this node's before it started anew: it cannot prove a refusal */
+		count_served(LEASE_E_UNKNOWN);
 }
 
 /* --- on the way --- */
@@ -403,7 +435,7 @@ manager_on_request(struct manager *m, const uint8_t *from, const uint8_t *body, 
 	if (!asking_note(&m->asking, q.id, from, m->now.now_ns))
 		return 0;	/* it came another way before */
 	if (manager_is_coordinator(m) && is_for(&q, m->id)) {
-		serve(m, from, &q);
+		on_asked(m, from, &q);
 		return 0;
 	}
 	if (q.ttl > 0)
@@ -411,6 +443,18 @@ manager_on_request(struct manager *m, const uint8_t *from, const uint8_t *body, 
 	if (spread(m, &q, from, 0) > 0)
 		STAT_INC(ROUTED_REQUESTS_HANDED_ON);
 	return 0;
+}
+
+/* Only by a coordinator that was asked. */
+static void
+own_refusal(struct manager *m, const struct asking_entry *e, const struct route_answer *a)
+{
+	uint8_t proof[REFUSAL_PROOF_LEN];
+
+	if (route_refusal_proof(proof, e->key, a->id, a->error) == -1 || crypto_memcmp(proof, a->box.p, sizeof(proof)) != 0)
+		STAT_INC(ROUTED_REFUSALS_FORGED);
+	else
+		routes_answer(m->routes, a->id, NULL, ROUTES_REFUSED, a->error, &m->now);
 }
 
 static void
@@ -422,10 +466,6 @@ own_answer(struct manager *m, const struct route_answer *a)
 	size_t plen = route_answer_prologue(prologue, a->id);
 	int len = -1, n = ROUTES_REFUSED;
 
-	if (a->error != LEASE_OK) {
-		routes_answer(m->routes, a->id, NULL, ROUTES_REFUSED, a->error, &m->now);
-		return;
-	}
 	for (size_t i = 0; len < 0 && i < m->nkeys; i++)
 		len = box_open(plain, sizeof(plain), &m->ticket_keys[i], prologue, plen, a->box.p, a->box.len);
 	if (len >= 0 && (n = route_leases_decode(leases, plain, (size_t)len)) < 0)
@@ -450,7 +490,9 @@ manager_on_answer(struct manager *m, const uint8_t *from, const uint8_t *body, s
 	e = asking_find(&m->asking, a.id, m->now.now_ns);
 	if (e == NULL)
 		return 0;
-	if (e->own)
+	if (e->own && a.error != LEASE_OK)
+		own_refusal(m, e, &a);
+	else if (e->own)
 		own_answer(m, &a);
 	else
 		m->ops->send(e->from, DIRMSG_ROUTE_ANSWER, body, len, m->arg);

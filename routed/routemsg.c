@@ -224,6 +224,12 @@ route_ask_encode(uint8_t *buf, size_t size, const struct lease_ask *a, uint64_t 
 
 /* --- the answer --- */
 
+static bool
+answer_sound(const struct route_answer *m)
+{
+	return m->error < LEASE_E_COUNT && (m->error == LEASE_OK ? m->box.len > 0 : m->box.len == REFUSAL_PROOF_LEN);
+}
+
 int
 route_answer_decode(struct route_answer *m, const uint8_t *p, size_t len)
 {
@@ -237,7 +243,7 @@ route_answer_decode(struct route_answer *m, const uint8_t *p, size_t len)
 	m->box = field_bytes(&r, 0, ROUTEMSG_MAX);
 	if ((e = field_end(&r)) < 0)
 		return e;
-	return (m->error == LEASE_OK) == (m->box.len > 0) ? 0 : FRAME_E_VALUE;
+	return answer_sound(m) ? 0 : FRAME_E_VALUE;
 }
 
 size_t
@@ -249,9 +255,7 @@ route_answer_encode(uint8_t *buf, size_t size, const struct route_answer *m)
 	field_put_u64(&w, m->id);
 	field_put_uint(&w, m->error);
 	field_put_bytes(&w, m->box);
-	if (w.failed || m->error >= LEASE_E_COUNT || (m->error == LEASE_OK) != (m->box.len > 0))
-		return 0;
-	return w.len;
+	return w.failed || !answer_sound(m) ? 0 : w.len;
 }
 
 static size_t
@@ -275,6 +279,24 @@ size_t
 route_answer_prologue(uint8_t buf[64], uint64_t id)
 {
 	return prologue(buf, ANSWER_PROLOGUE, sizeof(ANSWER_PROLOGUE), id);
+}
+
+void
+route_refusal_key(uint8_t key[HASH_LEN], const uint8_t *record, size_t len)
+{
+	const struct crypto_piece piece = { record, len };
+
+	crypto_hash(key, &piece, 1);
+}
+
+int
+route_refusal_proof(uint8_t proof[REFUSAL_PROOF_LEN], const uint8_t key[HASH_LEN], uint64_t id, unsigned error)
+{
+	uint8_t info[64];
+	size_t len = prologue(info, REFUSAL_PROLOGUE, sizeof(REFUSAL_PROLOGUE), id);
+
+	info[len++] = (uint8_t)error;
+	return crypto_expand(proof, REFUSAL_PROOF_LEN, key, info, len);
 }
 
 int

@@ -17,6 +17,8 @@
 #define REQUEST_TO_MAX	3u		/* coordinators that one request is for */
 #define REQUEST_PROLOGUE "fabric route request v1"	/* with its NUL, then the request's id: what the boxes bind; */
 #define ANSWER_PROLOGUE	"fabric route answer v1"	/* and of an answer */
+#define REFUSAL_PROLOGUE "fabric route refusal v1"	/* with its NUL, then the id and the error: what is proven of a refusal */
+#define REFUSAL_PROOF_LEN 16u
 
 /* Why a route could not be installed, when it is none of enum ticket_error's. */
 enum install_error {
@@ -51,12 +53,20 @@ size_t	route_ask_encode(uint8_t *buf, size_t size, const struct lease_ask *, uin
 /* DIRMSG_ROUTE_ANSWER: back the way that the request came. */
 struct route_answer {
 	uint64_t id;
-	uint8_t	 error;			/* enum lease_error; what it says nobody has signed */
-	struct frame_bytes box;		/* without an error: the leases, sealed to the source's ticket key */
+	uint8_t	 error;			/* enum lease_error */
+	struct frame_bytes box;		/* the leases, sealed to the source's ticket key; with an error REFUSAL_PROOF_LEN bytes */
 };
 int	route_answer_decode(struct route_answer *, const uint8_t *p, size_t len);
 size_t	route_answer_encode(uint8_t *buf, size_t size, const struct route_answer *);
 size_t	route_answer_prologue(uint8_t buf[64], uint64_t id);
+
+/*
+ * That who refuses has opened the request: nobody else but the source has its record, which was sealed to those who may
+ * answer.
+ * The key is the record's; the proof is of this request and this error alone. 0, or -1 when the library fails.
+ */
+void	route_refusal_key(uint8_t key[HASH_LEN], const uint8_t *record, size_t len);
+int	route_refusal_proof(uint8_t proof[REFUSAL_PROOF_LEN], const uint8_t key[HASH_LEN], uint64_t id, unsigned error);
 
 /* What is in the box: leases, each with its length before it. The count, or a negative frame_error. */
 int	route_leases_decode(struct lease out[LEASE_MAX], const uint8_t *p, size_t len);

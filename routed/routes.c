@@ -552,7 +552,7 @@ routes_answer(struct routes *r, uint64_t id, struct lease *v, int n, enum lease_
 	}
 	if (n > 0 && (n = genuine(r, v, n)) == 0)
 		return;		/* another may answer yet */
-	/* Nobody has signed a refusal, and another coordinator may know more: it is waited for. */
+	/* Another coordinator may know more: it is waited for. */
 	if (n < 0 && d->answer_ns != 0 && helps_oneself(e)) {
 		d->error = (uint8_t)e;
 		return;

@@ -97,6 +97,7 @@
 	X(ROUTED_REQUESTS_HANDED_ON, "fabric_route_requests_total", "what=\"handed-on\"", "Requests for routes, by what was done with them") \
 	X(ROUTED_REQUESTS_LIMITED, "fabric_route_requests_total", "what=\"limited\"", "Requests for routes, by what was done with them") \
 	X(ROUTED_ANSWERS_REFUSED, "fabric_route_answers_refused_total", "", "Answers to requests for routes that did not open or decode") \
+	X(ROUTED_REFUSALS_FORGED, "fabric_route_refusals_forged_total", "", "Refusals of requests for routes that no coordinator has made which was asked") \
 	X(ROUTED_LEASES_TAKEN, "fabric_leases_total", "of=\"taken\"", "Leases that this node was given, issued to itself, or was refused") \
 	X(ROUTED_LEASES_SELF, "fabric_leases_total", "of=\"self\"", "Leases that this node was given, issued to itself, or was refused") \
 	X(ROUTED_LEASES_REFUSED, "fabric_leases_total", "of=\"refused\"", "Leases that this node was given, issued to itself, or was refused") \

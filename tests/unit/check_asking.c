@@ -97,12 +97,15 @@ END_TEST
 /* One request is handed on once, and its answer goes back to where it first came from, for a while. */
 START_TEST(remembers)
 {
+	const uint8_t key[HASH_LEN] = { 9, 8, 7 };
+
 	ck_assert(asking_note(&a, 5, ids[0], 100));
 	ck_assert(!asking_note(&a, 5, ids[1], 200));
 	ck_assert_mem_eq(asking_find(&a, 5, 300)->from, ids[0], NODE_ID_LEN);
 	ck_assert(!asking_find(&a, 5, 300)->own);
-	ck_assert(asking_note(&a, 6, NULL, 100));
+	asking_own(&a, 6, key, 100);
 	ck_assert(asking_find(&a, 6, 300)->own);
+	ck_assert_mem_eq(asking_find(&a, 6, 300)->key, key, HASH_LEN);
 	ck_assert_ptr_null(asking_find(&a, 7, 300));
 	ck_assert_ptr_null(asking_find(&a, 5, 100 + ASKING_LIFE_NS));
 	ck_assert(asking_note(&a, 5, ids[1], 100 + ASKING_LIFE_NS));

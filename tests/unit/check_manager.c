@@ -278,7 +278,7 @@ static struct route_answer answer;
 static uint8_t request[REQUEST_MAX + BOX_OVERHEAD + 64];	/* the last one */
 static size_t request_len;
 
-/* coord asks this node, which coordinates, too: what it is answered. */
+/* coord asks this node, which coordinates, too: what it is answered. A refusal is proven by what was asked. */
 static enum lease_error
 coord_asks(struct lease_ask a, uint64_t id, uint64_t serial)
 {
@@ -286,11 +286,10 @@ coord_asks(struct lease_ask a, uint64_t id, uint64_t serial)
 	struct route_request q = { .ttl = 1, .id = id, .n = 1, .sealed = { { me.id, { box, 0 } } } };
 	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = coord.key.public, .serial = serial, .not_before = kw_wall,
 	    .not_after = kw_wall + ROUTEMSG_LIFE_S, .content = { content, route_ask_encode(content, sizeof(content), &a, id) } };
-	uint8_t prologue[64];
-	int len;
+	uint8_t prologue[64], key[HASH_LEN], proof[REFUSAL_PROOF_LEN];
+	size_t rlen = record_sign(record, sizeof(record), &r, &coord.route);
+	int len = box_seal(box, sizeof(box), my_ticket.public, prologue, route_request_prologue(prologue, id), record, rlen);
 
-	len = box_seal(box, sizeof(box), my_ticket.public, prologue, route_request_prologue(prologue, id), record,
-	    record_sign(record, sizeof(record), &r, &coord.route));
 	ck_assert_int_gt(len, 0);
 	q.sealed[0].box.len = (size_t)len;
 	sent.type = 0;
@@ -299,6 +298,11 @@ coord_asks(struct lease_ask a, uint64_t id, uint64_t serial)
 	ck_assert_uint_eq(sent.type, DIRMSG_ROUTE_ANSWER);
 	ck_assert_int_eq(route_answer_decode(&answer, sent.body, sent.len), 0);
 	ck_assert_uint_eq(answer.id, id);
+	if (answer.error != LEASE_OK) {
+		route_refusal_key(key, record, rlen);
+		ck_assert_int_eq(route_refusal_proof(proof, key, id, answer.error), 0);
+		ck_assert_mem_eq(answer.box.p, proof, sizeof(proof));
+	}
 	return answer.error;
 }
 
@@ -478,6 +482,91 @@ START_TEST(each_request_is_another)
 	at(500);
 	asked();
 	ck_assert_uint_eq(asked_serial, first + 500);
+	end();
+}
+END_TEST
+
+/* --- a refusal --- */
+
+/* Asks by itself, over its neighbour; the record of what it asks, as coord opens it. */
+static size_t
+asks(uint8_t record[REQUEST_MAX], uint64_t *id)
+{
+	struct route_request q;
+	uint8_t bound[64];
+	int len;
+
+	sent.type = 0;
+	ck_assert_int_eq(routes_want(m->routes, host.id, true, &m->now), 0);
+	manager_tick(m);
+	ck_assert_uint_eq(sent.type, DIRMSG_ROUTE_REQUEST);
+	ck_assert_int_eq(route_request_decode(&q, sent.body, sent.len), 0);
+	len = box_open(record, REQUEST_MAX, &coord_ticket, bound, route_request_prologue(bound, q.id), q.sealed[0].box.p,
+	    q.sealed[0].box.len);
+	ck_assert_int_gt(len, 0);
+	*id = q.id;
+	return (size_t)len;
+}
+
+static void
+refusal(uint64_t id, enum lease_error said, const uint8_t *record, size_t len, enum lease_error proven, unsigned flip)
+{
+	uint8_t key[HASH_LEN], proof[REFUSAL_PROOF_LEN];
+	const struct route_answer a = { id, (uint8_t)said, { proof, sizeof(proof) } };
+
+	route_refusal_key(key, record, len);
+	ck_assert_int_eq(route_refusal_proof(proof, key, id, proven), 0);
+	proof[flip / 8 % REFUSAL_PROOF_LEN] ^= flip < 8 * REFUSAL_PROOF_LEN ? 1u << flip % 8 : 0;
+	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_ROUTE_ANSWER, buf, route_answer_encode(buf, sizeof(buf), &a)), 0);
+}
+
+/* Who hands a request on, and its answer, cannot refuse it for the coordinator: the answer is still waited for. */
+START_TEST(refusals_are_proven)
+{
+	const uint64_t forged = counted(STAT_ROUTED_REFUSALS_FORGED);
+	const unsigned bits = 8 * REFUSAL_PROOF_LEN;
+	const struct route_dest *dest;
+	uint8_t record[REQUEST_MAX];
+	uint64_t id;
+	size_t len;
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	has_neighbour = true;
+	coord_opens();
+	len = asks(record, &id);
+	dest = routes_find(m->routes, host.id);
+	ck_assert_uint_ne(dest->answer_ns, 0);
+	for (unsigned i = 0; i < bits; i++)
+		refusal(id, LEASE_E_POLICY, record, len, LEASE_E_POLICY, i);
+	refusal(id, LEASE_E_POLICY, record, len, LEASE_E_RATE, bits);
+	refusal(id, LEASE_E_POLICY, record, len - 1, LEASE_E_POLICY, bits);
+	refusal(id, LEASE_E_POLICY, me.key.public, RECORD_KEY_LEN, LEASE_E_POLICY, bits);
+	ck_assert_uint_eq(counted(STAT_ROUTED_REFUSALS_FORGED) - forged, bits + 3);
+	ck_assert_uint_ne(dest->answer_ns, 0);
+	ck_assert_uint_ne(dest->error, LEASE_E_POLICY);
+	refusal(id, LEASE_E_POLICY, record, len, LEASE_E_POLICY, bits);
+	ck_assert_uint_eq(counted(STAT_ROUTED_REFUSALS_FORGED) - forged, bits + 3);
+	ck_assert_uint_eq(dest->answer_ns, 0);
+	ck_assert_uint_eq(dest->error, LEASE_E_POLICY);
+	end();
+}
+END_TEST
+
+/* What a coordinator cannot open it cannot refuse, neither. */
+START_TEST(what_does_not_open)
+{
+	const uint64_t unknown = counted(STAT_ROUTED_LEASE_E_UNKNOWN);
+
+	begin(1u << ROLE_ROUTE_COORDINATOR);
+	link_add(&coord, &relay);
+	coord_opens();
+	ck_assert_int_eq(coord_asks(wish(), 5, kw_wall * 1000), LEASE_OK);
+	at(11000);
+	sent.type = 0;
+	request[request_len - 1] ^= 1;
+	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_ROUTE_REQUEST, request, request_len), 0);
+	ck_assert_uint_eq(sent.type, 0);
+	ck_assert_uint_eq(counted(STAT_ROUTED_LEASE_E_UNKNOWN) - unknown, 1);
 	end();
 }
 END_TEST
@@ -754,6 +843,8 @@ main(void)
 	tcase_add_test(tc, a_request_is_served_once);
 	tcase_add_test(tc, a_request_has_its_time);
 	tcase_add_test(tc, each_request_is_another);
+	tcase_add_test(tc, refusals_are_proven);
+	tcase_add_test(tc, what_does_not_open);
 	tcase_add_test(tc, blame);
 	tcase_add_test(tc, blame_is_heard);
 	tcase_add_loop_test(tc, blame_is_told, 0, 3);

@@ -64,6 +64,49 @@ START_TEST(messages)
 }
 END_TEST
 
+/* A refusal is as long as its proof is; an answer that is none has leases. */
+START_TEST(refusals)
+{
+	/* HKDF-Expand(SHA-256("the record"), "fabric route refusal v1" NUL, 77, 5), computed elsewhere */
+	static const uint8_t want[REFUSAL_PROOF_LEN] = { 0x09, 0x84, 0x91, 0x3f, 0x3c, 0xf6, 0xae, 0x27,
+	    0x45, 0xd9, 0xa5, 0xe5, 0x16, 0xe9, 0xb3, 0x67 };
+	uint8_t key[HASH_LEN], proof[REFUSAL_PROOF_LEN + 1] = { 0 }, buf[64];
+	struct route_answer a = { 77, LEASE_E_POLICY, { proof, REFUSAL_PROOF_LEN } }, back;
+	size_t len;
+
+	route_refusal_key(key, (const uint8_t *)"the record", 10);
+	ck_assert_int_eq(route_refusal_proof(proof, key, 77, 5), 0);
+	ck_assert_mem_eq(proof, want, sizeof(want));
+	ck_assert_int_eq(route_refusal_proof(proof, key, 77, 6), 0);
+	ck_assert_mem_ne(proof, want, sizeof(want));
+	ck_assert_int_eq(route_refusal_proof(proof, key, 78, 5), 0);
+	ck_assert_mem_ne(proof, want, sizeof(want));
+	len = route_answer_encode(buf, sizeof(buf), &a);
+	ck_assert_uint_eq(len, 8 + 1 + 1 + REFUSAL_PROOF_LEN);
+	ck_assert_int_eq(route_answer_decode(&back, buf, len), 0);
+	ck_assert_uint_eq(back.error, LEASE_E_POLICY);
+	ck_assert_mem_eq(back.box.p, proof, REFUSAL_PROOF_LEN);
+	for (size_t i = 0; i < len; i++)
+		ck_assert_int_lt(route_answer_decode(&back, buf, i), 0);
+	buf[8] = LEASE_E_COUNT;
+	ck_assert_int_lt(route_answer_decode(&back, buf, len), 0);
+	buf[8] = LEASE_E_POLICY;
+	buf[9] = REFUSAL_PROOF_LEN - 1;
+	ck_assert_int_lt(route_answer_decode(&back, buf, len - 1), 0);
+	buf[9] = 0;
+	ck_assert_int_lt(route_answer_decode(&back, buf, 10), 0);
+	buf[8] = LEASE_OK;
+	ck_assert_int_lt(route_answer_decode(&back, buf, 10), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		a.box.len = (size_t[]){ 0, REFUSAL_PROOF_LEN - 1, REFUSAL_PROOF_LEN + 1 }[i];
+		ck_assert_uint_eq(route_answer_encode(buf, sizeof(buf), &a), 0);
+	}
+	a.error = LEASE_E_COUNT;
+	a.box.len = REFUSAL_PROOF_LEN;
+	ck_assert_uint_eq(route_answer_encode(buf, sizeof(buf), &a), 0);
+}
+END_TEST
+
 /* The longest request there is fits a record; and nodes that failed are whole ones, and not too many. */
 START_TEST(the_longest_request)
 {
@@ -111,6 +154,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(tc, messages);
+	tcase_add_test(tc, refusals);
 	tcase_add_test(tc, the_longest_request);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
