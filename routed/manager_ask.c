@@ -445,16 +445,25 @@ manager_on_request(struct manager *m, const uint8_t *from, const uint8_t *body, 
 	return 0;
 }
 
+static void
+heard(struct manager *m)
+{
+	m->answered_ns = m->now.now_ns;
+	m->answer_us = (uint32_t)((m->now.now_ns - m->asked_ns) / NS_PER_US);
+}
+
 /* Only by a coordinator that was asked. */
 static void
 own_refusal(struct manager *m, const struct asking_entry *e, const struct route_answer *a)
 {
 	uint8_t proof[REFUSAL_PROOF_LEN];
 
-	if (route_refusal_proof(proof, e->key, a->id, a->error) == -1 || crypto_memcmp(proof, a->box.p, sizeof(proof)) != 0)
+	if (route_refusal_proof(proof, e->key, a->id, a->error) == -1 || crypto_memcmp(proof, a->box.p, sizeof(proof)) != 0) {
 		STAT_INC(ROUTED_REFUSALS_FORGED);
-	else
-		routes_answer(m->routes, a->id, NULL, ROUTES_REFUSED, a->error, &m->now);
+		return;
+	}
+	heard(m);
+	routes_answer(m->routes, a->id, NULL, ROUTES_REFUSED, a->error, &m->now);
 }
 
 static void
@@ -474,8 +483,7 @@ own_answer(struct manager *m, const struct route_answer *a)
 		STAT_INC(ROUTED_ANSWERS_REFUSED);
 		return;		/* whoever made it was no coordinator: another may answer yet */
 	}
-	m->answered_ns = m->now.now_ns;
-	m->answer_us = (uint32_t)((m->now.now_ns - m->asked_ns) / NS_PER_US);
+	heard(m);
 	routes_answer(m->routes, a->id, leases, n, LEASE_OK, &m->now);
 }
 

@@ -544,10 +544,12 @@ START_TEST(refusals_are_proven)
 	ck_assert_uint_eq(counted(STAT_ROUTED_REFUSALS_FORGED) - forged, bits + 3);
 	ck_assert_uint_ne(dest->answer_ns, 0);
 	ck_assert_uint_ne(dest->error, LEASE_E_POLICY);
+	ck_assert_uint_eq(m->answered_ns, 0);
 	refusal(id, LEASE_E_POLICY, record, len, LEASE_E_POLICY, bits);
 	ck_assert_uint_eq(counted(STAT_ROUTED_REFUSALS_FORGED) - forged, bits + 3);
 	ck_assert_uint_eq(dest->answer_ns, 0);
 	ck_assert_uint_eq(dest->error, LEASE_E_POLICY);
+	ck_assert_uint_eq(m->answered_ns, m->now.now_ns);	/* netcheck: there is a coordinator */
 	end();
 }
 END_TEST
