@@ -42,7 +42,7 @@ DATAPLANE_OBJS = \
 	fabricd/dataplane/stream.o fabricd/dataplane/switch.o fabricd/dataplane/timer.o fabricd/dataplane/tls.o \
 	fabricd/dataplane/udp.o fabricd/dataplane/write.o \
 	fabricd/dataplane/route.o fabricd/dataplane/reach.o fabricd/dataplane/move.o fabricd/dataplane/moved.o fabricd/dataplane/permit.o \
-	fabricd/dataplane/probe.o fabricd/dataplane/target.o
+	fabricd/dataplane/opens.o fabricd/dataplane/probe.o fabricd/dataplane/target.o
 
 ROUTED_OBJS = \
 	routed/dirmsg.o routed/known.o routed/known_take.o routed/mesh.o routed/own.o routed/spread.o routed/store_known.o routed/sync.o \
@@ -64,7 +64,7 @@ TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o
 
 UNIT = \
-	tests/unit/check_middle tests/unit/check_probe tests/unit/check_reach tests/unit/check_ring tests/unit/check_dirmsg tests/unit/check_facts tests/unit/check_far_services tests/unit/check_known tests/unit/check_known_store tests/unit/check_mesh tests/unit/check_own tests/unit/check_sync \
+	tests/unit/check_middle tests/unit/check_opens tests/unit/check_probe tests/unit/check_reach tests/unit/check_ring tests/unit/check_dirmsg tests/unit/check_facts tests/unit/check_far_services tests/unit/check_known tests/unit/check_known_store tests/unit/check_mesh tests/unit/check_own tests/unit/check_sync \
 	tests/unit/check_ipc_port tests/unit/check_shmring \
 	tests/unit/check_aead tests/unit/check_checksum tests/unit/check_classify tests/unit/check_coalesce \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \

@@ -135,6 +135,7 @@ tell_route(struct install *in, const struct installed *e)
 	memcpy(m.route.prev, e->t.prev, NODE_ID_LEN);
 	memcpy(m.route.next, e->t.next, NODE_ID_LEN);
 	memcpy(m.route.far, e->t.far, NODE_ID_LEN);
+	strcpy(m.route.tenant, e->t.tenant);
 	return in->ops->dataplane(&m, in->arg);
 }
 

@@ -207,7 +207,7 @@ static const struct desc descs[] = {
 	    UINT(1, route.route_id, 1, VARINT_MAX), U62(2, route.epoch), UINT(3, route.place, 0, 2),
 	    BYTES(4, route.prev), BYTES(5, route.next), BYTES(6, route.far), UINT(7, route.classes, 1, CLASSES_ALL),
 	    U32(8, route.kbps), U32(9, route.streams), UINT(10, route.hard, 0, RECORD_TIME_MAX),
-	    U32(11, route.kbps_all)), FD_NONE },
+	    U32(11, route.kbps_all), TEXT_OPT(12, route.tenant)), FD_NONE },
 	TYPE(PM_ROUTE_DEL) = { "ROUTE_DEL", FIELDS(
 	    UINT(1, route_del.route_id, 1, VARINT_MAX), U62(2, route_del.reason)), FD_NONE },
 	TYPE(PM_ROUTE_RANK) = { "ROUTE_RANK", FIELDS(

@@ -262,6 +262,7 @@ struct pm_route {
 	uint32_t kbps, streams;		/* 0: no limit */
 	uint64_t hard;			/* seconds since 1970: not honoured from then on */
 	uint32_t kbps_all;		/* of all that is relayed here together, as the last one says; 0: no limit */
+	char	 tenant[RECORD_TENANT_MAX + 1];	/* the source's; may be empty */
 };
 struct pm_route_del { uint64_t route_id; uint64_t reason; };	/* enum fabric_reason, for the streams on it */
 

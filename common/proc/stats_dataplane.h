@@ -179,6 +179,9 @@
 	X(DP_ROUTE_HELD, "fabric_route_held_total", "", "Times that the reliable streams of a route had to wait as it had carried what it may") \
 	X(DP_OPENS_NOT_ALLOWED, "fabric_opens_refused_total", "reason=\"not-allowed\"", "Streams of other nodes to services here that were refused") \
 	X(DP_OPENS_REVOKED, "fabric_opens_refused_total", "reason=\"revoked\"", "Streams of other nodes to services here that were refused") \
+	X(DP_OPENS_FAST_NODE, "fabric_opens_too_fast_total", "of=\"node\"", "Streams that were refused as they were opened too fast, by whose account") \
+	X(DP_OPENS_FAST_NEIGHBOUR, "fabric_opens_too_fast_total", "of=\"neighbour\"", "Streams that were refused as they were opened too fast, by whose account") \
+	X(DP_OPENS_FAST_TENANT, "fabric_opens_too_fast_total", "of=\"tenant\"", "Streams that were refused as they were opened too fast, by whose account") \
 	X(DP_STREAMS_NOT_ALLOWED, "fabric_streams_taken_back_total", "", "Streams of other nodes to services here that were reset as a newer policy does not permit them") \
 	X(DP_OPENS_WAITED, "fabric_opens_waited_total", "", "Streams of other nodes that waited for what routed says of them") \
 	X(DP_REVOKED_SESSIONS, "fabric_sessions_revoked_total", "", "Sessions that were ended as the node was revoked") \

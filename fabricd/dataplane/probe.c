@@ -500,7 +500,7 @@ on_reset(struct way *w, uint64_t reason)
 	}
 	p->good = 0;
 	if (way_port(w) != NULL && reason != REASON_NONE && reason != REASON_MOVED && reason != REASON_LIMIT &&
-	    reason != REASON_ROUTE_LIMIT)
+	    reason != REASON_ROUTE_LIMIT && reason != REASON_ROUTE_RATE)
 		way_silent(w, reason, max64(proof(w), now - (now < NS_PER_SEC ? now : 0)));
 	p->next_ns = now + WARM_NS;
 	if (p->on)

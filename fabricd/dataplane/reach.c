@@ -49,6 +49,8 @@ reach_get(struct dataplane *dp, const uint8_t *node_id)
 	r->dp = dp;
 	memcpy(r->node_id, node_id, NODE_ID_LEN);
 	TAILQ_INIT(&r->ways);
+	opens_init(&r->opens, OPENS_NODE, OPENS_NODE_BURST);
+	opens_init(&r->relayed, OPENS_NEIGHBOUR, OPENS_NEIGHBOUR_BURST);
 	LIST_INSERT_HEAD(&dp->reaches->bucket[slot(node_id)], r, bucket);
 	dp->reaches->n++;
 	return r;
@@ -74,7 +76,11 @@ permits_needed(const struct reach *r)
 void
 reach_drop(struct reach *r)
 {
-	if (r->nways == 0 && r->remote == NULL && !permits_needed(r) && !r->revoked && !r->told_up && !r->move.pending)
+	uint64_t now = r->dp->now_ns;
+
+	/* Whoever comes back by a new session at once finds its account as it was. */
+	if (r->nways == 0 && r->remote == NULL && !permits_needed(r) && !r->revoked && !r->told_up && !r->move.pending &&
+	    opens_full(&r->opens, now) && opens_full(&r->relayed, now))
 		reach_free(r);
 }
 
@@ -200,7 +206,7 @@ hook_broken(struct fswitch *sw, const struct stream *st, uint64_t reason)
 
 static const struct switch_hooks hooks = {
 	.way = hook_way, .broken = hook_broken, .permit = permit_ask, .keep = permit_keep,
-	.follows = move_follows, .answered = move_answered,
+	.follows = move_follows, .answered = move_answered, .opens = opens_admit,
 };
 
 static void

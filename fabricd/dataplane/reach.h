@@ -8,6 +8,7 @@
 
 #include "fabricd/dataplane/dp.h"
 #include "fabricd/dataplane/moved.h"
+#include "fabricd/dataplane/opens.h"
 #include "fabricd/dataplane/probe.h"
 
 #define REACHES_MAX	65536u
@@ -71,6 +72,8 @@ struct reach {
 	size_t		 permits_len;
 	bool		 permitted, permit_all;	/* permitted: PM_PERMIT came */
 	bool		 revoked;
+	struct opens	 opens;		/* of what it opens here, */
+	struct opens	 relayed;	/* and of what it brings that goes on to others */
 	uint64_t	 wanted_ns;	/* when routed was last asked for a way, as an OPEN found none */
 };
 

@@ -16,6 +16,8 @@ routes_init(struct routes *rs, uint64_t secret)
 		LIST_INIT(&rs->bucket[i]);
 	TAILQ_INIT(&rs->held);
 	rs->secret = secret | 1;
+	for (size_t i = 0; i < ROUTE_TENANTS; i++)
+		opens_init(&rs->tenants[i], OPENS_TENANT, OPENS_TENANT_BURST);
 }
 
 void
@@ -77,6 +79,16 @@ leads_alike(const struct route *r, const struct pm_route *m)
 	    memcmp(r->next, m->next, NODE_ID_LEN) == 0 && memcmp(r->far, m->far, NODE_ID_LEN) == 0;
 }
 
+static struct opens *
+tenant_account(struct routes *rs, const char *name)
+{
+	uint64_t h = rs->secret;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (uint8_t)*name) * 0x100000001b3ull;
+	return &rs->tenants[(h * rs->secret >> 40) % ROUTE_TENANTS];
+}
+
 static struct route *
 route_new(struct routes *rs, const struct pm_route *m)
 {
@@ -92,6 +104,7 @@ route_new(struct routes *rs, const struct pm_route *m)
 	memcpy(r->far, m->far, NODE_ID_LEN);
 	LIST_INIT(&r->streams);
 	ratelimit_init(&r->opens, NS_PER_SEC / ROUTE_OPENS, ROUTE_BURST);
+	ratelimit_init(&r->probe_opens, NS_PER_SEC / ROUTE_PROBE_OPENS, ROUTE_PROBE_BURST);
 	LIST_INSERT_HEAD(&rs->bucket[bucket(rs, r->id)], r, entry);
 	rs->n++;
 	return r;
@@ -140,6 +153,7 @@ route_put(struct routes *rs, const struct pm_route *m, uint64_t now_ns)
 	r->epoch = m->epoch;
 	r->classes = m->classes;
 	r->max_streams = m->streams;
+	r->tenant = tenant_account(rs, m->tenant);
 	r->hard = m->hard;
 	return r;
 }
@@ -163,19 +177,15 @@ route_admit(struct route *r, unsigned class, bool probe, uint64_t now_ns)
 		n->expired++;
 		return REASON_ROUTE_EXPIRED;
 	}
-	if (probe) {	/* it proves the route for whatever classes it has */
-		n->limit += r->nprobes >= ROUTE_PROBES;
-		return r->nprobes >= ROUTE_PROBES ? REASON_ROUTE_LIMIT : REASON_NONE;
-	}
-	if ((r->classes & 1u << class) == 0) {
+	if (!probe && (r->classes & 1u << class) == 0) {	/* a probe proves the route for whatever classes it has */
 		n->class++;
 		return REASON_ROUTE_CLASS;
 	}
-	if (r->max_streams != 0 && r->nstreams - r->nprobes >= r->max_streams) {
+	if (probe ? r->nprobes >= ROUTE_PROBES : r->max_streams != 0 && r->nstreams - r->nprobes >= r->max_streams) {
 		n->limit++;
 		return REASON_ROUTE_LIMIT;
 	}
-	if (!ratelimit_take(&r->opens, now_ns)) {
+	if (!ratelimit_take(probe ? &r->probe_opens : &r->opens, now_ns)) {
 		n->rate++;
 		return REASON_ROUTE_RATE;
 	}

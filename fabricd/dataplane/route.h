@@ -13,6 +13,7 @@
 
 #include "base/ratelimit.h"
 #include "fabric/ticket.h"
+#include "fabricd/dataplane/opens.h"
 #include "proc/procmsg.h"
 
 #define ROUTES_MAX	65536u
@@ -20,6 +21,9 @@
 #define ROUTE_PROBES	4u		/* probe streams that a route may carry beside the others */
 #define ROUTE_OPENS	100u		/* streams a second that are opened over one, */
 #define ROUTE_BURST	400u		/* and at once */
+#define ROUTE_PROBE_OPENS 20u		/* the same of its probes: each end opens five a second while it gets no answer */
+#define ROUTE_PROBE_BURST 40u
+#define ROUTE_TENANTS	64u		/* accounts of tenants: of more, some share one */
 #define ROUTE_TURN	1500		/* bytes that one is let send when several wait for the rate of all */
 
 struct route;
@@ -55,7 +59,8 @@ struct route {
 	uint64_t	 hard;			/* seconds since 1970 */
 	LIST_HEAD(, stream) streams;
 	uint32_t	 nstreams, nprobes;	/* nprobes: of those, streams of probes */
-	struct ratelimit opens;
+	struct ratelimit opens, probe_opens;
+	struct opens	*tenant;		/* the source's, of the set */
 	struct route_rate rate;
 	bool		 held;			/* in the set's list: reliable streams wait for tokens */
 	unsigned	 routed;		/* the last that named it, as the set counts them */
@@ -71,6 +76,7 @@ struct routes {
 	struct route_list bucket[ROUTE_BUCKETS];
 	struct route_queue held;	/* who waits longest comes first */
 	struct route_rate relayed;	/* of all that this node relays, together */
+	struct opens	 tenants[ROUTE_TENANTS];
 	size_t		 n;
 	uint64_t	 secret;
 	uint64_t	 wall;			/* now, in seconds since 1970: the owner keeps it, */

@@ -594,6 +594,10 @@ on_open(struct port *from, const struct frame *f)
 
 	if (stream_id_accept(&from->ids, o->stream_id) != STREAM_ID_OK || o->stream_id > FRAME_DATAGRAM_STREAM_MAX)
 		return REASON_PROTOCOL;
+	if ((t.reason = switch_too_fast(from, o)) != REASON_NONE) {
+		open_refuse(from, o->stream_id, t.reason);
+		return REASON_NONE;
+	}
 	switch_target(from, o, &t);
 	t.follows = follows(from, o);
 	if (t.port != NULL)

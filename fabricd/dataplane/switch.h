@@ -113,6 +113,8 @@ struct switch_hooks {
 	uint64_t (*permit)(struct fswitch *, const uint8_t *source, struct frame_bytes service, unsigned class);
 	/* SWITCH_WAIT was said: the OPEN is kept, and given to switch_opened_late() when that is known. False: no room. */
 	bool	(*keep)(struct fswitch *, struct port *from, const struct frame *, const uint8_t *source);
+	/* A session brings an OPEN, over this route or none; `own': of a service of the fabric's own. May it, so soon? */
+	uint64_t (*opens)(struct fswitch *, const struct port *from, const struct route *, bool own);
 	/* A worker opens a stream, `id', in the place of `before'. Was that moved, and is it to be told of? */
 	bool	(*follows)(struct fswitch *, const struct port *from, uint64_t before, uint64_t id);
 	/* One of which `follows' said so is on its way (unreliable), or the far end has answered on it. True: it is told. */

@@ -14,6 +14,9 @@ struct target {
 };
 
 void	switch_target(struct port *from, const struct frame_open_stream *, struct target *);
+/* An OPEN that has just come in: REASON_NONE, or why it is not even looked where it has to go. */
+uint64_t switch_too_fast(const struct port *from, const struct frame_open_stream *);
+
 bool	switch_service_is(const struct frame_open_stream *, const char *name);
 
 #endif

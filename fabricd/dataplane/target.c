@@ -81,15 +81,24 @@ target_inward(struct port *from, const struct frame_open_stream *o, const uint8_
 		t->port = NULL;
 }
 
+/* The route that it comes over; NULL: there is none from there. */
+static struct route *
+route_of(const struct port *from, const struct frame_open_stream *o)
+{
+	struct route *r = route_find(&from->sw->routes, o->route_id);
+
+	return r != NULL && (route_is_prev(r, from->node_id) || route_is_next(r, from->node_id)) ? r : NULL;
+}
+
 /* What comes from a neighbour over a route: it goes on to the other neighbour, or ends here. */
 static void
 target_routed(struct port *from, const struct frame_open_stream *o, struct target *t)
 {
 	struct fswitch *sw = from->sw;
-	struct route *r = route_find(&sw->routes, o->route_id);
+	struct route *r = route_of(from, o);
 	const uint8_t *to = NULL;
 
-	if (r == NULL || (!route_is_prev(r, from->node_id) && !route_is_next(r, from->node_id))) {
+	if (r == NULL) {
 		sw->routes.counters.no_route++;
 		t->reason = REASON_NO_ROUTE;
 		return;
@@ -107,6 +116,19 @@ target_routed(struct port *from, const struct frame_open_stream *o, struct targe
 	} else {
 		target_inward(from, o, r->far, t);
 	}
+}
+
+uint64_t
+switch_too_fast(const struct port *from, const struct frame_open_stream *o)
+{
+	const struct switch_hooks *h = from->sw->hooks;
+	const struct route *r = NULL;
+
+	if (from->kind != PORT_SESSION || h == NULL || h->opens == NULL)
+		return REASON_NONE;
+	if (o->route_id != 0 && (r = route_of(from, o)) == NULL)
+		return REASON_NONE;	/* it is refused for that, and nobody's account pays for it */
+	return h->opens(from->sw, from, r, switch_service_is(o, SWITCH_PROBE) || switch_service_is(o, SWITCH_DIRECTORY));
 }
 
 void

@@ -364,6 +364,7 @@ START_TEST(installs)
 	for (unsigned i = S; i <= D; i++) {
 		const struct pm_route *r = &n[i].routes[0];
 
+		ck_assert_str_eq(r->tenant, "home");
 		ck_assert_uint_eq(r->place, i == S ? TICKET_SOURCE : i == D ? TICKET_DEST : TICKET_RELAY);
 		ck_assert_uint_eq(r->classes, CLASSES);
 		ck_assert_uint_eq(r->hard, HARD);

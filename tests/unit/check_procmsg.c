@@ -117,9 +117,9 @@ static const struct procmsg good[] = {
 	    .not_after = RECORD_TIME_MAX, .prefixes = BYTES("\4\40\12\0\0\1"), .membership = BYTES("record") } },
 	{ .type = PM_REMOTE, .peer_up = { .node_id = NODE, .name = "a", .tenant = "b", .membership = { big, FRAME_RECORD_MAX } } },
 	{ .type = PM_REMOTE_DEL, .target_del = { NODE } },
-	{ .type = PM_ROUTE, .route = { 1, 0, 0, { 0 }, OTHER, NODE, 1, 0, 0, 0, 0 } },
+	{ .type = PM_ROUTE, .route = { 1, 0, 0, { 0 }, OTHER, NODE, 1, 0, 0, 0, 0, "" } },
 	{ .type = PM_ROUTE, .route = { VARINT_MAX, VARINT_MAX, 2, NODE, { 0 }, OTHER, ALL_CLASSES, UINT32_MAX, UINT32_MAX,
-	    RECORD_TIME_MAX, UINT32_MAX } },
+	    RECORD_TIME_MAX, UINT32_MAX, "a123456789-123456789-123456789-123456789-123456789-123456789-12" } },
 	{ .type = PM_ROUTE_DEL, .route_del = { 1, 0 } },
 	{ .type = PM_ROUTE_DEL, .route_del = { VARINT_MAX, VARINT_MAX } },
 	{ .type = PM_ROUTE_RANK, .route_rank = { NODE, 1, { big, 0 } } },
@@ -225,7 +225,7 @@ START_TEST(values_survive)
 	ck_assert_uint_eq(m.conf_vpn.addr6.addr[15], 1);
 	ck_assert_uint_eq(m.conf_vpn.addr6.len, 64);
 
-	encode(&f, &(struct procmsg){ .type = PM_ROUTE, .route = { 7, 8, 1, NODE, OTHER, { 5 }, 9, 10, 11, 12, 13 } });
+	encode(&f, &(struct procmsg){ .type = PM_ROUTE, .route = { 7, 8, 1, NODE, OTHER, { 5 }, 9, 10, 11, 12, 13, "acme" } });
 	ck_assert_int_eq(procmsg_decode(&m, &f), 0);
 	ck_assert_uint_eq(m.route.route_id, 7);
 	ck_assert_uint_eq(m.route.epoch, 8);
@@ -238,6 +238,7 @@ START_TEST(values_survive)
 	ck_assert_uint_eq(m.route.streams, 11);
 	ck_assert_uint_eq(m.route.hard, 12);
 	ck_assert_uint_eq(m.route.kbps_all, 13);
+	ck_assert_str_eq(m.route.tenant, "acme");
 
 	encode(&f, &(struct procmsg){ .type = PM_CONF_ROUTING,
 	    .conf_routing = { true, 1, 2, 3, 4, 5, false, "rack-1", "eu" } });

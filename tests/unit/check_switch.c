@@ -475,6 +475,7 @@ START_TEST(routes_refuse)
 {
 	const struct route_counters *n = &sw.routes.counters;
 	struct route *r;
+	uint64_t rate;
 
 	entry.classes = 1u << CLASS_BULK;
 	entry.streams = 2;
@@ -518,6 +519,15 @@ START_TEST(routes_refuse)
 		end_at(&peer, FT_CLOSE_STREAM, id);
 	}
 	ck_assert_uint_gt(n->rate, 0);
+	rate = n->rate;
+	for (uint64_t id = 11; id <= 17; id += 2)
+		end_at(&peer, FT_CLOSE_STREAM, id);
+	for (uint64_t id = 10001; id < 10001 + 2 * (ROUTE_PROBE_BURST + 1); id += 2) {	/* no more than so many probes */
+		peer.nlog = peer2.nlog = 0;
+		open_route(&peer, id, 77, CLASS_CONTROL, OPEN_UNRELIABLE, SWITCH_PROBE);
+		end_at(&peer, FT_CLOSE_STREAM, id);
+	}
+	ck_assert_uint_gt(n->rate, rate);
 }
 END_TEST
 
