@@ -10,6 +10,8 @@
 #define BUCKETS		1024u
 #define RATES		128u	/* neighbours and tenants whose rate is remembered, each */
 
+_Static_assert(PM_RANK_MAX == 1 + LEASE_HELD_MAX + INSTALL_FAR_MAX, "each has a place among the ways");
+
 struct rate {
 	uint8_t		 key[RECORD_TENANT_MAX + 1];
 	struct ratelimit limit;
@@ -347,7 +349,7 @@ ask_room(const struct ticket *t, const struct ticket_issuer *by, void *arg)
 	const struct install *in = a->in;
 	const struct installed *e = install_find(in, t->route_id);
 	uint64_t all = in->ops->kbps_all(in->arg);
-	size_t peer = 0, tenant = 0;
+	size_t peer = 0, tenant = 0, far = 0;
 
 	if (t->place == TICKET_RELAY && all != 0 && t->kbps != 0 &&
 	    in->kbps - (e != NULL ? promised(e) : 0) + t->kbps > all)
@@ -358,8 +360,9 @@ ask_room(const struct ticket *t, const struct ticket_issuer *by, void *arg)
 		for (e = in->bucket[i]; e != NULL; e = e->hash_next) {
 			tenant += strcmp(e->t.tenant, t->tenant) == 0;
 			peer += t->place != TICKET_SOURCE && e->t.place != TICKET_SOURCE && is(e->t.prev, t->prev);
+			far += t->place == TICKET_DEST && e->t.place == TICKET_DEST && is(e->t.far, t->far);
 		}
-	return in->n < INSTALL_MAX && peer < INSTALL_PEER_MAX && tenant < INSTALL_TENANT_MAX;
+	return in->n < INSTALL_MAX && peer < INSTALL_PEER_MAX && tenant < INSTALL_TENANT_MAX && far < INSTALL_FAR_MAX;
 }
 
 static unsigned

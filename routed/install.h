@@ -15,6 +15,7 @@
 #define INSTALL_MAX	4096u		/* routes over this node */
 #define INSTALL_PEER_MAX 1024u		/* of these from one neighbour, */
 #define INSTALL_TENANT_MAX 2048u	/* and of one tenant's */
+#define INSTALL_FAR_MAX	(2 * LEASE_HELD_MAX)	/* that end here, of one source's: what it holds, and what it has just left */
 #define INSTALL_PEER_MS	20u		/* one in so long from one neighbour, in the long run */
 #define INSTALL_PEER_BURST 500u
 #define INSTALL_TENANT_MS 10u

@@ -337,7 +337,8 @@ routes_up(const struct route_dest *d, const struct lease *l, void *arg)
 {
 	struct manager *m = arg;
 
-	if (ways_add(m->ways, d->node_id, l->route_id, l->n, l->classes, m->now.now_ns) == -1)
+	if (ways_add(m->ways, d->node_id, l->route_id, l->n, l->classes, m->now.now_ns) == -1 &&
+	    ratelimit_take(&m->place_logs, m->now.now_ns))
 		log_warnx("route=%016llx has no place among the ways", (unsigned long long)l->route_id);
 }
 
@@ -500,6 +501,7 @@ manager_new(const struct manager_ops *ops, void *arg, struct knowns *knowns, str
 	m->dir = dir;
 	score_weights_default(&m->weights);
 	ratelimit_init(&m->refusal_logs, 10 * NS_PER_SEC, 10);
+	ratelimit_init(&m->place_logs, 10 * NS_PER_SEC, 10);
 	m->install = install_new(&install_ops, m);
 	m->routes = routes_new(&routes_ops, m);
 	m->ways = ways_new(&ways_ops, m);

@@ -101,7 +101,7 @@ struct manager {
 	bool		 lonely;		/* when it asked last, no coordinator was known */
 	uint64_t	 asked_ns;
 	uint32_t	 answer_us;
-	struct ratelimit refusal_logs;
+	struct ratelimit refusal_logs, place_logs;
 };
 
 /* NULL when memory is short. `knowns' and `dir' outlive it. */

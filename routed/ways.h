@@ -77,7 +77,7 @@ struct ways;
 struct ways *ways_new(const struct ways_ops *, void *arg);
 void	ways_free(struct ways *);
 
-/* A way is there, or has other classes. The session is one of two nodes and all classes. -1: no room. */
+/* A way is there, or has other classes. The session is one of two nodes and all classes. -1: too many nodes, or ways to it. */
 int	ways_add(struct ways *, const uint8_t *node_id, uint64_t route_id, uint8_t nodes, uint8_t classes, uint64_t now_ns);
 void	ways_del(struct ways *, const uint8_t *node_id, uint64_t route_id, uint64_t now_ns);
 

@@ -266,7 +266,7 @@ struct pm_route {
 };
 struct pm_route_del { uint64_t route_id; uint64_t reason; };	/* enum fabric_reason, for the streams on it */
 
-#define PM_RANK_MAX	8u
+#define PM_RANK_MAX	25u	/* ways to one node: the session, the routes that one holds to it, and those that it holds */
 struct pm_route_rank { uint8_t node_id[NODE_ID_LEN]; uint8_t classes; struct frame_bytes ids; };	/* 8 bytes each, big endian, best first; 0: the session */
 
 struct pm_route_stat {

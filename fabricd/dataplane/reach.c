@@ -63,6 +63,7 @@ reach_free(struct reach *r)
 	r->dp->reaches->n--;
 	free(r->remote);
 	free(r->permits);
+	free(r->rank);
 	free(r);
 }
 
@@ -110,9 +111,9 @@ way_datagram_max(const struct way *w)
 static unsigned
 place(const struct way *w, unsigned class)
 {
-	const struct reach_rank *k = &w->reach->rank[class];
+	const struct reach_rank *k = w->reach->rank == NULL ? NULL : &w->reach->rank[class];
 
-	for (unsigned i = 0; i < k->n; i++)
+	for (unsigned i = 0; k != NULL && i < k->n; i++)
 		if (k->ids[i] == way_id(w))
 			return i;
 	return PM_RANK_MAX + (w->route != NULL);
@@ -228,7 +229,7 @@ way_new(struct reach *r, struct route *route, struct conn *c)
 {
 	struct way *w;
 
-	if ((route != NULL && r->nroutes >= WAYS_MAX) || (w = calloc(1, sizeof(*w))) == NULL)
+	if ((route != NULL && r->nroutes >= WAYS_MAX - 1) || (w = calloc(1, sizeof(*w))) == NULL)
 		return NULL;
 	w->reach = r;
 	w->route = route;
@@ -595,6 +596,29 @@ route_del(struct dataplane *dp, struct route *route, uint64_t reason)
 	reach_drop(r);
 }
 
+/* The first to go when there is no room is what the routed before has named, and this one has not. */
+static void
+room_make(struct reach *r)
+{
+	struct way *w;
+
+	if (r->nroutes < WAYS_MAX - 1)
+		return;
+	TAILQ_FOREACH(w, &r->ways, entry) {
+		if (w->route != NULL && w->route->routed != w->route->set->routed) {
+			route_del(r->dp, w->route, REASON_MOVED);
+			return;
+		}
+	}
+}
+
+static void
+route_refused(struct dataplane *dp, const struct pm_route *m, const char *why)
+{
+	if (ratelimit_take(&dp->reaches->refusals, dp->now_ns))
+		log_warnx("route refused id=%llx place=%u: %s", (unsigned long long)m->route_id, m->place, why);
+}
+
 static void
 on_route(struct dataplane *dp, const struct pm_route *m)
 {
@@ -604,15 +628,17 @@ on_route(struct dataplane *dp, const struct pm_route *m)
 	struct way *w;
 
 	if ((route = route_put(&dp->sw.routes, m, dp->now_ns)) == NULL) {
-		log_warnx("route refused id=%llx place=%u", (unsigned long long)m->route_id, m->place);
+		route_refused(dp, m, "it makes no sense, is another's, or there are too many");
 		return;
 	}
 	if (!first && (w = route->way) != NULL)	/* it may take other classes than before */
 		reach_rescue(w->reach);
 	if (!first || route->place == TICKET_RELAY)
 		return;
-	if ((r = reach_get(dp, route->far)) == NULL || r->revoked || way_new(r, route, NULL) == NULL) {
-		log_warnx("no room for another way route=%llx", (unsigned long long)m->route_id);
+	if ((r = reach_get(dp, route->far)) != NULL)
+		room_make(r);
+	if (r == NULL || r->revoked || way_new(r, route, NULL) == NULL) {
+		route_refused(dp, m, "no room for another way");
 		route_remove(route);
 	}
 }
@@ -623,7 +649,7 @@ on_rank(struct dataplane *dp, const struct pm_route_rank *m)
 	struct reach *r = reach_find(dp, m->node_id);
 	struct reach_rank k = { .n = (uint8_t)(m->ids.len / 8) };
 
-	if (r == NULL)
+	if (r == NULL || (r->rank == NULL && (r->rank = calloc(CLASS_COUNT, sizeof(*r->rank))) == NULL))
 		return;
 	for (unsigned i = 0; i < k.n; i++)
 		for (unsigned b = 0; b < 8; b++)
@@ -879,6 +905,7 @@ reaches_init(struct dataplane *dp)
 		return -1;
 	if ((dp->reaches->pace = evtimer_new(dp->base, on_pace, dp)) == NULL || permits_init(dp) == -1)
 		return -1;
+	ratelimit_init(&dp->reaches->refusals, 10 * NS_PER_SEC, 10);
 	ratelimit_init(&dp->reaches->wants, NS_PER_SEC / WANTS_PER_SEC, WANTS_PER_SEC);
 	ratelimit_init(&dp->reaches->moves, NS_PER_SEC / MOVES_PER_SEC, MOVES_BURST);
 	dp->sw.hooks = &hooks;

@@ -13,7 +13,7 @@
 
 #define REACHES_MAX	65536u
 #define REACH_BUCKETS	1024u
-#define WAYS_MAX	16u	/* to one node */
+#define WAYS_MAX	PM_RANK_MAX	/* to one node */
 
 struct reach;
 
@@ -60,7 +60,7 @@ struct reach {
 	uint8_t		 node_id[NODE_ID_LEN];
 	TAILQ_HEAD(, way) ways;
 	unsigned	 nways, nroutes;
-	struct reach_rank rank[CLASS_COUNT];
+	struct reach_rank *rank;	/* by class; NULL: routed has named no order */
 	struct reach_remote *remote;	/* NULL: routed did not say */
 	struct reach_move move;
 	bool		 told_up;	/* the adapters know it as up */
@@ -82,6 +82,7 @@ struct reaches {
 	size_t		 n;
 	struct event	*pace;		/* for streams that wait for their routes' rate */
 	struct ratelimit wants;		/* of OPENs that found no way */
+	struct ratelimit refusals;	/* of routes, that are logged */
 	struct moveds	 moved;		/* streams that wait for another way's answer */
 	struct ratelimit moves;		/* of them, that routed is told of */
 	bool		 permits;	/* routed speaks of what is permitted */

@@ -778,6 +778,34 @@ START_TEST(outdated)
 }
 END_TEST
 
+/* The destination takes so many of one source: each has a place among the ways back to it. */
+START_TEST(of_one_source)
+{
+	struct wish w = usual;
+
+	for (unsigned i = 0; i < INSTALL_FAR_MAX; i++) {
+		w.id = ROUTE + i;
+		ck_assert_uint_eq(install(&w), INSTALL_OK);
+		ck_assert_uint_eq(n[S].error, INSTALL_OK);
+	}
+	assert_everywhere(INSTALL_FAR_MAX);
+	w.id = ROUTE + INSTALL_FAR_MAX;
+	ck_assert_uint_eq(install(&w), INSTALL_OK);
+	ck_assert_uint_eq(n[S].error, TICKET_E_LIMIT);
+	ck_assert_uint_eq(n[S].left, 1);
+	ck_assert_uint_eq(n[D].refused[TICKET_E_LIMIT], 1);
+	assert_everywhere(INSTALL_FAR_MAX);
+	ck_assert_uint_eq(install(&usual), INSTALL_OK);		/* one that is there is no other */
+	ck_assert_uint_eq(n[S].error, INSTALL_OK);
+	install_end(n[S].in, ROUTE, INSTALL_E_CLOSED, REASON_MOVED);
+	run();
+	assert_everywhere(INSTALL_FAR_MAX - 1);
+	ck_assert_uint_eq(install(&w), INSTALL_OK);
+	ck_assert_uint_eq(n[S].error, INSTALL_OK);
+	assert_everywhere(INSTALL_FAR_MAX);
+}
+END_TEST
+
 /* One neighbour can neither fill the table nor keep the node busy. */
 START_TEST(limits)
 {
@@ -893,6 +921,7 @@ main(void)
 	tcase_add_test(tc, young_relay);
 	tcase_add_test(tc, dataplane_restarts);
 	tcase_add_test(tc, outdated);
+	tcase_add_test(tc, of_one_source);
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, confirmed_once);
 	tcase_add_test(tc, passed_on_when_there_is_room);

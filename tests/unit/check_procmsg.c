@@ -404,7 +404,7 @@ static const struct {
 	    .route = { .route_id = 1, .classes = 1, .hard = RECORD_TIME_MAX + 1 } } },
 	{ "the end of route 0", { .type = PM_ROUTE_DEL, .route_del = { 0, 1 } } },
 	{ "a rank of no class", { .type = PM_ROUTE_RANK, .route_rank = { NODE, 0, { big, 8 } } } },
-	{ "nine in a rank", { .type = PM_ROUTE_RANK, .route_rank = { NODE, 1, { big, 8 * (PM_RANK_MAX + 1) } } } },
+	{ "one more in a rank than there can be", { .type = PM_ROUTE_RANK, .route_rank = { NODE, 1, { big, 8 * (PM_RANK_MAX + 1) } } } },
 	{ "a state of a way that there is not", { .type = PM_ROUTE_STAT, .route_stat = { .node_id = NODE, .state = WAY_COUNT } } },
 	{ "more lost than all", { .type = PM_ROUTE_STAT, .route_stat = { .node_id = NODE, .loss = 1001 } } },
 	{ "use of class 6", { .type = PM_ROUTE_USED, .route_used = { 1, CLASS_COUNT, 0, 0 } } },

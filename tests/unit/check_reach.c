@@ -445,7 +445,7 @@ START_TEST(ids_of_a_new_adapter)
 
 	both_ways(true);
 	rank_say(&a, &b, 0x3f, VIA_R, VIA_S);
-	ck_assert(RUN_UNTIL(base, 3000, reach_find(a.dp, b.id)->rank[0].n == 2));
+	ck_assert(RUN_UNTIL(base, 3000, ranked(&a, &b, 0) == 2));
 	fake_open(&a.vpnd, 2, b.id, "vpn", CLASS_INTERACTIVE);
 	ipc_flush(a.vpnd.ipc);
 	ck_assert(RUN_UNTIL(base, 3000, b.vpnd.opens == 1));
@@ -611,7 +611,7 @@ START_TEST(packets_go_on)
 
 	both_ways(true);
 	rank_say(&a, &b, 0x3f, VIA_R, VIA_S);
-	ck_assert(RUN_UNTIL(base, 3000, reach_find(a.dp, b.id)->rank[0].n == 2));
+	ck_assert(RUN_UNTIL(base, 3000, ranked(&a, &b, 0) == 2));
 	f.open.stream_id = 2;
 	ck_assert_int_eq(ipc_send(v->ipc, &f), 0);
 	units(v, 2, 50);

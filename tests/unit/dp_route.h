@@ -72,6 +72,15 @@ rank_say(struct node *n, const struct node *far, unsigned classes, uint64_t firs
 	say(n, &m);
 }
 
+/* How many of its ways routed has given an order, for this class. */
+static inline unsigned
+ranked(struct node *n, const struct node *far, unsigned class)
+{
+	const struct reach *x = reach_find(n->dp, far->id);
+
+	return x == NULL || x->rank == NULL ? 0 : x->rank[class].n;
+}
+
 static inline struct way *
 way_of(struct node *n, const struct node *far, uint64_t id)
 {

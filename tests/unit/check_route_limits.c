@@ -1,0 +1,184 @@
+/*
+ * How many routes lead from a node to another, and what each carries at most, against whole dataplanes over loopback.
+ *
+ *	a --- r --- b		and a session a - b
+ */
+#include <check.h>
+
+#include "dp_route.h"
+
+static struct event_base *base;
+static struct sign_key authority;
+static struct node a, b, r;
+
+static void
+setup(void)
+{
+	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+	base = event_base_new();
+	ck_assert_int_eq(sign_key_generate(&authority), 0);
+	node_init(&a, base, "a", &authority);
+	node_init(&b, base, "b", &authority);
+	node_init(&r, base, "r", &authority);
+	node_start(&a);
+	node_start(&b);
+	node_start(&r);
+	node_target(&a, &b);
+	node_target(&a, &r);
+	node_target(&r, &b);
+	ck_assert(RUN_UNTIL(base, 5000, a.vpnd.up == 2 && b.vpnd.up == 2 && r.vpnd.up == 2));
+}
+
+static void
+teardown(void)
+{
+	node_free(&a);
+	node_free(&b);
+	node_free(&r);
+	event_base_free(base);
+}
+
+static const struct pm_route any = { .classes = 0x3f };
+
+/* a's routed gives it these ways in this order: from the last route to the first, and the session behind them. */
+static void
+rank_all(unsigned nroutes)
+{
+	uint8_t ids[8 * PM_RANK_MAX] = { 0 };
+	struct procmsg m = { .type = PM_ROUTE_RANK };
+
+	for (unsigned i = 0; i < nroutes; i++)
+		ids[8 * i + 7] = (uint8_t)(nroutes - i);
+	memcpy(m.route_rank.node_id, b.id, NODE_ID_LEN);
+	m.route_rank.classes = 0x3f;
+	m.route_rank.ids = (struct frame_bytes){ ids, 8 * (nroutes + 1) };
+	say(&a, &m);
+}
+
+static void
+many_routes(unsigned n)
+{
+	for (unsigned id = 1; id <= n; id++)
+		route_say(&a, id, TICKET_SOURCE, NULL, &r, &b, &any);
+	ck_assert(RUN_UNTIL(base, 2000, a.dp->sw.routes.n == n));
+}
+
+/* The session, what this node holds, and what the other does: each has its place in the order, down to the last. */
+START_TEST(as_many_ways_as_there_can_be)
+{
+	const unsigned n = WAYS_MAX - 1;
+	const struct reach *x = reach_find(a.dp, b.id);
+
+	many_routes(n);
+	rank_all(n);
+	ck_assert(RUN_UNTIL(base, 2000, ranked(&a, &b, CLASS_BULK) == WAYS_MAX));
+	ck_assert_uint_eq(x->nways, WAYS_MAX);
+	for (unsigned id = 1; id <= n; id++) {
+		probe_stop(way_of(&a, &b, id));
+		way_of(&a, &b, id)->state = WAY_UP;
+	}
+	for (unsigned id = n; id > 0; id--) {
+		ck_assert_uint_eq(way_id(reach_best(x, CLASS_BULK, NULL)), id);
+		way_of(&a, &b, id)->state = WAY_SILENT;
+	}
+	ck_assert_uint_eq(way_id(reach_best(x, CLASS_BULK, NULL)), 0);
+	/* One more has no place, and is no entry either. */
+	route_say(&a, n + 1, TICKET_SOURCE, NULL, &r, &b, &any);
+	RUN_UNTIL(base, 100, false);
+	ck_assert_uint_eq(a.dp->sw.routes.n, n);
+	ck_assert_ptr_null(route_find(&a.dp->sw.routes, n + 1));
+	ck_assert_uint_eq(x->nways, WAYS_MAX);
+}
+END_TEST
+
+/* What a routed before has named, and this one has not, is no obstacle to what this one names. */
+START_TEST(routes_of_the_routed_before)
+{
+	const unsigned n = WAYS_MAX - 1;
+
+	many_routes(n);
+	fake_port_attach(&a, &a.routed, WORKER_ROUTED);
+	for (unsigned id = 2; id <= n; id++)
+		route_say(&a, id, TICKET_SOURCE, NULL, &r, &b, &any);
+	route_say(&a, n + 1, TICKET_SOURCE, NULL, &r, &b, &any);
+	ck_assert(RUN_UNTIL(base, 2000, way_of(&a, &b, n + 1) != NULL));
+	ck_assert_uint_eq(a.dp->sw.routes.n, n);
+	ck_assert_ptr_null(route_find(&a.dp->sw.routes, 1));
+}
+END_TEST
+
+/* A session comes up also where routes have taken all there is for them. */
+START_TEST(a_place_for_the_session)
+{
+	many_routes(WAYS_MAX - 1);
+	conn_end(node_session(&b, &a), REASON_TIMEOUT);
+	dp_flush(b.dp);
+	ck_assert(RUN_UNTIL(base, 5000, way_of(&a, &b, 0) == NULL));
+	route_say(&a, WAYS_MAX, TICKET_SOURCE, NULL, &r, &b, &any);
+	ck_assert(RUN_UNTIL(base, 8000, way_of(&a, &b, 0) != NULL));
+	ck_assert_ptr_null(way_of(&a, &b, WAYS_MAX));
+}
+END_TEST
+
+static unsigned
+lines(FILE *f)
+{
+	unsigned n = 0;
+
+	rewind(f);
+	for (int c; (c = fgetc(f)) != EOF;)
+		n += c == '\n';
+	return n;
+}
+
+/* However many routes are refused, for whatever reason, the log has the first few. */
+START_TEST(refusals_are_logged_now_and_then)
+{
+	FILE *f = tmpfile();
+
+	ck_assert_ptr_nonnull(f);
+	many_routes(WAYS_MAX - 1);
+	log_init("check", fileno(f), LOG_LEVEL_WARN);
+	for (unsigned i = 0; i < 200; i++) {
+		route_say(&a, 1000 + i, TICKET_SOURCE, NULL, &r, &b, &any);
+		route_say(&a, 2000 + i, TICKET_SOURCE, NULL, NULL, &b, &any);
+	}
+	route_say(&a, 3000, TICKET_RELAY, &r, &b, NULL, &any);
+	ck_assert(RUN_UNTIL(base, 5000, route_find(&a.dp->sw.routes, 3000) != NULL));
+	ck_assert_uint_ge(lines(f), 1);
+	ck_assert_uint_le(lines(f), 20);
+	log_init("check", STDERR_FILENO, LOG_LEVEL_ERROR);
+	fclose(f);
+}
+END_TEST
+
+static Suite *
+suite(void)
+{
+	const TTest *const tests[] = {
+		as_many_ways_as_there_can_be, routes_of_the_routed_before, a_place_for_the_session,
+		refusals_are_logged_now_and_then,
+	};
+	Suite *s = suite_create("route_limits");
+	TCase *tc = tcase_create("route_limits");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tcase_add_test(tc, tests[i]);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+int
+main(void)
+{
+	SRunner *sr = srunner_create(suite());
+	int failed;
+
+	crypto_init();
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
