@@ -28,7 +28,7 @@ static int	yylex(void);
 static void	yyerror(const char *);
 %}
 
-%token	PASS BLOCK QUICK RELAY ACROSS TENANTS FROM TO BY FOR ON ALL ANY SERVICE CLASS BANDWIDTH
+%token	PASS BLOCK QUICK RELAY ACROSS TENANTS FROM TO BY FOR ON ALL ANY SERVICE CLASS BANDWIDTH STREAMS
 %token	TABLE NODE ROLE TENANT TIER ID TEST
 %token	STRING NUMBER REF INVALID
 
@@ -67,7 +67,7 @@ rule	: action quick across FROM	{ policy_set_from(&set); }
 	  target class
 	| action quick relay across BY	{ policy_set_from(&set); }
 	  who FOR			{ policy_set_to(&set); }
-	  who class bandwidth
+	  who class bandwidth streams
 	| action quick ALL
 	| action quick relay ALL
 	;
@@ -95,6 +95,10 @@ class	: /* empty */
 	;
 bandwidth : /* empty */
 	| BANDWIDTH NUMBER STRING	{ TRY(policy_set_bandwidth(&set, &$2, &$3)); }
+	;
+
+streams	: /* empty */
+	| STREAMS NUMBER		{ TRY(policy_set_streams(&set, &$2)); }
 	;
 
 who	: ANY
@@ -148,7 +152,8 @@ static const struct {
 } keywords[] = {
 	{ "across", ACROSS }, { "all", ALL }, { "any", ANY }, { "bandwidth", BANDWIDTH }, { "block", BLOCK }, { "by", BY },
 	{ "class", CLASS }, { "for", FOR }, { "from", FROM }, { "id", ID }, { "node", NODE }, { "on", ON }, { "pass", PASS },
-	{ "quick", QUICK }, { "relay", RELAY }, { "role", ROLE }, { "roles", ROLE }, { "service", SERVICE }, { "table", TABLE },
+	{ "quick", QUICK }, { "relay", RELAY }, { "role", ROLE }, { "roles", ROLE }, { "service", SERVICE },
+	{ "streams", STREAMS }, { "table", TABLE },
 	{ "tenant", TENANT }, { "tenants", TENANTS }, { "test", TEST }, { "tier", TIER }, { "to", TO },
 };
 

@@ -128,6 +128,17 @@ policy_set_bandwidth(struct policy_set *s, const struct lex_token *n, const stru
 	return policy_set_fail(s, unit, "\"%s\" is no unit of bandwidth: Kbit, Mbit or Gbit", unit->text);
 }
 
+int
+policy_set_streams(struct policy_set *s, const struct lex_token *n)
+{
+	if (!s->rule->pass)
+		return policy_set_fail(s, n, "streams \"%s\": a block rule has none", n->text);
+	if (n->number == 0 || n->number > POLICY_STREAMS_MAX)
+		return policy_set_fail(s, n, "streams \"%s\" is not within 1 and %u", n->text, POLICY_STREAMS_MAX);
+	s->rule->streams = (uint32_t)n->number;
+	return 0;
+}
+
 #define COMPARE_MAX	1000000u
 
 static bool

@@ -30,6 +30,7 @@ int	policy_set_across(struct policy_set *, const struct lex_token *);
 void	policy_set_from(struct policy_set *);
 void	policy_set_to(struct policy_set *);
 int	policy_set_bandwidth(struct policy_set *, const struct lex_token *n, const struct lex_token *unit);
+int	policy_set_streams(struct policy_set *, const struct lex_token *n);
 int	policy_set_rule_end(struct policy_set *);
 
 int	policy_set_table(struct policy_set *, const struct lex_token *name);

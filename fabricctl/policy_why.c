@@ -119,6 +119,8 @@ add_answer(struct rows *rows, const struct policy *p, const char *what, const ch
 	row_str(&w, "verdict", a->verdict.pass ? "pass" : "block");
 	if (a->verdict.kbps != 0)
 		row_uint(&w, "kbps", a->verdict.kbps);
+	if (a->verdict.streams != 0)
+		row_uint(&w, "streams", a->verdict.streams);
 	row_uint(&w, "rule", a->verdict.rule);
 	row_uint(&w, "line", a->verdict.line);
 	policy_rule_text(text, sizeof(text), p, a->verdict.rule);

@@ -194,29 +194,24 @@ query_of(const struct issue *x, unsigned class)
 	    .one_relay = x->ask->self, .policy = x->c->policy, .weights = &x->c->weights, .now_ns = x->t->now_ns };
 }
 
-static uint32_t
-lower(uint32_t a, uint32_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
-/* The least that the policy lets any relay of the route carry for this source in this class. */
-static uint32_t
-relays_kbps(const struct issue *x, const struct lease *l, unsigned class)
+/* No more than the policy lets each relay of the route carry for this source in this class. */
+static void
+relays_bound(const struct issue *x, struct lease *l, unsigned class)
 {
 	struct policy_node source = policy_node_of(&x->source);
-	uint32_t kbps = 0;
 
 	for (unsigned i = 1; i + 1 < l->n; i++) {
 		struct hop h;
 		struct policy_node relay;
+		struct policy_verdict v;
 
 		if (!hop_get(x->c, &h, l->nodes[i]))
 			continue;
 		relay = policy_node_of(&h);
-		kbps = lower(kbps, policy_relay(x->c->policy, &relay, &source, class).kbps);
+		v = policy_relay(x->c->policy, &relay, &source, class);
+		l->kbps = policy_tighter(l->kbps, v.kbps);
+		l->streams = policy_tighter(l->streams, v.streams);
 	}
-	return kbps;
 }
 
 /* For which classes this route may be, and what it is worth in each. */
@@ -232,7 +227,7 @@ classes_set(const struct issue *x, struct lease *l)
 			continue;
 		l->classes |= (uint8_t)(1u << class);
 		l->score[class] = r.score;
-		l->kbps = lower(l->kbps, relays_kbps(x, l, class));
+		relays_bound(x, l, class);
 	}
 }
 

@@ -126,14 +126,15 @@ static int
 tell_route(struct install *in, const struct installed *e)
 {
 	struct procmsg m = { .type = PM_ROUTE };
-	uint32_t limit = e->t.place == TICKET_RELAY ? in->ops->kbps(&e->t, in->arg) : 0;
+	struct install_limits own = { 0, 0 };
 
+	if (e->t.place == TICKET_RELAY)
+		own = in->ops->limits(&e->t, in->arg);
 	m.route = (struct pm_route){ .route_id = e->t.route_id, .epoch = e->t.epoch, .place = e->t.place,
-	    .classes = e->t.classes, .kbps = e->t.kbps, .streams = e->t.streams, .hard = e->t.hard };
+	    .classes = e->t.classes, .kbps = policy_tighter(e->t.kbps, own.kbps),
+	    .streams = policy_tighter(e->t.streams, own.streams), .hard = e->t.hard };
 	if (e->t.place == TICKET_RELAY)
 		m.route.kbps_all = in->ops->kbps_all(in->arg);
-	if (limit != 0 && (m.route.kbps == 0 || limit < m.route.kbps))
-		m.route.kbps = limit;
 	memcpy(m.route.prev, e->t.prev, NODE_ID_LEN);
 	memcpy(m.route.next, e->t.next, NODE_ID_LEN);
 	memcpy(m.route.far, e->t.far, NODE_ID_LEN);

@@ -50,6 +50,8 @@ struct installed {
 
 enum install_event { INSTALL_EV_UP, INSTALL_EV_REFUSED, INSTALL_EV_GONE, INSTALL_EV_EXPIRED };
 
+struct install_limits { uint32_t kbps, streams; };	/* of a route; 0: no limit */
+
 /* None of them may call install.h's functions. */
 struct install_ops {
 	int	(*send)(const uint8_t *node_id, unsigned type, const uint8_t *body, size_t len, void *arg);
@@ -61,8 +63,8 @@ struct install_ops {
 	bool	(*revoked)(const uint8_t *node_id, void *arg);
 	uint64_t (*fenced)(const struct ticket *, void *arg);
 	bool	(*permitted)(const struct ticket *, const struct ticket_issuer *, void *arg);
-	/* What this node relays at most for a ticket, beside its own limit, in kbit/s; 0: no limit. */
-	uint32_t (*kbps)(const struct ticket *, void *arg);
+	/* What this node relays at most for a ticket, beside the ticket's own limits. */
+	struct install_limits (*limits)(const struct ticket *, void *arg);
 	/* How much all that is relayed may be promised, and is carried, in kbit/s; 0: no limit. install_again() tells of another. */
 	uint32_t (*kbps_all)(void *arg);
 	/* Whether the dataplane can be told who the far end is; false: not known yet, and it is asked for. */

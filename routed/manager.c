@@ -173,11 +173,11 @@ install_permitted(const struct ticket *t, const struct ticket_issuer *by, void *
 	return k == NULL || permits_any(m, k, t->classes);	/* who it is, is asked for next */
 }
 
-static uint32_t
-install_kbps(const struct ticket *t, void *arg)
+static struct install_limits
+install_limits(const struct ticket *t, void *arg)
 {
 	const struct manager *m = arg;
-	uint32_t kbps = m->conf.kbps;
+	struct install_limits l = { .kbps = m->conf.kbps };
 
 	for (unsigned class = 0; class < CLASS_COUNT; class++) {
 		struct policy_verdict v;
@@ -185,10 +185,10 @@ install_kbps(const struct ticket *t, void *arg)
 		if (!(t->classes & 1u << class))
 			continue;
 		v = relay_verdict(m, t, NULL, class);
-		if (v.kbps != 0 && (kbps == 0 || v.kbps < kbps))
-			kbps = v.kbps;
+		l.kbps = policy_tighter(l.kbps, v.kbps);
+		l.streams = policy_tighter(l.streams, v.streams);
 	}
-	return kbps;
+	return l;
 }
 
 static uint32_t
@@ -287,7 +287,7 @@ install_event(enum install_event what, const struct ticket *t, unsigned error, c
 
 static const struct install_ops install_ops = {
 	.send = install_send, .dataplane = install_dataplane, .context = install_context, .issuer = install_issuer,
-	.revoked = install_revoked, .fenced = install_fenced, .permitted = install_permitted, .kbps = install_kbps,
+	.revoked = install_revoked, .fenced = install_fenced, .permitted = install_permitted, .limits = install_limits,
 	.kbps_all = install_kbps_all, .far = install_far, .result = install_result, .event = install_event,
 };
 
@@ -741,6 +741,7 @@ take_policy(struct manager *m, const struct record *r)
 	policy_free(old);
 	snprintf(manager_event(m, HISTORY_POLICY)->why, HISTORY_TEXT_MAX, "version %llu", (unsigned long long)r->serial);
 	install_judge(m->install, judge_policy, m, REASON_NO_ROUTE);
+	install_again(m->install);	/* it may have other limits */
 	m->permits_due = true;
 	m->permits_next = 0;
 	manager_tell_more(m);

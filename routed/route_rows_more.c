@@ -313,6 +313,8 @@ why_rows(struct asking_why *q, const char *what, const struct known *k, const st
 		row_str(&w, "verdict", v[i].verdict.pass ? "pass" : "block");
 		if (v[i].verdict.kbps != 0)
 			row_uint(&w, "kbps", v[i].verdict.kbps);
+		if (v[i].verdict.streams != 0)
+			row_uint(&w, "streams", v[i].verdict.streams);
 		row_uint(&w, "rule", v[i].verdict.rule);
 		row_uint(&w, "line", v[i].verdict.line);
 		policy_rule_text(text, sizeof(text), q->a->m->policy, v[i].verdict.rule);

@@ -194,8 +194,8 @@ flags_good(unsigned f)
 	if (f & RULE_ACROSS && !(f & RULE_PASS))
 		return false;		/* a block rule holds there anyway */
 	if (f & RULE_RELAY)
-		return !(f & RULE_SERVICES) && (!(f & RULE_KBPS) || f & RULE_PASS);
-	return !(f & RULE_KBPS);
+		return !(f & RULE_SERVICES) && (!(f & (RULE_KBPS | RULE_STREAMS)) || f & RULE_PASS);
+	return !(f & (RULE_KBPS | RULE_STREAMS));
 }
 
 static void
@@ -219,6 +219,8 @@ load_rule(struct loader *l, struct rule *r)
 		r->classes = (uint8_t)field_uint(&l->r, 1, CLASSES_ALL - 1);
 	if (r->flags & RULE_KBPS)
 		r->kbps = (uint32_t)field_uint(&l->r, 1, UINT32_MAX);
+	if (r->flags & RULE_STREAMS)
+		r->streams = (uint32_t)field_uint(&l->r, 1, POLICY_STREAMS_MAX);
 }
 
 static void
@@ -454,7 +456,8 @@ concerns(const struct rule *r, unsigned relay, unsigned class, bool same)
 static struct policy_verdict
 verdict_of(const struct policy *p, const struct rule *r)
 {
-	return (struct policy_verdict){ (r->flags & RULE_PASS) != 0, (uint32_t)(r - p->rules) + 1, r->line, r->kbps };
+	return (struct policy_verdict){ (r->flags & RULE_PASS) != 0, (uint32_t)(r - p->rules) + 1, r->line, r->kbps,
+	    r->streams };
 }
 
 /* `from' and `to' as a rule has them. */
@@ -599,16 +602,22 @@ may_match(const struct asked *a, const struct who *w)
 	return m;
 }
 
+static uint32_t
+looser(uint32_t a, uint32_t b)
+{
+	return a == 0 || b == 0 ? 0 : a > b ? a : b;
+}
+
 /* One more rule by which a node of the tenant may pass: the most that any of them is given, 0 the most of all. */
 static void
 add_way(struct policy_verdict *v, const struct policy_verdict *by)
 {
-	uint32_t kbps = v->kbps == 0 || by->kbps == 0 ? 0 : v->kbps > by->kbps ? v->kbps : by->kbps;
-
-	if (!v->pass)
+	if (!v->pass) {
 		*v = *by;
-	else
-		v->kbps = kbps;
+		return;
+	}
+	v->kbps = looser(v->kbps, by->kbps);
+	v->streams = looser(v->streams, by->streams);
 }
 
 struct policy_verdict
@@ -633,7 +642,7 @@ policy_relay_for_tenant(const struct policy *p, const struct policy_node *relay,
 		if (m == YES)
 			one = verdict_of(p, r);		/* no rule further on is asked about any of them */
 		else if (r->flags & RULE_PASS)
-			add_way(&v, &(struct policy_verdict){ true, (uint32_t)(r - p->rules) + 1, r->line, r->kbps });
+			add_way(&v, &(struct policy_verdict){ true, (uint32_t)(r - p->rules) + 1, r->line, r->kbps, r->streams });
 	}
 	if (one.pass)
 		add_way(&v, &one);

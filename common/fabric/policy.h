@@ -12,11 +12,12 @@
  *	ids	count, then each 32 bytes: ascending, none twice and each used
  *	tables	count, then each: its name (string), count of entries (1 or more), each a who with neither <in> nor <not in>
  *	rules	count, then each:
- *		flags	0x01 pass, 0x02 quick, 0x04 relay, 0x08 across tenants, 0x10 services, 0x20 classes, 0x40 kbps
+ *		flags	0x01 pass, 0x02 quick, 0x04 relay, 0x08 across tenants, 0x10 services, 0x20 classes, 0x40 kbps,
+ *			0x80 streams
  *		line	of policy.conf
  *		who	the source; of a relay rule, the relay
  *		who	the destination; of a relay rule, for whom it relays
- *		services (0x10) list of strings; classes (0x20) bits; kbps (0x40): bandwidth
+ *		services (0x10) list of strings; classes (0x20) bits; kbps (0x40): bandwidth; streams (0x80): at a time
  *	who	flags	0x01 roles, 0x02 tiers, 0x04 tenants, 0x08 names, 0x10 ids, 0x20 in, 0x40 not in; none: any node
  *		roles (0x01) bits, of which the node has one; tiers (0x02) least, most; and lists of strings, ids, tables: the
  *		node is one of tenants, names, ids, in one table of <in> and in none of <not in>. All that is there must hold.
@@ -37,6 +38,7 @@
 #define POLICY_MAX	60000u	/* bytes of the compiled form */
 #define POLICY_RULES_MAX 4096u
 #define POLICY_TABLES_MAX 256u
+#define POLICY_STREAMS_MAX 1048576u	/* of a rule: no session has more open, fabric-frame(5) */
 
 struct policy;
 
@@ -52,7 +54,7 @@ struct policy_verdict {
 	bool	 pass;
 	uint32_t rule;		/* that decided, counted from 1; 0: the default */
 	uint32_t line;		/* of policy.conf, for people */
-	uint32_t kbps;		/* relay: limit of the rule; 0: none */
+	uint32_t kbps, streams;	/* relay: limits of the rule, for each route; 0: none */
 };
 
 /* NULL, and *error a negative frame_error or 0 when memory is short. */
@@ -69,6 +71,13 @@ struct policy_verdict policy_reach(const struct policy *p, const struct policy_n
 
 bool	policy_is_own(const char *service);
 
+/* The tighter of two limits, of which 0 is none. */
+static inline uint32_t
+policy_tighter(uint32_t a, uint32_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 /* May `relay' carry this class for `src'? Never without the role relay or entry. */
 struct policy_verdict policy_relay(const struct policy *p, const struct policy_node *relay, const struct policy_node *src,
 	    unsigned class);
@@ -84,7 +93,7 @@ struct policy_verdict policy_reach_any(const struct policy *p, const struct poli
 
 /*
  * Is there a node of this tenant, whatever it is, for which `relay' may carry this class? A relay knows no more of who
- * uses it; who made the route does, and has asked policy_relay(). kbps is the most that any of them is given.
+ * uses it; who made the route does, and has asked policy_relay(). Of each limit it is the most that any of them is given.
  */
 struct policy_verdict policy_relay_for_tenant(const struct policy *p, const struct policy_node *relay, const char *tenant,
 	    unsigned class);

@@ -220,7 +220,7 @@ put_rule(struct encoder *e, const struct policy_source_rule *r)
 
 	field_put_uint(&e->w, (r->pass ? RULE_PASS : 0u) | (r->quick ? RULE_QUICK : 0u) | (r->relay ? RULE_RELAY : 0u) |
 	    (r->across ? RULE_ACROSS : 0u) | (r->services.n > 0 ? RULE_SERVICES : 0u) | (some ? RULE_CLASSES : 0u) |
-	    (r->kbps != 0 ? RULE_KBPS : 0u));
+	    (r->kbps != 0 ? RULE_KBPS : 0u) | (r->streams != 0 ? RULE_STREAMS : 0u));
 	field_put_uint(&e->w, r->line);
 	put_who(e, &r->from);
 	put_who(e, &r->to);
@@ -230,6 +230,8 @@ put_rule(struct encoder *e, const struct policy_source_rule *r)
 		field_put_uint(&e->w, r->classes);
 	if (r->kbps != 0)
 		field_put_uint(&e->w, r->kbps);
+	if (r->streams != 0)
+		field_put_uint(&e->w, r->streams);
 }
 
 static void
@@ -384,6 +386,7 @@ rule_get(struct decoder *d, struct policy_source *s, const struct rule *r)
 	out->line = r->line;
 	out->classes = r->classes == CLASSES_ALL ? 0 : r->classes;
 	out->kbps = r->kbps;
+	out->streams = r->streams;
 	who_get(d, &out->from, &r->from);
 	who_get(d, &out->to, &r->to);
 	words_get(d, &out->services, LIST_NAMES, &r->services);

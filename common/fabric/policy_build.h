@@ -30,7 +30,7 @@ struct policy_source_rule {
 	struct policy_who from, to;	/* of relay: the relay, and for whom */
 	struct policy_words services;	/* not of relay */
 	uint8_t		classes;	/* 1 << enum traffic_class; 0: all */
-	uint32_t	kbps;		/* of a pass relay; 0: none */
+	uint32_t	kbps, streams;	/* of a pass relay; 0: none */
 };
 
 struct policy_source_table {

@@ -10,7 +10,7 @@
 #define ROLES_ALL	((1u << ROLE_COUNT) - 1)
 
 enum { RULE_PASS = 0x01, RULE_QUICK = 0x02, RULE_RELAY = 0x04, RULE_ACROSS = 0x08, RULE_SERVICES = 0x10,
-    RULE_CLASSES = 0x20, RULE_KBPS = 0x40, RULE_FLAGS = 0x7f };
+    RULE_CLASSES = 0x20, RULE_KBPS = 0x40, RULE_STREAMS = 0x80, RULE_FLAGS = 0xff };
 enum { WHO_ROLES = 0x01, WHO_TIERS = 0x02, WHO_LISTS = 0x04, WHO_FLAGS = 0x7f };
 
 /* The lists of a who; their flags are WHO_LISTS and the bits after it. */
@@ -28,7 +28,7 @@ struct who {
 
 struct rule {
 	uint8_t		flags, classes;
-	uint32_t	line, kbps;
+	uint32_t	line, kbps, streams;
 	struct who	from, to;
 	struct span	services;
 };

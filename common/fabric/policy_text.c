@@ -123,6 +123,8 @@ add_rule(struct out *o, const struct policy *p, const struct rule *r)
 		add_bits(o, "class", r->classes, class_name);
 	if (r->kbps != 0)
 		add_kbps(o, r->kbps);
+	if (r->streams != 0)
+		add(o, " streams %u", r->streams);
 }
 
 size_t

@@ -216,7 +216,7 @@ leaves(const struct stream *st, void *arg)
 	if (!(l->classes & 1u << st->class) || (l->better && st->end[0].port->kind != PORT_WORKER))
 		return false;
 	to = reach_best(l->from->reach, st->class, l->better ? NULL : l->from);
-	if (to == NULL || to == l->from)
+	if (to == NULL || to == l->from || (l->better && way_full(to)))
 		return false;
 	if (l->to == NULL)
 		l->to = to;

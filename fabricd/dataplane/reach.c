@@ -127,18 +127,24 @@ before(const struct way *a, const struct way *b, unsigned class)
 	return x != y ? x < y : a->probe.srtt_ns < b->probe.srtt_ns;
 }
 
-struct way *
-reach_best(const struct reach *r, unsigned class, const struct way *but)
+static struct way *
+best_of(const struct reach *r, unsigned class, const struct way *but, bool with_room)
 {
 	struct way *w, *best = NULL;
 
 	TAILQ_FOREACH(w, &r->ways, entry) {
-		if (w == but || w->state != WAY_UP || !way_takes(w, class) || way_port(w) == NULL)
+		if (w == but || w->state != WAY_UP || !way_takes(w, class) || (with_room && way_full(w)) || way_port(w) == NULL)
 			continue;
 		if (best == NULL || before(w, best, class))
 			best = w;
 	}
 	return best;
+}
+
+struct way *
+reach_best(const struct reach *r, unsigned class, const struct way *but)
+{
+	return best_of(r, class, but, false);
 }
 
 /* When none is known to work: one that may. */
@@ -178,7 +184,9 @@ hook_way(struct fswitch *sw, const uint8_t *node_id, unsigned class, struct rout
 	struct reach *r = reach_find(dp_of(sw), node_id);
 	struct way *w;
 
-	if (r == NULL || ((w = reach_best(r, class, NULL)) == NULL && (w = any_way(r, class)) == NULL)) {
+	/* When all are full the best one says so. */
+	if (r == NULL || ((w = best_of(r, class, NULL, true)) == NULL && (w = reach_best(r, class, NULL)) == NULL &&
+	    (w = any_way(r, class)) == NULL)) {
 		want(dp_of(sw), r, node_id, class);
 		return NULL;
 	}

@@ -132,6 +132,13 @@ dp_of(struct fswitch *sw)
 	return (struct dataplane *)(void *)((char *)sw - offsetof(struct dataplane, sw));
 }
 
+/* Are there as many streams on it as there may be? */
+static inline bool
+way_full(const struct way *w)
+{
+	return w->route != NULL && route_full(w->route);
+}
+
 /* The best way that is up, for this class, but this one; NULL: none. */
 struct way *reach_best(const struct reach *, unsigned class, const struct way *but);
 

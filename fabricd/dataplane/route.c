@@ -181,7 +181,7 @@ route_admit(struct route *r, unsigned class, bool probe, uint64_t now_ns)
 		n->class++;
 		return REASON_ROUTE_CLASS;
 	}
-	if (probe ? r->nprobes >= ROUTE_PROBES : r->max_streams != 0 && r->nstreams - r->nprobes >= r->max_streams) {
+	if (probe ? r->nprobes >= ROUTE_PROBES : route_full(r)) {
 		n->limit++;
 		return REASON_ROUTE_LIMIT;
 	}

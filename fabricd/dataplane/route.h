@@ -114,6 +114,13 @@ bool	route_charge(struct route *, size_t n, uint64_t now_ns);
 /* Have the tokens come that its reliable streams wait for? */
 bool	route_refilled(struct route *, uint64_t now_ns);
 
+/* Are there as many streams on it as the ticket and the policy allow, beside probes? */
+static inline bool
+route_full(const struct route *r)
+{
+	return r->max_streams != 0 && r->nstreams - r->nprobes >= r->max_streams;
+}
+
 /* The node that frames leave for or come from: `node' is a neighbour on it. */
 static inline bool
 route_is_prev(const struct route *r, const uint8_t *node)

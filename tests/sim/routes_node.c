@@ -153,10 +153,10 @@ on_issuer(const uint8_t *key, struct ticket_issuer *by, void *arg)
 	return false;
 }
 
-static uint32_t
-on_kbps(const struct ticket *t, void *arg)
+static struct install_limits
+on_limits(const struct ticket *t, void *arg)
 {
-	return 0;
+	return (struct install_limits){ 0, 0 };
 }
 
 static uint32_t
@@ -194,7 +194,7 @@ on_event(enum install_event what, const struct ticket *t, unsigned error, const 
 
 static const struct install_ops install_ops = {
 	.send = on_send, .dataplane = on_dataplane, .context = on_context, .issuer = on_issuer, .revoked = on_revoked,
-	.fenced = on_fenced, .permitted = on_permitted, .kbps = on_kbps, .kbps_all = on_kbps_all, .far = on_far,
+	.fenced = on_fenced, .permitted = on_permitted, .limits = on_limits, .kbps_all = on_kbps_all, .far = on_far,
 	.result = on_result, .event = on_event,
 };
 

@@ -44,7 +44,7 @@ member phone-z mobile-edge b
 cat >good.conf <<'EOF'
 block all
 pass from role mobile-edge to service "ssh" on role service-host class interactive
-pass relay by role relay for any class interactive bandwidth 3 Mbit
+pass relay by role relay for any class interactive bandwidth 3 Mbit streams 70
 node "phone-a" roles mobile-edge tenant acme
 node "home-1" roles service-host tenant acme
 node "relay-2" roles relay tenant acme
@@ -117,7 +117,7 @@ fi
 
 # --- show -------------------------------------------------------------------
 run show 0 "$ctl" policy show p.rec
-has 'show: a rule and its line' '^pass relay by role relay for any class interactive bandwidth 3 Mbit	# line 3$' out
+has 'show: a rule and its line' '^pass relay by role relay for any class interactive bandwidth 3 Mbit streams 70	# line 3$' out
 cp out shown.conf
 run 'show: parses again' 0 "$ctl" policy check shown.conf
 run 'show of what was shown' 0 "$ctl" policy show shown.conf
@@ -144,7 +144,7 @@ has 'show: another record' 'a membership record, not a policy' err
 # --- why --------------------------------------------------------------------
 run 'why: it passes' 0 "$ctl" policy why phone-a ssh@home-1 class interactive -f good.conf
 has 'why: the rule and its line' '^home-1 +interactive +pass +2 +2 +pass from role mobile-edge' out
-has 'why: who could relay it' '^relay-2 +interactive +pass +3000 +3 +3 ' out
+has 'why: who could relay it' '^relay-2 +interactive +pass +3000 +70 +3 +3 ' out
 run 'why: it does not' 1 "$ctl" policy why phone-a ssh@home-1 class bulk -f good.conf
 has 'why: it does not' '^home-1 +bulk +block +1 +1 +block from any to any$' out
 has 'why: and the default of relays' '^relay-2 +bulk +pass +- +0 +0 +no rule: the default$|^relay-2 +bulk +pass +0 +0 +no rule' out

@@ -160,10 +160,10 @@ on_permitted(const struct ticket *t, const struct ticket_issuer *by, void *arg)
 	return ((struct node *)arg)->permits;
 }
 
-static uint32_t
-on_kbps(const struct ticket *t, void *arg)
+static struct install_limits
+on_limits(const struct ticket *t, void *arg)
 {
-	return 5000;
+	return (struct install_limits){ 5000, 40 };
 }
 
 static uint32_t
@@ -199,7 +199,7 @@ on_event(enum install_event what, const struct ticket *t, unsigned error, const 
 }
 
 static const struct install_ops ops = {
-	on_send, on_dataplane, on_context, on_issuer, on_revoked, on_fenced, on_permitted, on_kbps, on_kbps_all, on_far,
+	on_send, on_dataplane, on_context, on_issuer, on_revoked, on_fenced, on_permitted, on_limits, on_kbps_all, on_far,
 	on_result, on_event,
 };
 
@@ -271,10 +271,11 @@ struct wish {
 	int	 sealed_to[4];	/* -1: to whom it is for */
 	int	 subject[4];
 	int	 prev[4];
+	uint32_t streams;
 };
 
 static const struct wish usual = { ROUTE, 100, WALL - 30, HARD, C, CLASSES, 0, false, { -1, -1, -1, -1 }, { -1, -1, -1, -1 },
-    { -1, -1, -1, -1 } };
+    { -1, -1, -1, -1 }, 0 };
 
 static size_t
 make_ticket(uint8_t *out, const struct wish *w, unsigned at, const struct ticket *t)
@@ -313,7 +314,8 @@ make_lease(struct lease *l, const struct wish *w)
 		memcpy(l->scored.nodes[i], n[i].id, NODE_ID_LEN);
 	}
 	for (unsigned i = 4; i-- > 0;) {
-		struct ticket t = { .route_id = w->id, .epoch = w->epoch, .classes = w->classes, .kbps = w->kbps, .self = w->self,
+		struct ticket t = { .route_id = w->id, .epoch = w->epoch, .classes = w->classes, .kbps = w->kbps, .streams = w->streams,
+		    .self = w->self,
 		    .tenant = "home", .soft = l->soft, .not_before = w->not_before, .hard = w->hard,
 		    .place = i == 0 ? TICKET_SOURCE : i == 3 ? TICKET_DEST : TICKET_RELAY };
 
@@ -369,6 +371,7 @@ START_TEST(installs)
 		ck_assert_uint_eq(r->classes, CLASSES);
 		ck_assert_uint_eq(r->hard, HARD);
 		ck_assert_uint_eq(r->kbps, i == R1 || i == R2 ? 5000 : 0);
+		ck_assert_uint_eq(r->streams, i == R1 || i == R2 ? 40 : 0);
 		ck_assert_uint_eq(r->kbps_all, i == R1 ? 7000 : 0);
 		if (i > S)
 			ck_assert_mem_eq(r->prev, n[i - 1].id, NODE_ID_LEN);
@@ -381,6 +384,25 @@ START_TEST(installs)
 END_TEST
 
 /* The source's dataplane hears of a route when all of it is there, and not before. */
+/* The dataplane of a relay is told the tighter of what the ticket allows and what the policy lets the relay carry. */
+START_TEST(the_tighter_limit)
+{
+	struct wish w = usual;
+
+	for (unsigned i = 0; i < 2; i++) {
+		w.kbps = i == 0 ? 100 : 9000;
+		w.streams = i == 0 ? 3 : 50;
+		ck_assert_uint_eq(install(&w), INSTALL_OK);
+		for (unsigned k = S; k <= D; k++) {
+			bool relay = k == R1 || k == R2;
+
+			ck_assert_uint_eq(n[k].routes[0].kbps, i == 0 ? 100 : relay ? 5000 : 9000);
+			ck_assert_uint_eq(n[k].routes[0].streams, i == 0 ? 3 : relay ? 40 : 50);
+		}
+	}
+}
+END_TEST
+
 START_TEST(source_last)
 {
 	deaf[D] = true;
@@ -905,6 +927,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, installs);
+	tcase_add_test(tc, the_tighter_limit);
 	tcase_add_test(tc, source_last);
 	tcase_add_loop_test(tc, refuses, 0, sizeof(refusals) / sizeof(refusals[0]));
 	tcase_add_test(tc, tampered);

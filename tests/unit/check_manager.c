@@ -831,6 +831,75 @@ START_TEST(limits_and_last_words)
 }
 END_TEST
 
+/* coord's ticket for this node, to relay from `relay' to host, with so many streams at most. */
+static void
+relays(uint32_t streams)
+{
+	static uint8_t content[TICKET_MAX], record[TICKET_MAX], sealed[TICKET_SEALED_MAX];
+	const struct frame_bytes none = { NULL, 0 }, rest = { content, 100 };
+	struct ticket t = { .route_id = 77, .epoch = kw_wall * 1000, .place = TICKET_RELAY, .classes = ALL, .streams = streams,
+	    .soft = kw_wall + 200, .not_before = kw_wall - 30, .hard = kw_wall + 300, .tenant = KW_TENANT };
+	struct record r = { .kind = RECORD_TICKET, .subject = me.key.public, .serial = t.epoch, .not_before = t.not_before,
+	    .not_after = t.hard, .content = { content, 0 } };
+	struct route_install i = { .route_id = t.route_id, .n = 2, .sealed = { { sealed, 0 }, rest } };
+
+	memcpy(t.prev, relay.id, NODE_ID_LEN);
+	memcpy(t.next, host.id, NODE_ID_LEN);
+	r.content.len = ticket_encode(content, sizeof(content), &t);
+	i.sealed[0].len = ticket_seal(sealed, sizeof(sealed), my_ticket.public, t.route_id, none, none,
+	    (struct frame_bytes){ record, record_sign(record, sizeof(record), &r, &coord.route) });
+	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_INSTALL, buf, route_install_encode(buf, sizeof(buf), &i)), 0);
+	ck_assert_ptr_nonnull(install_find(m->install, t.route_id));
+}
+
+static const struct pm_route *
+route_told(void)
+{
+	ck_assert_uint_eq(ntold, 1);
+	ck_assert_uint_eq(told[0].type, PM_ROUTE);
+	ntold = 0;
+	return &told[0].route;
+}
+
+static void
+policy_is(uint64_t serial, const uint8_t *p, size_t len)
+{
+	ck_assert_int_eq(knowns_take_signed(ks, buf, kw_signed(buf, sizeof(buf), RECORD_POLICY, serial, p, len, &kw_authority),
+	    false, kw_wall), KNOWN_OK);
+}
+
+/* A relay's dataplane is told what the policy lets the relay carry, and of another policy at once. */
+START_TEST(limits_of_the_policy)
+{
+	/* pass relay by any for any bandwidth 100 Kbit streams 5 */
+	static const uint8_t tight[] = { 0x01, 0x00, 0x00, 0x00, 0x01, 0x40, 0xc5, 0x01, 0x00, 0x00, 0x40, 0x64, 0x05 };
+	static const uint8_t none[] = { 0x01, 0x00, 0x00, 0x00, 0x00 };
+	struct pm_conf_routing conf = { .relay = true, .classes = ALL };
+	struct score_weights weights;
+	const struct pm_route *r;
+
+	begin(1u << ROLE_RELAY);
+	weights = m->weights;
+	manager_conf(m, &conf, &weights);
+	ntold = 0;
+	relays(50);
+	ck_assert_uint_eq(route_told()->streams, 50);
+	policy_is(1, tight, sizeof(tight));
+	r = route_told();
+	ck_assert_uint_eq(r->streams, 5);
+	ck_assert_uint_eq(r->kbps, 100);
+	relays(3);
+	ck_assert_uint_eq(route_told()->streams, 3);
+	relays(0);
+	ck_assert_uint_eq(route_told()->streams, 5);
+	policy_is(2, none, sizeof(none));
+	r = route_told();
+	ck_assert_uint_eq(r->streams, 0);
+	ck_assert_uint_eq(r->kbps, 0);
+	end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -853,6 +922,7 @@ main(void)
 	tcase_add_loop_test(tc, a_pardon_waits_for_room, 0, 2);
 	tcase_add_test(tc, permits_while_remotes_go);
 	tcase_add_test(tc, limits_and_last_words);
+	tcase_add_test(tc, limits_of_the_policy);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

@@ -108,7 +108,7 @@ struct short_rule {
 	const char	*how;		/* pass, block; q quick, r relay, a across: "pass qa" */
 	const char	*from, *to, *services;
 	uint8_t		 classes;
-	uint32_t	 kbps;
+	uint32_t	 kbps, streams;
 };
 
 static void
@@ -125,6 +125,7 @@ rule_add(struct policy_source *s, const struct short_rule *x, uint32_t line)
 	r->line = line;
 	r->classes = x->classes;
 	r->kbps = x->kbps;
+	r->streams = x->streams;
 	who(&r->from, x->from);
 	who(&r->to, x->to);
 	while ((t = strsep(&rest, " ")) != NULL)
@@ -357,7 +358,8 @@ START_TEST(for_tenant)
 				struct policy_verdict v = policy_relay(p, &a, &b, class), t;
 
 				t = policy_relay_for_tenant(p, &a, b.tenant, class);
-				ck_assert(!v.pass || (t.pass && (t.kbps == 0 || (v.kbps != 0 && v.kbps <= t.kbps))));
+				ck_assert(!v.pass || (t.pass && (t.kbps == 0 || (v.kbps != 0 && v.kbps <= t.kbps)) &&
+				    (t.streams == 0 || (v.streams != 0 && v.streams <= t.streams))));
 			}
 	policy_free(p);
 }
@@ -410,14 +412,41 @@ START_TEST(for_tenant_rules)
 }
 END_TEST
 
+/* How many streams a relay may carry for the phone, and what it may grant who knows the tenant only; 0: no limit. */
+static const struct {
+	struct short_rule rules[RULES_MAX];
+	uint32_t phone, tenant;
+} streams[] = {
+	{ { { .how = "block r" }, { .how = "pass r", .kbps = 7, .streams = 3 } }, 3, 3 },
+	{ { { .how = "pass r", .streams = 3 }, { .how = "pass r", .to = "name:phone" } }, 0, 0 },
+	{ { { .how = "pass r" }, { .how = "pass r", .to = "name:phone", .streams = 3 } }, 3, 0 },
+	{ { { .how = "pass r", .streams = 2 }, { .how = "pass r", .to = "name:phone", .streams = 5 } }, 5, 5 },
+	{ { { .how = "pass r", .streams = 5 }, { .how = "pass r", .to = "name:phone", .kbps = 1, .streams = 2 } }, 2, 5 },
+	{ { { .how = "pass rq", .streams = POLICY_STREAMS_MAX }, { .how = "pass r", .streams = 1 } }, POLICY_STREAMS_MAX,
+	    POLICY_STREAMS_MAX },
+	{ { { .how = "pass r", .streams = 5, .classes = 1u << CLASS_DNS } }, 0, 0 },
+};
+
+START_TEST(streams_at_a_time)
+{
+	static uint8_t buf[POLICY_MAX];
+	struct policy *p = load(buf, compile(buf, streams[_i].rules, RULES_MAX));
+	struct policy_node relay = node("relay"), phone = node("phone");
+
+	ck_assert_uint_eq(policy_relay(p, &relay, &phone, CLASS_BULK).streams, streams[_i].phone);
+	ck_assert_uint_eq(policy_relay_for_tenant(p, &relay, "acme", CLASS_BULK).streams, streams[_i].tenant);
+	policy_free(p);
+}
+END_TEST
+
 /* --- bytes -------------------------------------------------------------------------------------------- */
 
 static const struct short_rule all_kinds[] = {
 	{ "pass qa", "role:relay tenant:acme tenant:bolt name:x.y id:11 id:22 tier:2-7 in:admins in:lost", "not:lost",
-	    "ssh www", 1u << CLASS_BULK, 0 },
-	{ "block", NULL, "name:home", NULL, 0, 0 },
-	{ "pass ra", "in:lost", "tenant:acme", NULL, 3, 20000 },
-	{ "block qr", NULL, NULL, NULL, 0, 0 },
+	    "ssh www", 1u << CLASS_BULK, 0, 0 },
+	{ "block", NULL, "name:home", NULL, 0, 0, 0 },
+	{ "pass ra", "in:lost", "tenant:acme", NULL, 3, 20000, 300 },
+	{ "block qr", NULL, NULL, NULL, 0, 0, 0 },
 };
 #define ALL_KINDS (sizeof(all_kinds) / sizeof(all_kinds[0]))
 
@@ -512,13 +541,22 @@ static const struct {
 	{ "01 00 00 00 01 4044 0a 00 00 01", "bandwidth of a block relay", FRAME_E_VALUE },
 	{ "01 00 00 00 01 4045 0a 00 00 01", "bandwidth", 1 },
 	{ "01 00 00 00 01 4045 0a 00 00 00", "bandwidth 0", FRAME_E_VALUE },
+	{ "01 00 00 00 01 4080 0a 00 00 01", "streams of a block", FRAME_E_VALUE },
+	{ "01 00 00 00 01 4081 0a 00 00 01", "streams without relay", FRAME_E_VALUE },
+	{ "01 00 00 00 01 4084 0a 00 00 01", "streams of a block relay", FRAME_E_VALUE },
+	{ "01 00 00 00 01 4085 0a 00 00 01", "streams", 1 },
+	{ "01 00 00 00 01 4085 0a 00 00 00", "streams 0", FRAME_E_VALUE },
+	{ "01 00 00 00 01 4085 0a 00 00 80100000", "1048576 streams", 1 },
+	{ "01 00 00 00 01 4085 0a 00 00 80100001", "1048577 streams", FRAME_E_VALUE },
+	{ "01 00 00 00 01 4085 0a 00 00", "streams that are not there", FRAME_E_SHORT },
+	{ "01 00 00 00 01 40c5 0a 00 00 07 01", "bandwidth and streams", 1 },
 	{ "01 01 0162 00 00 01 14 0a 00 00 01 00", "a service of a relay", FRAME_E_VALUE },
 	{ "01 01 03612e62 00 00 01 10 0a 00 00 01 00", "a service with a dot", FRAME_E_TEXT },
 	{ "01 01 0162 00 00 01 10 0a 00 00 01 00", "a service", 1 },
 	{ "01 00 00 00 01 20 0a 00 00 3f", "all classes, said", FRAME_E_VALUE },
 	{ "01 00 00 00 01 20 0a 00 00 00", "no class", FRAME_E_VALUE },
 	{ "01 00 00 00 01 20 0a 00 00 4040", "a class that is not known", FRAME_E_VALUE },
-	{ "01 00 00 00 01 4080 0a 00 00", "a flag that is not known", FRAME_E_VALUE },
+	{ "01 00 00 00 01 4100 0a 00 00", "a flag that is not known", FRAME_E_VALUE },
 	{ "01 00 00 00 01 00 0a 02 00 09 00", "all tiers, said", FRAME_E_VALUE },
 	{ "01 00 00 00 01 00 0a 02 05 04 00", "tiers that descend", FRAME_E_VALUE },
 	{ "01 00 00 00 01 00 0a 02 05 0a 00", "a tier that is none", FRAME_E_VALUE },
@@ -553,7 +591,7 @@ END_TEST
 START_TEST(ids_ascend)
 {
 	static uint8_t buf[POLICY_MAX];
-	const struct short_rule x = { "pass", "id:11 id:99", NULL, NULL, 0, 0 };
+	const struct short_rule x = { "pass", "id:11 id:99", NULL, NULL, 0, 0, 0 };
 	uint8_t id[NODE_ID_LEN];
 	size_t len = compile(buf, &x, 1);
 	uint8_t *p;
@@ -574,7 +612,7 @@ START_TEST(most_rules)
 {
 	static uint8_t buf[POLICY_MAX];
 	struct policy_source s = { .nrules = 0 };
-	const struct short_rule pass = { "pass", NULL, NULL, NULL, 0, 0 }, block = { "block", NULL, NULL, NULL, 0, 0 };
+	const struct short_rule pass = { .how = "pass" }, block = { .how = "block" };
 	struct policy_node a = node("phone"), b = node("home");
 	struct policy_verdict v;
 	struct policy *p;
@@ -627,11 +665,13 @@ START_TEST(too_large)
 END_TEST
 
 static const struct short_rule refused[] = {
-	{ "pass", "in:nobody", NULL, NULL, 0, 0 }, { "pass", "name:BIG", NULL, NULL, 0, 0 },
-	{ "pass", "tenant:-x", NULL, NULL, 0, 0 }, { "pass", "id:zz", NULL, NULL, 0, 0 },
-	{ "pass", NULL, NULL, "a.b", 0, 0 }, { "pass r", NULL, NULL, "ssh", 0, 0 }, { "pass", NULL, NULL, NULL, 0, 5 },
-	{ "block r", NULL, NULL, NULL, 0, 5 }, { "block a", NULL, NULL, NULL, 0, 0 }, { "pass", NULL, NULL, NULL, 0x41, 0 },
-	{ "pass", "tier:5-4", NULL, NULL, 0, 0 }, { "pass", "tier:0-10", NULL, NULL, 0, 0 },
+	{ "pass", "in:nobody", NULL, NULL, 0, 0, 0 }, { "pass", "name:BIG", NULL, NULL, 0, 0, 0 },
+	{ "pass", "tenant:-x", NULL, NULL, 0, 0, 0 }, { "pass", "id:zz", NULL, NULL, 0, 0, 0 },
+	{ "pass", NULL, NULL, "a.b", 0, 0, 0 }, { "pass r", NULL, NULL, "ssh", 0, 0, 0 }, { "pass", NULL, NULL, NULL, 0, 5, 0 },
+	{ "block r", NULL, NULL, NULL, 0, 5, 0 }, { "block a", NULL, NULL, NULL, 0, 0, 0 },
+	{ "pass", NULL, NULL, NULL, 0x41, 0, 0 },
+	{ "pass", "tier:5-4", NULL, NULL, 0, 0, 0 }, { "pass", "tier:0-10", NULL, NULL, 0, 0, 0 },
+	{ "pass", NULL, NULL, NULL, 0, 0, 5 }, { "block r", NULL, NULL, NULL, 0, 0, 5 },
 };
 
 START_TEST(not_encoded)
@@ -687,7 +727,8 @@ START_TEST(rule_text)
 	policy_rule_text(text, sizeof(text), p, 2);
 	ck_assert_str_eq(text, "block from any to node \"home\"");
 	policy_rule_text(text, sizeof(text), p, 3);
-	ck_assert_str_eq(text, "pass relay across tenants by <lost> for tenant \"acme\" class { control dns } bandwidth 20 Mbit");
+	ck_assert_str_eq(text, "pass relay across tenants by <lost> for tenant \"acme\" class { control dns } bandwidth 20 Mbit "
+	    "streams 300");
 	policy_rule_text(text, sizeof(text), p, 4);
 	ck_assert_str_eq(text, "block quick relay by any for any");
 	policy_rule_text(text, sizeof(text), p, 5);
@@ -702,8 +743,8 @@ END_TEST
 START_TEST(answers)
 {
 	static const struct short_rule x[] = {
-		{ "block", NULL, NULL, NULL, 1u << CLASS_DNS | 1u << CLASS_BULK, 0 },
-		{ "pass r", NULL, NULL, NULL, 1u << CLASS_BULK, 9 },
+		{ "block", NULL, NULL, NULL, 1u << CLASS_DNS | 1u << CLASS_BULK, 0, 0 },
+		{ "pass r", NULL, NULL, NULL, 1u << CLASS_BULK, 9, 8 },
 	};
 	static uint8_t buf[POLICY_MAX];
 	struct policy *p = load(buf, compile(buf, x, 2));
@@ -717,7 +758,8 @@ START_TEST(answers)
 	ck_assert(!out[1].verdict.pass && out[1].verdict.rule == 1);
 	ck_assert_str_eq(policy_classes_text(text, out[1].classes), "dns,bulk");
 	ck_assert_uint_eq(policy_answers(p, &relay, &phone, NULL, 1u << CLASS_BULK, out), 1);
-	ck_assert(out[0].verdict.pass && out[0].verdict.kbps == 9 && out[0].classes == 1u << CLASS_BULK);
+	ck_assert(out[0].verdict.pass && out[0].classes == 1u << CLASS_BULK);
+	ck_assert(out[0].verdict.kbps == 9 && out[0].verdict.streams == 8);
 	ck_assert_uint_eq(policy_answers(p, &home, &phone, NULL, 0x3f, out), 1);
 	ck_assert(!out[0].verdict.pass);
 	ck_assert_str_eq(policy_classes_text(text, out[0].classes), "all");
@@ -739,6 +781,7 @@ main(void)
 	tcase_add_loop_test(t, reach_any_rules, 0, sizeof(anys) / sizeof(anys[0]));
 	tcase_add_loop_test(t, for_tenant, 0, sizeof(questions) / sizeof(questions[0]));
 	tcase_add_loop_test(t, for_tenant_rules, 0, sizeof(tenants) / sizeof(tenants[0]));
+	tcase_add_loop_test(t, streams_at_a_time, 0, sizeof(streams) / sizeof(streams[0]));
 	tcase_add_test(t, truncated);
 	tcase_add_test(t, each_byte_changed);
 	tcase_add_loop_test(t, by_hand, 0, sizeof(forms) / sizeof(forms[0]));

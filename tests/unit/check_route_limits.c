@@ -120,6 +120,77 @@ START_TEST(a_place_for_the_session)
 }
 END_TEST
 
+static const struct pm_route three = { .classes = 0x3f, .streams = 3 };
+
+static void
+opens(struct node *n, uint64_t id)
+{
+	fake_open(&n->vpnd, id, b.id, "vpn", CLASS_BULK);
+	ipc_flush(n->vpnd.ipc);
+}
+
+/* A relay lets so many streams of a route through, whatever the source thinks, and probes beside them; one that ends makes room. */
+START_TEST(streams_of_a_relay)
+{
+	uint64_t limit;
+
+	conn_end(node_session(&a, &b), REASON_SHUTDOWN);
+	a.dp->draining = b.dp->draining = true;		/* it does not come back */
+	dp_flush(a.dp);
+	route_say(&a, 1, TICKET_SOURCE, NULL, &r, &b, &any);
+	route_say(&r, 1, TICKET_RELAY, &a, &b, NULL, &three);
+	route_say(&b, 1, TICKET_DEST, &r, NULL, &a, &any);
+	ck_assert(RUN_UNTIL(base, 5000, is_up(&a, &b, 1) && is_up(&b, &a, 1) && node_session(&a, &b) == NULL));
+	limit = r.dp->sw.routes.counters.limit;
+	for (uint64_t id = 2; id <= 6; id += 2)
+		opens(&a, id);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 3));
+	ck_assert_uint_eq(a.vpnd.resets, 0);
+	ck_assert_uint_eq(route_find(&r.dp->sw.routes, 1)->nstreams, 3 + route_find(&r.dp->sw.routes, 1)->nprobes);
+	opens(&a, 8);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.resets == 1));
+	ck_assert_uint_eq(a.vpnd.last_reset_id, 8);
+	ck_assert_uint_eq(a.vpnd.last_reset_reason, REASON_ROUTE_LIMIT);
+	ck_assert_uint_eq(r.dp->sw.routes.counters.limit, limit + 1);
+	ck_assert_uint_eq(b.vpnd.opens, 3);
+	ck_assert(is_up(&a, &b, 1));
+	ck_assert_int_eq(ipc_send(a.vpnd.ipc, &(struct frame){ .type = FT_CLOSE_STREAM, .close = { .stream_id = 4 } }), 0);
+	ipc_flush(a.vpnd.ipc);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.closes == 1));
+	opens(&a, 10);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 4));
+	ck_assert_uint_eq(a.vpnd.resets, 1);
+}
+END_TEST
+
+/* What the best way has no room for takes the next; when all are full, the best one refuses it. */
+START_TEST(the_next_way_when_one_is_full)
+{
+	conn_end(node_session(&a, &b), REASON_SHUTDOWN);
+	a.dp->draining = b.dp->draining = true;
+	dp_flush(a.dp);
+	for (uint64_t id = 1; id <= 2; id++)
+		route_between(&a, &r, &b, id, &three);
+	ck_assert(RUN_UNTIL(base, 5000, is_up(&a, &b, 1) && is_up(&a, &b, 2) && node_session(&a, &b) == NULL));
+	rank_say(&a, &b, 0x3f, 1, 2);
+	ck_assert(RUN_UNTIL(base, 2000, ranked(&a, &b, CLASS_BULK) == 2));
+	for (uint64_t id = 2; id <= 12; id += 2)
+		opens(&a, id);
+	ck_assert(RUN_UNTIL(base, 2000, b.vpnd.opens == 6));
+	for (uint64_t id = 1; id <= 2; id++)
+		ck_assert_uint_eq(route_find(&a.dp->sw.routes, id)->nstreams - route_find(&a.dp->sw.routes, id)->nprobes, 3);
+	/* Another word on the order moves nothing to where there is no room. */
+	rank_say(&a, &b, 0x3f, 1, 2);
+	opens(&a, 14);
+	ck_assert(RUN_UNTIL(base, 2000, a.vpnd.resets == 1));
+	ck_assert_uint_eq(a.vpnd.last_reset_id, 14);
+	ck_assert_uint_eq(a.vpnd.last_reset_reason, REASON_ROUTE_LIMIT);
+	RUN_UNTIL(base, 200, false);
+	ck_assert_uint_eq(a.vpnd.resets, 1);
+	ck_assert_uint_eq(b.vpnd.opens, 6);
+}
+END_TEST
+
 static unsigned
 lines(FILE *f)
 {
@@ -157,7 +228,7 @@ suite(void)
 {
 	const TTest *const tests[] = {
 		as_many_ways_as_there_can_be, routes_of_the_routed_before, a_place_for_the_session,
-		refusals_are_logged_now_and_then,
+		refusals_are_logged_now_and_then, streams_of_a_relay, the_next_way_when_one_is_full,
 	};
 	Suite *s = suite_create("route_limits");
 	TCase *tc = tcase_create("route_limits");
