@@ -23,7 +23,7 @@
 
 #define KNOWN_LIFE_S	900u	/* a node record lives so long */
 #define KNOWN_LIFE_MAX_S 3600u	/* one that lives longer is refused */
-#define KNOWN_MAX	65536u	/* nodes: of routed's memory, 512 MiB, each takes about 3 KB (tests/bench/bench_known) */
+#define KNOWN_MAX	131072u	/* nodes: of routed's memory, 1 GiB, each takes about 4 KB (tests/bench/bench_known) */
 
 /* Bytes of a record, owned by who holds the struct; len 0: none. */
 struct known_raw {

@@ -406,35 +406,57 @@ on_digest(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, 
 
 /* --- offering --- */
 
-static void
+/* Sends m when it is full, or (k NULL) the rest of it. -1: there was no room for it. */
+static int
 have_add(struct sync *s, const struct neighbour *n, struct dirmsg_have *m, const struct known *k, unsigned type)
 {
+	int rv;
+
 	if (k != NULL) {
 		memcpy(m->v[m->n].node_id, k->node_id, NODE_ID_LEN);
 		m->v[m->n++].serial = k->serial;
 	}
 	if (m->n == 0 || (k != NULL && m->n < DIRMSG_HAVE_MAX))
-		return;
-	post(s, n, type, dirmsg_have_encode(s->buf, sizeof(s->buf), m));
+		return 0;
+	rv = post(s, n, type, dirmsg_have_encode(s->buf, sizeof(s->buf), m));
 	m->n = 0;
+	return rv;
 }
 
-/* Buckets that differ, while there is room: what the neighbour lacks of them it asks for. */
+static int
+bucket_add(struct sync *s, struct neighbour *n, struct dirmsg_have *m, unsigned i, unsigned *first)
+{
+	for (const struct known *k = knowns_bucket(s->ks, i); k != NULL; k = TAILQ_NEXT(k, entry)) {
+		if (m->n == 0)
+			*first = i;
+		if (may_have(s, n, k) && have_add(s, n, m, k, DIRMSG_HAVE) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * Buckets that differ, while there is room: what the neighbour lacks of them it asks for. Of a large directory one bucket may
+ * be more than there is room for: it is due again, with those before it that went in the same message.
+ */
 static void
 buckets_run(struct sync *s, struct neighbour *n)
 {
 	static struct dirmsg_have m;
+	unsigned i, first = 0;
+	int rv = 0;
 
 	m.n = 0;
-	for (unsigned i = 0; i < DIRMSG_BUCKETS && room(s, n) >= ITEM_ROOM; i++) {
+	for (i = 0; i < DIRMSG_BUCKETS && rv == 0 && room(s, n) >= ITEM_ROOM; i++) {
 		if (!(n->have_due[i / 64] & 1ull << i % 64))
 			continue;
 		n->have_due[i / 64] &= ~(1ull << i % 64);
-		for (const struct known *k = knowns_bucket(s->ks, i); k != NULL; k = TAILQ_NEXT(k, entry))
-			if (may_have(s, n, k))
-				have_add(s, n, &m, k, DIRMSG_HAVE);
+		rv = bucket_add(s, n, &m, i, &first);
 	}
-	have_add(s, n, &m, NULL, DIRMSG_HAVE);
+	if (rv == 0)
+		rv = have_add(s, n, &m, NULL, DIRMSG_HAVE);
+	for (; rv == -1 && first < i; first++)
+		n->have_due[first / 64] |= 1ull << first % 64;
 }
 
 void

@@ -1,10 +1,11 @@
 /*
  * bench_known: what knowing many nodes costs routed: for each number of nodes the time to verify and keep one that was
- * heard for the first time, and one that says something new; bytes of memory each; and the time to read them from the disk.
+ * heard for the first time, and one that says something new; bytes of memory each, those of the graph included; and the time
+ * to read them from the disk.
  *
  *	bench_known [NODES...]
  *
- * Each node has 8 sessions and 2 services.
+ * Each node has 8 sessions, with nodes that are known as well, and 2 services.
  */
 #include <err.h>
 #include <malloc.h>
@@ -13,18 +14,25 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fabric/graph.h"
 #include "routed/store.h"
 #include "tests/unit/known_world.h"
 
 #define LINKS	8
 #define SERVICES 2
 
+/* As the route manager does; arg NULL: there is no graph. */
 static void
 changed(struct known *k, enum known_change change, void *arg)
 {
-	(void)k;
-	(void)change;
-	(void)arg;
+	struct policy_node who = known_policy_node(k);
+
+	if (arg == NULL || change == KNOWN_SERVICES)
+		return;
+	if (change == KNOWN_GONE)
+		graph_node_del(arg, k->node_id);
+	else if (graph_node_set(arg, &who, k->facts, clock_ns()) == -1)
+		errx(1, "no memory for the graph");
 }
 
 static void
@@ -51,25 +59,33 @@ in_use(void)
 	return m.uordblks + m.hblkhd;
 }
 
+static int
+by_id(const void *a, const void *b)
+{
+	return memcmp(((const struct fact_link *)a)->node_id, ((const struct fact_link *)b)->node_id, NODE_ID_LEN);
+}
+
+/* ids: of those that were made before it. */
 static void
-node_make(struct kw_node *n, unsigned i)
+node_make(struct kw_node *n, unsigned i, const uint8_t (*ids)[NODE_ID_LEN])
 {
 	char name[24];
 
 	snprintf(name, sizeof(name), "node-%u", i);
 	kw_node_init(n, i + 1, name, 1u << ROLE_RELAY);
 	n->nservices = SERVICES;
-	n->facts.nlinks = LINKS;
-	for (unsigned l = 0; l < LINKS; l++) {
+	n->facts.nlinks = i < LINKS ? i : LINKS;
+	for (unsigned l = 0; l < n->facts.nlinks; l++) {
 		n->facts.links[l] = (struct fact_link){ .rtt_us = 20000 + l, .jitter_us = 700, .kbps = 100000 };
-		n->facts.links[l].node_id[0] = (uint8_t)(l + 1);
+		memcpy(n->facts.links[l].node_id, ids[(i * 2654435761u + l * (i < LINKS ? 1 : i / LINKS)) % i], NODE_ID_LEN);
 	}
+	qsort(n->facts.links, n->facts.nlinks, sizeof(n->facts.links[0]), by_id);
 }
 
 static struct knowns *
-knowns_make(size_t max, const uint8_t *self)
+knowns_make(size_t max, const uint8_t *self, struct graph *g)
 {
-	struct knowns *ks = knowns_new(max, 4711, &ops, NULL);
+	struct knowns *ks = knowns_new(max, 4711, &ops, g);
 
 	if (ks == NULL)
 		err(1, "knowns");
@@ -81,7 +97,7 @@ static double
 restart(struct knowns *ks, size_t n, const uint8_t *self)
 {
 	static const char file[] = "bench_known.db";
-	struct knowns *again = knowns_make(n, self);
+	struct knowns *again = knowns_make(n, self, NULL);
 	struct store *store;
 	uint8_t cursor[NODE_ID_LEN] = { 0 };
 	uint64_t begun;
@@ -106,13 +122,18 @@ run(size_t n)
 {
 	static struct kw_node node;
 	uint8_t self[NODE_ID_LEN] = { 0xee };
-	struct knowns *ks = knowns_make(n, self);
+	uint8_t (*ids)[NODE_ID_LEN] = calloc(n, sizeof(*ids));
 	size_t before = in_use(), bytes;
+	struct graph *g = graph_new();
+	struct knowns *ks = knowns_make(n, self, g);
 	double first = 0, again = 0;
 	uint64_t begun;
 
+	if (ids == NULL || g == NULL)
+		err(1, NULL);
 	for (unsigned i = 0; i < n; i++) {
-		node_make(&node, i);
+		node_make(&node, i, (const uint8_t (*)[NODE_ID_LEN])ids);
+		memcpy(ids[i], node.id, NODE_ID_LEN);
 		kw_item(&node);
 		begun = clock_ns();
 		if (knowns_take(ks, &node.item, self, kw_wall, NULL) != KNOWN_OK)
@@ -130,6 +151,8 @@ run(size_t n)
 	printf("nodes %zu: new %.0f us, again %.0f us, memory %zu bytes each (%.1f MB), start %.1f s\n", n,
 	    first / (double)n * 1e6, again / (double)((n + 9) / 10) * 1e6, bytes / n, (double)bytes / 1e6, restart(ks, n, self));
 	knowns_free(ks);
+	graph_free(g);
+	free(ids);
 }
 
 int

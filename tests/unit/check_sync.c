@@ -42,6 +42,7 @@ static struct message *queue, **queue_end;
 static uint64_t now_ns, total_bytes;
 static bool punish_broken;
 static size_t in_flight[NODES_MAX][NODES_MAX], link_room;
+static unsigned deaf_to_have;		/* so many HAVE find no room, whatever was said before */
 static unsigned broken;
 
 static int
@@ -68,6 +69,10 @@ on_send(const uint8_t *node_id, unsigned type, const uint8_t *body, size_t len, 
 
 	if (to == -1 || !linked[from][to] || in_flight[from][to] + len > link_room)
 		return -1;
+	if (type == DIRMSG_HAVE && deaf_to_have > 0) {
+		deaf_to_have--;
+		return -1;
+	}
 	in_flight[from][to] += len;
 	m = malloc(sizeof(*m) + len);
 	ck_assert_ptr_nonnull(m);
@@ -245,6 +250,7 @@ setup(void)
 	total_bytes = broken = 0;
 	memset(in_flight, 0, sizeof(in_flight));
 	link_room = 256 * 1024;
+	deaf_to_have = 0;
 	punish_broken = false;
 }
 
@@ -408,16 +414,14 @@ START_TEST(lost_messages_are_found)
 }
 END_TEST
 
-/* One that was away learns many at once; also over links that are mostly full. */
-START_TEST(late_comer)
+/* The first knows so many more. */
+static void
+first_knows_700(void)
 {
 	static struct kw_node n;
 	struct sync_time t;
 	char name[16];
 
-	if (_i == 1)
-		link_room = 26 * 1024;
-	line(2);
 	for (unsigned i = 0; i < 700; i++) {
 		snprintf(name, sizeof(name), "m%u", i);
 		kw_node_init(&n, 5000 + i, name, FULL);
@@ -425,6 +429,15 @@ START_TEST(late_comer)
 		t = time_of(&nodes[0]);
 		ck_assert_int_eq(knowns_take(nodes[0].ks, kw_again(&n), NULL, t.wall, NULL), KNOWN_OK);
 	}
+}
+
+/* One that was away learns many at once; also over links that are mostly full. */
+START_TEST(late_comer)
+{
+	if (_i == 1)
+		link_room = 26 * 1024;
+	line(2);
+	first_knows_700();
 	run((_i == 1 ? 90 : 5) * NS_PER_SEC);
 	ck_assert_uint_eq(knowns_count(nodes[1].ks), 702);
 	node_new(FULL);
@@ -432,6 +445,21 @@ START_TEST(late_comer)
 	run((_i == 1 ? 90 : 5) * NS_PER_SEC);
 	ck_assert_uint_eq(knowns_count(nodes[2].ks), 703);
 	ck_assert_uint_eq(knowns_count(nodes[0].ks), 703);
+}
+END_TEST
+
+/* What there was no room for when it was offered is offered again as soon as there is, and not by the next digest. */
+START_TEST(offers_without_room)
+{
+	line(1);
+	first_knows_700();
+	run(5 * NS_PER_SEC);
+	node_new(FULL);
+	link_up(0, 1);
+	deaf_to_have = 2;
+	run(5 * NS_PER_SEC);
+	ck_assert_uint_eq(deaf_to_have, 0);
+	ck_assert_uint_eq(knowns_count(nodes[1].ks), 702);
 }
 END_TEST
 
@@ -944,6 +972,7 @@ main(void)
 	tcase_add_test(tc, a_ring);
 	tcase_add_test(tc, split_and_healed);
 	tcase_add_test(tc, lost_messages_are_found);
+	tcase_add_test(tc, offers_without_room);
 	tcase_add_loop_test(tc, late_comer, 0, 2);
 	tcase_add_test(tc, dead_nodes_expire);
 	tcase_add_test(tc, leaf_gets_what_it_needs);
