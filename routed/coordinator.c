@@ -521,25 +521,85 @@ coordinator_issue(struct coordinator *c, const struct lease_ask *ask, struct lea
 	return (int)x.n;
 }
 
+/* --- fences --- */
+
+static bool
+may_fence(const struct coordinator *c)
+{
+	return c->has_key && (c->who.roles & 1u << ROLE_ROUTE_COORDINATOR) != 0;
+}
+
+/* Signs it, of which r has number and times, and keeps it. */
+static size_t
+fence_sign(struct coordinator *c, uint8_t *buf, size_t size, const struct fence *f, struct record *r)
+{
+	uint8_t content[128];
+	size_t len;
+
+	r->kind = RECORD_FENCE;
+	r->subject = c->who.node_key;
+	r->content = (struct frame_bytes){ content, fence_encode(content, sizeof(content), f) };
+	if (r->content.len == 0 || (len = record_sign(buf, size, r, &c->route_key)) == 0)
+		return 0;
+	if (c->store != NULL)
+		c->store->ops->fence_put(c->store, r->serial, r->not_after, buf, len);
+	return len;
+}
+
 size_t
 coordinator_fence(struct coordinator *c, uint8_t *buf, size_t size, const struct fence *f, const struct lease_time *t)
 {
 	const uint64_t now = t->now_ms / 1000;
-	uint8_t content[128];
 	struct fence g = *f;
-	struct record r = { .kind = RECORD_FENCE, .subject = c->who.node_key, .not_before = now - LEASE_LATER_S,
-	    .not_after = now + LEASE_LIFE_MAX_S };
-	size_t len;
+	struct record r = { .not_before = now - LEASE_LATER_S, .not_after = now + LEASE_LIFE_MAX_S };
 
-	if (!c->has_key || !(c->who.roles & 1u << ROLE_ROUTE_COORDINATOR))
+	if (!may_fence(c))
 		return 0;
 	r.serial = epoch_next(c, t->now_ms);
 	if (g.epoch == 0)
 		g.epoch = r.serial;
-	r.content = (struct frame_bytes){ content, fence_encode(content, sizeof(content), &g) };
-	if (r.content.len == 0 || (len = record_sign(buf, size, &r, &c->route_key)) == 0)
-		return 0;
-	if (c->store != NULL)
-		c->store->ops->fence_put(c->store, r.serial, r.not_after, buf, len);
-	return len;
+	return fence_sign(c, buf, size, &g, &r);
+}
+
+struct again {
+	const struct coordinator *c;
+	unsigned n;
+	struct { struct fence fence; struct record r; } v[COORDINATOR_FENCES_MAX];	/* of r the number and the times */
+};
+
+/* What stands on disk is looked at like anything that comes from outside. */
+static void
+again_note(const uint8_t *record, size_t len, void *arg)
+{
+	struct again *a = arg;
+	struct record r;
+	struct fence f;
+
+	if (a->n == COORDINATOR_FENCES_MAX || record_decode(&r, record, len) != RECORD_OK || fence_decode(&f, &r) < 0 ||
+	    !fence_bounded(&f, &r) || memcmp(r.subject, a->c->who.node_key, RECORD_KEY_LEN) != 0 ||
+	    memcmp(r.issuer, a->c->route_key.public, RECORD_KEY_LEN) == 0 || record_verify(&r) == -1)
+		return;
+	a->v[a->n].fence = f;
+	a->v[a->n++].r = (struct record){ .serial = r.serial, .not_before = r.not_before, .not_after = r.not_after };
+}
+
+void
+coordinator_fences_again(struct coordinator *c, const struct lease_time *t,
+    void (*fn)(const uint8_t *record, size_t len, void *arg), void *arg)
+{
+	uint8_t buf[FRAME_RECORD_MAX];
+	struct leasestore *s = c->store;
+	struct again *a = calloc(1, sizeof(*a));
+	size_t len;
+
+	if (a == NULL || s == NULL || !may_fence(c)) {
+		free(a);
+		return;
+	}
+	a->c = c;
+	s->ops->fences(s, t->now_ms / 1000, COORDINATOR_FENCES_MAX, again_note, a);
+	for (unsigned i = 0; i < a->n; i++)
+		if ((len = fence_sign(c, buf, sizeof(buf), &a->v[i].fence, &a->v[i].r)) > 0)
+			fn(buf, len, arg);
+	free(a);
 }

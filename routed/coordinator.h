@@ -135,6 +135,15 @@ int	coordinator_issue(struct coordinator *, const struct lease_ask *, struct lea
  */
 size_t	coordinator_fence(struct coordinator *, uint8_t *buf, size_t size, const struct fence *, const struct lease_time *);
 
+/*
+ * Those in the store that were signed with another key than that of now, signed anew with this one: number, content and
+ * times stay. Who hears of this coordinator after its restart knows no other key, and would believe none of them. `fn' gets
+ * each; of more than COORDINATOR_FENCES_MAX, those that end last.
+ */
+#define COORDINATOR_FENCES_MAX	64u
+void	coordinator_fences_again(struct coordinator *, const struct lease_time *,
+	    void (*fn)(const uint8_t *record, size_t len, void *arg), void *arg);
+
 /* Wipes and frees what it owns; all zero afterwards. */
 void	lease_free(struct lease *);
 

@@ -6,9 +6,18 @@
 #include "base/hex.h"
 
 static bool
-same(const struct fence_held *h, const struct record *r)
+is(const uint8_t *a, const uint8_t *b)
 {
-	return h->serial == r->serial && memcmp(h->issuer, r->issuer, RECORD_KEY_LEN) == 0;
+	return memcmp(a, b, NODE_ID_LEN) == 0;
+}
+
+static bool
+same(const struct fence_held *h, const struct fence_held *o)
+{
+	const struct fence *a = &h->fence, *b = &o->fence;
+
+	return h->serial == o->serial && h->not_after == o->not_after && is(h->by, o->by) && a->what == b->what &&
+	    a->route_id == b->route_id && a->epoch == b->epoch && is(a->node, b->node) && is(a->dest, b->dest);
 }
 
 /* Its place: a new one, or that of the one that would be forgotten first. NULL: that would be the new one itself. */
@@ -33,22 +42,15 @@ fences_add(struct fences *f, const struct record *r, uint64_t wall, const struct
 	if (r->kind != RECORD_FENCE || r->not_after <= wall || fence_decode(&h.fence, r) < 0 ||
 	    !fence_bounded(&h.fence, r))
 		return -1;
-	for (size_t i = 0; i < f->n; i++)
-		if (same(&f->v[i], r))
-			return 0;
-	memcpy(h.issuer, r->issuer, RECORD_KEY_LEN);
 	node_id_from_key(h.by, r->subject);
+	for (size_t i = 0; i < f->n; i++)
+		if (same(&f->v[i], &h))
+			return 0;
 	if ((place = room(f, h.not_after)) == NULL)
 		return 0;
 	*place = h;
 	*held = place;
 	return 1;
-}
-
-static bool
-is(const uint8_t *a, const uint8_t *b)
-{
-	return memcmp(a, b, NODE_ID_LEN) == 0;
 }
 
 /* A relay knows its two neighbours, an end the other end: more nobody can compare. */
@@ -121,7 +123,7 @@ fences_drop(struct fences *f, const uint8_t *by)
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->n; i++)
-		if (memcmp(f->v[i].by, by, NODE_ID_LEN) != 0)
+		if (!is(f->v[i].by, by))
 			f->v[n++] = f->v[i];
 	f->n = n;
 }

@@ -11,8 +11,7 @@
 
 struct fence_held {
 	struct fence	 fence;
-	uint8_t		 issuer[RECORD_KEY_LEN];	/* route key */
-	uint8_t		 by[NODE_ID_LEN];		/* the coordinator: it may have another key by now */
+	uint8_t		 by[NODE_ID_LEN];	/* the coordinator, by whatever key it was signed */
 	uint64_t	 serial, not_after;
 };
 
@@ -21,7 +20,7 @@ struct fences {
 	struct fence_held v[FENCES_MAX];
 };
 
-/* 1: it is new, *held is it; 0: it is known; -1: it is none, asks for too much, or has expired. */
+/* 1: it is new, *held is it; 0: it is known, be it by another key; -1: it is none, asks for too much, or has expired. */
 int	fences_add(struct fences *, const struct record *, uint64_t wall, const struct fence_held **held);
 
 /* Whether a fence is about what this node was given a ticket for; `self' is its id. */

@@ -13,8 +13,8 @@ struct known_signed {
 
 struct known_fence {
 	struct known_raw raw;
-	uint8_t		 issuer[NODE_ID_LEN];
-	uint64_t	 not_after, sum;
+	uint8_t		 issuer[NODE_ID_LEN], key[RECORD_KEY_LEN];	/* the coordinator, and its key that signed it */
+	uint64_t	 serial, not_after, sum;
 };
 
 struct knowns {

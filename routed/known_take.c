@@ -489,15 +489,28 @@ raw_sum(const struct record *r)
 	return sum;
 }
 
-/* Where a fence of this coordinator's goes: a place that is free, or that of its own which ends first. */
+/* The fence of this coordinator with this number; NULL: there is none. */
 static struct known_fence *
-fence_place(struct knowns *ks, const uint8_t *issuer)
+fence_find(struct knowns *ks, const uint8_t *issuer, uint64_t serial)
 {
-	struct known_fence *at = NULL;
-
-	if (ks->nfences < FENCES_MAX)
-		return &ks->fences[ks->nfences++];
 	for (size_t i = 0; i < ks->nfences; i++)
+		if (ks->fences[i].serial == serial && memcmp(ks->fences[i].issuer, issuer, NODE_ID_LEN) == 0)
+			return &ks->fences[i];
+	return NULL;
+}
+
+/*
+ * Where a fence of this coordinator's goes: in place of the one with its number, which was by an older key and is said
+ * again; else where there is room, or that of its own which ends first is.
+ */
+static struct known_fence *
+fence_place(struct knowns *ks, const uint8_t *issuer, struct known_fence *before)
+{
+	struct known_fence *at = before;
+
+	if (at == NULL && ks->nfences < FENCES_MAX)
+		return &ks->fences[ks->nfences++];
+	for (size_t i = 0; before == NULL && i < ks->nfences; i++)
 		if (memcmp(ks->fences[i].issuer, issuer, NODE_ID_LEN) == 0 &&
 		    (at == NULL || ks->fences[i].not_after < at->not_after))
 			at = &ks->fences[i];
@@ -511,7 +524,7 @@ take_fence(struct knowns *ks, const struct record *r, uint64_t wall, const struc
 {
 	const struct known *k = known_by_route_key(ks, r->issuer);
 	uint64_t sum = raw_sum(r);
-	struct known_fence *f;
+	struct known_fence *f, *before;
 	struct known_raw raw = { 0 };
 	struct fence fence;
 	enum known_error e;
@@ -531,14 +544,18 @@ take_fence(struct knowns *ks, const struct record *r, uint64_t wall, const struc
 		return KNOWN_E_LIFETIME;
 	if (record_verify(r) != 0)
 		return KNOWN_E_SIGNATURE;
+	before = fence_find(ks, k->node_id, r->serial);
+	if (before != NULL && memcmp(before->key, r->issuer, RECORD_KEY_LEN) == 0)
+		return KNOWN_E_OLD;	/* another with its number: all keep the one that they had first */
 	if (!keep_raw(&raw, r->raw))
 		return KNOWN_E_MEMORY;
-	if ((f = fence_place(ks, k->node_id)) == NULL) {
+	if ((f = fence_place(ks, k->node_id, before)) == NULL) {
 		free(raw.p);
 		return KNOWN_E_ROOM;
 	}
-	*f = (struct known_fence){ .raw = raw, .not_after = r->not_after, .sum = sum };
+	*f = (struct known_fence){ .raw = raw, .serial = r->serial, .not_after = r->not_after, .sum = sum };
 	memcpy(f->issuer, k->node_id, NODE_ID_LEN);
+	memcpy(f->key, r->issuer, RECORD_KEY_LEN);
 	*issuer = k;
 	return KNOWN_OK;
 }

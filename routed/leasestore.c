@@ -26,7 +26,7 @@ static const char *const sql[STATEMENT_COUNT] = {
 	[PUT_LEASE] = "INSERT OR REPLACE INTO lease VALUES (?,?,?,?)",
 	[GET_LEASES] = "SELECT route_id, epoch, hard, nodes FROM lease WHERE hard > ?",
 	[PUT_FENCE] = "INSERT OR REPLACE INTO fence VALUES (?,?,?)",
-	[GET_FENCES] = "SELECT record FROM fence WHERE until > ?",
+	[GET_FENCES] = "SELECT record FROM fence WHERE until > ? ORDER BY until DESC, number DESC LIMIT ?",
 	[OLD_LEASES] = "DELETE FROM lease WHERE hard <= ?",
 	[OLD_FENCES] = "DELETE FROM fence WHERE until <= ?",
 	[MANY_LEASES] = "DELETE FROM lease WHERE route_id IN (SELECT route_id FROM lease ORDER BY hard DESC LIMIT -1 OFFSET ?)",
@@ -300,13 +300,14 @@ fence_put(struct leasestore *s, uint64_t number, uint64_t until, const uint8_t *
 }
 
 static int
-fences(struct leasestore *s, uint64_t now, void (*fn)(const uint8_t *, size_t, void *), void *arg)
+fences(struct leasestore *s, uint64_t now, unsigned max, void (*fn)(const uint8_t *, size_t, void *), void *arg)
 {
 	sqlite3_stmt *st = ask(s, GET_FENCES, now);
 	int rc;
 
 	if (st == NULL)
 		return -1;
+	sqlite3_bind_int64(st, 2, max);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		const uint8_t *p = sqlite3_column_blob(st, 0);
 		size_t len = (size_t)sqlite3_column_bytes(st, 0);

@@ -35,7 +35,9 @@ struct leasestore_ops {
 	/* Those that hold at `now', in no order; fn may not call back. */
 	int	(*leases)(struct leasestore *, uint64_t now, void (*fn)(const struct lease_out *, void *), void *arg);
 	int	(*fence_put)(struct leasestore *, uint64_t number, uint64_t until, const uint8_t *record, size_t len);
-	int	(*fences)(struct leasestore *, uint64_t now, void (*fn)(const uint8_t *record, size_t len, void *), void *arg);
+	/* Of those that hold at `now' the `max' that end last, the last first; fn may not call back. */
+	int	(*fences)(struct leasestore *, uint64_t now, unsigned max,
+		    void (*fn)(const uint8_t *record, size_t len, void *), void *arg);
 	int	(*expire)(struct leasestore *, uint64_t now);
 	void	(*free)(struct leasestore *);
 };

@@ -706,6 +706,7 @@ manager_known(struct manager *m, struct known *k, enum known_change change)
 		routes_hint_of(m->routes, k->node_id, &m->now);
 		return;
 	}
+	m->fences_due |= k->self;
 	manager_tell_permit(m, k);
 	if (m->lonely && known_coordinates(k)) {
 		m->lonely = false;
@@ -747,28 +748,6 @@ take_policy(struct manager *m, const struct record *r)
 	manager_tell_more(m);
 }
 
-static unsigned
-judge_fence(const struct installed *e, void *arg)
-{
-	const struct manager *m = arg;
-
-	return e->t.epoch <= fences_epoch(&m->fences, &e->t, m->id) ? TICKET_E_FENCED : INSTALL_OK;
-}
-
-static void
-take_fence(struct manager *m, const struct record *r)
-{
-	const struct fence_held *held;
-	char text[FENCE_TEXT_MAX];
-
-	if (fences_add(&m->fences, r, m->now.wall, &held) != 1)
-		return;
-	log_info("fence of %s: %zu routes are ended", fence_text(text, &held->fence),
-	    install_judge(m->install, judge_fence, m, REASON_FENCED));
-	STAT_INC(ROUTED_FENCES);
-	routes_fenced(m->routes, held->fence.epoch, &m->now);
-}
-
 void
 manager_signed(struct manager *m, const struct record *r, const struct known *issuer)
 {
@@ -777,7 +756,7 @@ manager_signed(struct manager *m, const struct record *r, const struct known *is
 	else if (r->kind == RECORD_REVOCATION)
 		manager_revocations(m, r);
 	else if (r->kind == RECORD_FENCE)
-		take_fence(m, r);
+		manager_take_fence(m, r);
 }
 
 /* --- the dataplane --- */
@@ -979,6 +958,7 @@ manager_tick(struct manager *m)
 	install_tick(m->install, &m->now);
 	if (m->keyed)
 		routes_tick(m->routes, &m->now);
+	manager_fences_again(m);
 	if (m->now.now_ns >= m->next_ns) {
 		m->next_ns = m->now.now_ns + NS_PER_SEC;
 		each_second(m);

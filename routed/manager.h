@@ -76,6 +76,7 @@ struct manager {
 	struct pm_conf_routing conf;
 	bool		 dataplane;	/* there is one */
 	bool		 is_self, keyed;
+	bool		 fences_due;	/* this node may have another key than its fences are signed with */
 	uint8_t		 id[NODE_ID_LEN], authority[RECORD_KEY_LEN];
 	char		 tenant[RECORD_TENANT_MAX + 1];
 	struct sign_key	 route_key;
@@ -158,8 +159,9 @@ void	manager_tell_more(struct manager *);				/* what is due, as the channel take
 void	manager_sweep_remotes(struct manager *);
 void	manager_revocations(struct manager *, const struct record *);
 
-
-
+/* manager_fence.c */
+void	manager_take_fence(struct manager *, const struct record *);
+void	manager_fences_again(struct manager *);			/* this node's own, if they are due */
 
 struct history_event *manager_event(struct manager *, enum history_kind);
 struct policy_node manager_self_policy(const struct manager *);

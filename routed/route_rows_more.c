@@ -234,7 +234,7 @@ rows_fences(struct route_request_args *a)
 
 	for (size_t i = 0; i < a->m->fences.n; i++) {
 		const struct fence_held *h = &a->m->fences.v[i];
-		const struct known *k = known_by_route_key(a->m->knowns, h->issuer);
+		const struct known *k = known_find(a->m->knowns, h->by);
 
 		row_init(&w);
 		row_str(&w, "fence", fence_text(text, &h->fence));

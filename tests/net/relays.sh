@@ -185,8 +185,12 @@ finding() {
 	[ $? -eq 1 ] && grep -qE '^routes +no .*no way to 1' "$W/netcheck"
 }
 t 'home is away: netcheck says that there is no way, and exits with 1' wait_for 60 finding
+kill -KILL "$(worker_pid coord routed)"
+rm -rf "$W/home/state"/*
 start home
 t 'home is back' wait_for 90 two_ways
+t 'it knew nothing any more, and has what coord fenced before its routed had another key' wait_for 20 rows \
+	'any(r["by"] == "coord" and r["fence"].startswith("node ") for r in rows)' home show fences
 
 # --- each failure has its counter: a fenced ticket
 # The phone's routed hears nothing of the fence, and the next one begins with the tickets that are on disk.

@@ -657,7 +657,7 @@ START_TEST(leases_and_fences_are_kept)
 	ck_assert_uint_eq(seen_lease.n, 4);
 	ck_assert_mem_eq(seen_lease.nodes[0], n[PHONE].id, NODE_ID_LEN);
 	ck_assert_mem_eq(seen_lease.nodes[3], n[HOST].id, NODE_ID_LEN);
-	ck_assert_int_eq(s->ops->fences(s, NOW, fence_seen, NULL), 0);
+	ck_assert_int_eq(s->ops->fences(s, NOW, 9, fence_seen, NULL), 0);
 	ck_assert_uint_eq(seen, 3);
 	ck_assert_uint_eq(seen_fence_len, len);
 	ck_assert_mem_eq(seen_fence, rec, len);
@@ -670,14 +670,117 @@ START_TEST(leases_and_fences_are_kept)
 	seen = 0;
 	ck_assert_int_eq(s->ops->leases(s, 0, lease_seen, NULL), 0);
 	ck_assert_uint_eq(seen, 0);
-	ck_assert_int_eq(s->ops->fences(s, 0, fence_seen, NULL), 0);
+	ck_assert_int_eq(s->ops->fences(s, 0, 9, fence_seen, NULL), 0);
 	ck_assert_uint_eq(seen, 1);
 	ck_assert_int_eq(s->ops->expire(s, NOW + LEASE_LIFE_MAX_S), 0);
-	ck_assert_int_eq(s->ops->fences(s, 0, fence_seen, NULL), 0);
+	ck_assert_int_eq(s->ops->fences(s, 0, 9, fence_seen, NULL), 0);
 	ck_assert_uint_eq(seen, 1);
 	/* Nobody who is no coordinator fences. */
 	coordinator_is(PHONE, s);
 	ck_assert_uint_eq(coordinator_fence(c, rec, sizeof(rec), &f, &t), 0);
+	s->ops->free(s);
+	end();
+}
+END_TEST
+
+static unsigned nagain;
+static uint64_t again_serials[COORDINATOR_FENCES_MAX + 1];
+
+/* Signed with the key of now, and otherwise as it was: its number is its route. */
+static void
+said_again(const uint8_t *p, size_t len, void *arg)
+{
+	const uint64_t *made = arg;
+	struct record r;
+	struct fence f;
+
+	ck_assert_uint_lt(nagain, COORDINATOR_FENCES_MAX);
+	ck_assert_int_eq(record_decode(&r, p, len), RECORD_OK);
+	ck_assert_int_eq(record_verify(&r), 0);
+	ck_assert_mem_eq(r.issuer, n[COORD].route.public, RECORD_KEY_LEN);
+	ck_assert_mem_eq(r.subject, n[COORD].node.public, RECORD_KEY_LEN);
+	ck_assert_int_eq(fence_decode(&f, &r), 0);
+	ck_assert_uint_eq(f.what, FENCE_ROUTE);
+	ck_assert_uint_eq(f.epoch, 1234);
+	ck_assert_uint_eq(r.not_after, made[0] + f.route_id + LEASE_LIFE_MAX_S);
+	ck_assert_uint_eq(r.not_before, made[0] + f.route_id - LEASE_LATER_S);
+	again_serials[nagain++] = r.serial;
+}
+
+static unsigned
+again(uint64_t made)
+{
+	nagain = 0;
+	coordinator_fences_again(c, &t, said_again, &made);
+	return nagain;
+}
+
+/* Route i is fenced i seconds from `made' on. */
+static void
+fence_routes(unsigned from, unsigned to, uint64_t made)
+{
+	uint8_t rec[512];
+
+	for (unsigned i = from; i <= to; i++) {
+		struct lease_time then = { (made + i) * 1000, t.now_ns };
+		struct fence f = { .what = FENCE_ROUTE, .route_id = i, .epoch = 1234 };
+
+		ck_assert_uint_gt(coordinator_fence(c, rec, sizeof(rec), &f, &then), 0);
+	}
+}
+
+/* After a start the key is another: what is in force is signed with that, and then left alone. */
+START_TEST(fences_are_said_again)
+{
+	struct leasestore *s = leasestore_sqlite(file);
+	uint64_t serials[2];
+
+	begin();
+	coordinator_is(COORD, s);
+	fence_routes(1, 2, NOW);
+	ck_assert_uint_eq(again(NOW), 0);
+	for (unsigned start = 0; start < 2; start++) {
+		s->ops->free(s);
+		s = leasestore_sqlite(file);
+		ck_assert_int_eq(sign_key_generate(&n[COORD].route), 0);
+		coordinator_is(COORD, s);
+		ck_assert_uint_eq(again(NOW), 2);
+		ck_assert(start == 0 || memcmp(serials, again_serials, sizeof(serials)) == 0);
+		memcpy(serials, again_serials, sizeof(serials));
+		ck_assert_uint_eq(again(NOW), 0);
+	}
+	/* One has expired. */
+	ck_assert_int_eq(sign_key_generate(&n[COORD].route), 0);
+	t.now_ms = (NOW + 1 + LEASE_LIFE_MAX_S) * 1000;
+	n[COORD].key_end = NOW + 86400;
+	coordinator_is(COORD, s);
+	ck_assert_uint_eq(again(NOW), 1);
+	ck_assert_uint_eq(again_serials[0], serials[0]);	/* the last comes first */
+	s->ops->free(s);
+	end();
+}
+END_TEST
+
+/* Of many those that end last; none of another node that was here before, or by one that coordinates no more. */
+START_TEST(which_fences_are_said_again)
+{
+	struct leasestore *s = leasestore_sqlite(file);
+
+	begin();
+	coordinator_is(COORD, s);
+	fence_routes(1, COORDINATOR_FENCES_MAX + 10, NOW);
+	n[PHONE].roles |= 1u << ROLE_ROUTE_COORDINATOR;
+	coordinator_is(PHONE, s);
+	ck_assert_uint_eq(again(NOW), 0);
+	ck_assert_int_eq(sign_key_generate(&n[COORD].route), 0);
+	n[COORD].roles = 1u << ROLE_RELAY;
+	coordinator_is(COORD, s);
+	ck_assert_uint_eq(again(NOW), 0);
+	n[COORD].roles = 1u << ROLE_ROUTE_COORDINATOR;
+	coordinator_is(COORD, s);
+	ck_assert_uint_eq(again(NOW), COORDINATOR_FENCES_MAX);
+	for (unsigned i = 1; i < COORDINATOR_FENCES_MAX; i++)
+		ck_assert_uint_lt(again_serials[i], again_serials[i - 1]);
 	s->ops->free(s);
 	end();
 }
@@ -747,6 +850,8 @@ main(void)
 	tcase_add_test(kept, epochs_never_go_back);
 	tcase_add_test(kept, a_store_that_is_deaf_once);
 	tcase_add_test(kept, leases_and_fences_are_kept);
+	tcase_add_test(kept, fences_are_said_again);
+	tcase_add_test(kept, which_fences_are_said_again);
 	tcase_add_test(kept, a_bad_file_stops_nothing);
 	suite_add_tcase(s, kept);
 	r = srunner_create(s);

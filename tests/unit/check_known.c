@@ -587,6 +587,42 @@ START_TEST(fences_are_bounded)
 }
 END_TEST
 
+static void
+other_route_key(struct kw_node *n)
+{
+	n->route.secret[31]++;
+	ck_assert_int_eq(sign_key_from_secret(&n->route), 0);
+	n->r.serial++;
+}
+
+/* Said again with the key that its coordinator has since its restart, it takes its own place, and no other's. */
+START_TEST(fences_said_again)
+{
+	uint64_t sum;
+
+	TAKE(&c, KNOWN_OK);
+	for (unsigned i = 1; i <= 64; i++)
+		ck_assert_int_eq(fence(i, &c), KNOWN_OK);
+	other_route_key(&c);
+	ck_assert_int_eq(fence(7, &c), KNOWN_E_PARTS);
+	AGAIN(&c, KNOWN_OK);
+	sum = knowns_fences_sum(ks);
+	for (unsigned i = 1; i <= 64; i++) {
+		ck_assert_int_eq(fence(i, &c), KNOWN_OK);
+		ck_assert_int_eq(fence(i, &c), KNOWN_E_OLD);
+	}
+	ck_assert_uint_ne(knowns_fences_sum(ks), sum);
+	sum = knowns_fences_sum(ks);
+	nfences = 0;
+	knowns_fences_each(ks, count_fence, NULL);
+	ck_assert_uint_eq(nfences, 64);
+	/* With the same key a number is used once: whoever sends two would have all exchange them for ever. */
+	kw_wall++;
+	ck_assert_int_eq(fence(7, &c), KNOWN_E_OLD);
+	ck_assert_uint_eq(knowns_fences_sum(ks), sum);
+}
+END_TEST
+
 /* Its membership is another, and it coordinates no more. */
 START_TEST(fences_of_who_was_coordinator)
 {
@@ -695,6 +731,7 @@ main(void)
 	tcase_add_test(tc, revocations);
 	tcase_add_test(tc, fences);
 	tcase_add_test(tc, fences_are_bounded);
+	tcase_add_test(tc, fences_said_again);
 	tcase_add_test(tc, fences_of_who_was_coordinator);
 	tcase_add_test(tc, coordinators_in_order);
 	tcase_add_test(tc, many);

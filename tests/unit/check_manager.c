@@ -79,6 +79,7 @@ on_query(const uint8_t *node_id, void *arg)
 static void
 on_spread(const uint8_t *record, size_t len, void *arg)
 {
+	ck_assert_int_eq(knowns_take_signed(ks, record, len, false, kw_wall), KNOWN_OK);
 }
 
 static const struct manager_ops ops = { on_send, on_adjacent, on_each, on_dataplane, on_flush, on_query, on_spread };
@@ -120,11 +121,17 @@ at(uint64_t ms)
 	manager_time(m, NS_PER_SEC + ms * NS_PER_MS, kw_wall * 1000 + ms);
 }
 
+static uint8_t starts;		/* with each its route key is another, when a test counts them */
+
 static void
 begin(uint32_t roles)
 {
 	kw_wall = KW_NOW;
 	kw_node_init(&me, 1, "me", roles);
+	me.route.secret[30] = starts;
+	ck_assert_int_eq(sign_key_from_secret(&me.route), 0);
+	me.r.serial += starts;
+	me.n.serial += starts * 10u;
 	kw_node_init(&relay, 2, "relay", 1u << ROLE_RELAY);
 	kw_node_init(&host, 3, "host", 1u << ROLE_SERVICE_HOST);
 	kw_node_init(&coord, 4, "coord", 1u << ROLE_ROUTE_COORDINATOR);
@@ -240,6 +247,116 @@ START_TEST(fences_go_with_their_maker)
 	}
 	ck_assert_uint_eq(m->fences.n, 0);
 	end();
+}
+END_TEST
+
+/* What a coordinator says again with another key is one fence, and ends nothing twice. */
+START_TEST(fences_said_again)
+{
+	uint64_t *taken = &stats->counter[STAT_ROUTED_FENCES], before;
+	struct fence f = { .what = FENCE_NODE, .epoch = epoch_ahead() };
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	before = *taken;
+	for (unsigned i = 0; i < 3; i++) {
+		memcpy(f.node, i < 2 ? relay.id : host.id, NODE_ID_LEN);	/* the last time its number is another's */
+		ck_assert_int_eq(knowns_take_signed(ks, buf, kw_fence_life(buf, sizeof(buf), 7, &f, LEASE_LIFE_MAX_S, &coord),
+		    false, kw_wall), KNOWN_OK);
+		ck_assert_uint_eq(m->fences.n, i < 2 ? 1 : 2);
+		ck_assert_uint_eq(*taken - before, m->fences.n);
+		coord.route.secret[31]++;
+		ck_assert_int_eq(sign_key_from_secret(&coord.route), 0);
+		coord.r.serial++;
+		take(&coord);
+	}
+	end();
+}
+END_TEST
+
+/* Somebody who hears only now of this coordinator and of its fences: how many it believes. */
+static unsigned late_believed;
+
+static void
+late_take(const uint8_t *record, size_t len, void *arg)
+{
+	late_believed += knowns_take_signed(arg, record, len, false, kw_wall) == KNOWN_OK;
+}
+
+static void
+late_signed(const struct record *r, const struct known *issuer, void *arg)
+{
+}
+
+static void
+late_changed(struct known *k, enum known_change change, void *arg)
+{
+}
+
+static unsigned
+late_comer(void)
+{
+	static const struct known_ops late_ops = { .changed = late_changed, .signed_record = late_signed };
+	struct knowns *late = knowns_new(100, 2, &late_ops, NULL);
+
+	ck_assert_ptr_nonnull(late);
+	knowns_self(late, host.id, kw_authority.public, KW_TENANT);
+	ck_assert_int_eq(knowns_take(late, &me.item, relay.id, kw_wall, NULL), KNOWN_OK);
+	late_believed = 0;
+	knowns_fences_each(ks, late_take, late);
+	knowns_free(late);
+	return late_believed;
+}
+
+/* A coordinator fences, and starts again, twice: whoever comes late knows only its newest key, and has the fences. */
+START_TEST(fences_outlive_a_restart)
+{
+	const struct lease_time now = { KW_NOW * 1000, NS_PER_SEC };
+	struct fence f = { .what = FENCE_NODE, .epoch = (KW_NOW + 240) * 1000 };
+	uint8_t record[FRAME_RECORD_MAX];
+
+	for (starts = 0; starts < 3; starts++) {
+		begin(1u << ROLE_ROUTE_COORDINATOR);
+		for (unsigned i = 0; starts == 0 && i < 2; i++) {
+			memcpy(f.node, i == 0 ? relay.id : host.id, NODE_ID_LEN);
+			on_spread(record, coordinator_fence(m->coordinator, record, sizeof(record), &f, &now), NULL);
+		}
+		manager_tick(m);
+		ck_assert_uint_eq(m->fences.n, 2);
+		ck_assert_uint_eq(late_comer(), 2);
+		/* Its record with other keys, and with the same: nothing is said twice. */
+		take(&me);
+		me.t.serial++;
+		take(&me);
+		manager_tick(m);
+		ck_assert_uint_eq(m->fences.n, 2);
+		end();
+	}
+	starts = 0;
+	ck_assert_int_eq(unlink(LEASESTORE_FILE), 0);
+}
+END_TEST
+
+/* Its record is not yet out when its keys are there: it waits, or nobody would believe it, itself included. */
+START_TEST(fences_wait_for_the_record)
+{
+	const struct lease_time now = { KW_NOW * 1000, NS_PER_SEC };
+	struct fence f = { .what = FENCE_ROUTE, .route_id = 9, .epoch = (KW_NOW + 240) * 1000 };
+	uint8_t record[FRAME_RECORD_MAX];
+
+	begin(1u << ROLE_ROUTE_COORDINATOR);
+	on_spread(record, coordinator_fence(m->coordinator, record, sizeof(record), &f, &now), NULL);
+	me.route.secret[30]++;
+	ck_assert_int_eq(sign_key_from_secret(&me.route), 0);
+	me.r.serial++;
+	kw_again(&me);
+	manager_keys(m, &me.route, &my_ticket, me.item.membership, me.item.route);
+	manager_tick(m);	/* on_spread() would have it refused */
+	take(&me);
+	ck_assert_uint_eq(late_comer(), 0);
+	manager_tick(m);
+	ck_assert_uint_eq(late_comer(), 1);
+	end();
+	ck_assert_int_eq(unlink(LEASESTORE_FILE), 0);
 }
 END_TEST
 
@@ -910,6 +1027,9 @@ main(void)
 
 	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, fences_go_with_their_maker, 0, 2);
+	tcase_add_test(tc, fences_said_again);
+	tcase_add_test(tc, fences_outlive_a_restart);
+	tcase_add_test(tc, fences_wait_for_the_record);
 	tcase_add_test(tc, leases_after_a_fence);
 	tcase_add_test(tc, a_request_is_served_once);
 	tcase_add_test(tc, a_request_has_its_time);
