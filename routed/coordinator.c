@@ -547,17 +547,23 @@ fence_sign(struct coordinator *c, uint8_t *buf, size_t size, const struct fence 
 }
 
 size_t
-coordinator_fence(struct coordinator *c, uint8_t *buf, size_t size, const struct fence *f, const struct lease_time *t)
+coordinator_fence(struct coordinator *c, uint8_t *buf, size_t size, const struct fence *f, const struct lease_time *t,
+    uint64_t *wait_s)
 {
 	const uint64_t now = t->now_ms / 1000;
 	struct fence g = *f;
 	struct record r = { .not_before = now - LEASE_LATER_S, .not_after = now + LEASE_LIFE_MAX_S };
 
+	*wait_s = 0;
 	if (!may_fence(c))
 		return 0;
 	r.serial = epoch_next(c, t->now_ms);
-	if (g.epoch == 0)
+	if (g.epoch < r.serial)
 		g.epoch = r.serial;
+	if (!fence_bounded(&g, &r)) {
+		*wait_s = g.epoch / 1000 - r.not_after;
+		return 0;
+	}
 	return fence_sign(c, buf, size, &g, &r);
 }
 

@@ -130,10 +130,12 @@ int	coordinator_issue(struct coordinator *, const struct lease_ask *, struct lea
 	    const struct lease_time *, enum lease_error *why);
 
 /*
- * A fence, signed, valid for as long as a lease could still be; kept in the store. With an epoch of 0 it gets one that all
- * leases given so far are not newer than. The record's length, or 0.
+ * A fence, signed, valid for as long as a lease could still be; kept in the store. Its epoch is the one given, or the first
+ * that is greater than all that this coordinator gave, whichever is greater. The record's length; 0: this node may not, or, when
+ * *wait_s is not 0, the epoch is as many seconds further ahead of the time than a fence's may be.
  */
-size_t	coordinator_fence(struct coordinator *, uint8_t *buf, size_t size, const struct fence *, const struct lease_time *);
+size_t	coordinator_fence(struct coordinator *, uint8_t *buf, size_t size, const struct fence *, const struct lease_time *,
+	    uint64_t *wait_s);
 
 /*
  * Those in the store that were signed with another key than that of now, signed anew with this one: number, content and

@@ -95,6 +95,15 @@ fences_epoch(const struct fences *f, const struct ticket *t, const uint8_t *self
 	return epoch;
 }
 
+const struct fence_held *
+fences_find(const struct fences *f, const uint8_t *by, uint64_t serial)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i].serial == serial && is(f->v[i].by, by))
+			return &f->v[i];
+	return NULL;
+}
+
 uint64_t
 fences_newest(const struct fences *f)
 {

@@ -29,6 +29,9 @@ bool	fence_about(const struct fence *, const struct ticket *, const uint8_t *sel
 /* The greatest epoch that is refused for it; 0: none. */
 uint64_t fences_epoch(const struct fences *, const struct ticket *, const uint8_t *self);
 
+/* The one with this number that this node has said; NULL: it is not among them. */
+const struct fence_held *fences_find(const struct fences *, const uint8_t *by, uint64_t serial);
+
 /* The greatest epoch of all: a lease with a greater one is refused by nobody who has these. 0: there are none. */
 uint64_t fences_newest(const struct fences *);
 

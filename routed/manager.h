@@ -42,8 +42,8 @@ struct manager_ops {
 	void	(*flush)(void *arg);
 	/* Asks neighbours for what is known of this node. */
 	void	(*query)(const uint8_t *node_id, void *arg);
-	/* A fence of this node's own: to be taken as if it had come, and spread. */
-	void	(*spread)(const uint8_t *record, size_t len, void *arg);
+	/* A fence of this node's own: taken as if it had come, and spread. 0, or the enum known_error that it was not. */
+	int	(*spread)(const uint8_t *record, size_t len, void *arg);
 };
 
 /* A far node that the dataplane was told of. */
@@ -162,6 +162,8 @@ void	manager_revocations(struct manager *, const struct record *);
 /* manager_fence.c */
 void	manager_take_fence(struct manager *, const struct record *);
 void	manager_fences_again(struct manager *);			/* this node's own, if they are due */
+/* This node, a coordinator, fences what f says but for the epoch. The fence that holds now, or NULL with `text' why not. */
+const struct fence_held *manager_fence(struct manager *, const struct fence *f, char text[PM_TEXT_MAX + 1]);
 
 struct history_event *manager_event(struct manager *, enum history_kind);
 struct policy_node manager_self_policy(const struct manager *);

@@ -1,9 +1,17 @@
 /* Fences: what becomes of one that came, and those that this node says itself, as a coordinator. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "proc/stats.h"
 #include "routed/manager.h"
+
+/*
+ * Epochs are times, by clocks that differ, and run ahead after a restart: a fence has to be ahead of all that there are. Who
+ * hears of it asks for leases with a greater one, each time one more: the next fence has to be ahead of these, too.
+ */
+#define FENCE_AHEAD_MS	(CLOCK_SKEW_S * 1000u + 120000u)
+#define FENCE_ABOVE	10000u
 
 static unsigned
 judge_fence(const struct installed *e, void *arg)
@@ -27,16 +35,80 @@ manager_take_fence(struct manager *m, const struct record *r)
 	routes_fenced(m->routes, held->fence.epoch, &m->now);
 }
 
-/* With each start there is another route key. Once this node's own record says so, its fences are said again with that. */
+/* What it signs is believed, by itself, too, once its own record says the key. */
+static bool
+key_is_known(const struct manager *m)
+{
+	return memcmp(known_find(m->knowns, m->id)->route_key, m->route_key.public, RECORD_KEY_LEN) == 0;
+}
+
+static void
+say_again(const uint8_t *record, size_t len, void *arg)
+{
+	struct manager *m = arg;
+	int e = m->ops->spread(record, len, m->arg);
+
+	if (e != KNOWN_OK)
+		log_warnx("a fence from before the restart is not said again: %s", known_strerror((enum known_error)e));
+}
+
+/* With each start there is another route key, and what was signed with the one before is to be said with that. */
 void
 manager_fences_again(struct manager *m)
 {
 	const struct lease_time now = { m->wall_ms, m->now.now_ns };
-	const struct known *self = known_find(m->knowns, m->id);
 
-	if (!m->fences_due || !manager_is_coordinator(m) ||
-	    memcmp(self->route_key, m->route_key.public, RECORD_KEY_LEN) != 0)
+	if (!m->fences_due || !manager_is_coordinator(m) || !key_is_known(m))
 		return;
 	m->fences_due = false;
-	coordinator_fences_again(m->coordinator, &now, m->ops->spread, m->arg);
+	coordinator_fences_again(m->coordinator, &now, say_again, m);
+}
+
+/* Ahead of all leases that there may be, also of those that came after the newest fence. */
+static uint64_t
+epoch_ahead(const struct manager *m)
+{
+	uint64_t newest = fences_newest(&m->fences), ahead = m->wall_ms + FENCE_AHEAD_MS;
+
+	return newest + FENCE_ABOVE > ahead ? newest + FENCE_ABOVE : ahead;
+}
+
+/* 0, or -1 with why not. */
+static int
+take_own(struct manager *m, const uint8_t *record, size_t len, const struct fence_held **held, char text[PM_TEXT_MAX + 1])
+{
+	int e = m->ops->spread(record, len, m->arg);
+	struct record r;
+
+	*held = NULL;
+	if (record_decode(&r, record, len) == RECORD_OK)
+		*held = fences_find(&m->fences, m->id, r.serial);
+	if (*held != NULL)
+		return 0;
+	snprintf(text, PM_TEXT_MAX + 1, "it is not taken: %s", known_strerror(e == KNOWN_OK ? KNOWN_E_ROOM : (enum known_error)e));
+	return -1;
+}
+
+const struct fence_held *
+manager_fence(struct manager *m, const struct fence *what, char text[PM_TEXT_MAX + 1])
+{
+	const struct lease_time now = { m->wall_ms, m->now.now_ns };
+	const struct fence_held *held;
+	uint8_t record[FRAME_RECORD_MAX];
+	struct fence f = *what;
+	uint64_t wait_s = 0;
+	size_t len = 0;
+
+	f.epoch = epoch_ahead(m);
+	if (!manager_is_coordinator(m))
+		snprintf(text, PM_TEXT_MAX + 1, "this node is no route-coordinator");
+	else if (!key_is_known(m))
+		snprintf(text, PM_TEXT_MAX + 1, "routed has just started, and nobody knows its key yet: again in a moment");
+	else if ((len = coordinator_fence(m->coordinator, record, sizeof(record), &f, &now, &wait_s)) == 0)
+		snprintf(text, PM_TEXT_MAX + 1, wait_s == 0 ? "it cannot be signed" :
+		    "there may be leases that are further ahead of the clock than a fence can be: again in %llu s",
+		    (unsigned long long)wait_s);
+	else if (take_own(m, record, len, &held, text) == 0)
+		return held;
+	return NULL;
 }

@@ -11,12 +11,6 @@
 #include "routed/route_answers.h"
 #include "wire/fields.h"
 
-/*
- * Epochs are times, by clocks that differ, and run ahead after a restart: a fence has to be ahead of all that there are. Who
- * hears of it asks for leases with a greater one.
- */
-#define FENCE_AHEAD_MS	(CLOCK_SKEW_S * 1000u + 120000u)
-
 #define EVENTS_AT_ONCE	1000u
 #define CLASSES_ALL	((1u << CLASS_COUNT) - 1)
 
@@ -226,24 +220,27 @@ rows_usage(struct route_request_args *a)
 
 /* --- fences --- */
 
-int
-rows_fences(struct route_request_args *a)
+static void
+fence_row(struct route_request_args *a, const struct fence_held *h)
 {
+	const struct known *k = known_find(a->m->knowns, h->by);
 	char text[FENCE_TEXT_MAX];
 	struct row_writer w;
 
-	for (size_t i = 0; i < a->m->fences.n; i++) {
-		const struct fence_held *h = &a->m->fences.v[i];
-		const struct known *k = known_find(a->m->knowns, h->by);
+	row_init(&w);
+	row_str(&w, "fence", fence_text(text, &h->fence));
+	row_uint(&w, "upto_epoch", h->fence.epoch);
+	row_str(&w, "by", k != NULL ? k->member.name : "");
+	row_uint(&w, "number", h->serial);
+	row_uint(&w, "not_after_s", h->not_after);
+	rowlist_add(a->rows, &w);
+}
 
-		row_init(&w);
-		row_str(&w, "fence", fence_text(text, &h->fence));
-		row_uint(&w, "upto_epoch", h->fence.epoch);
-		row_str(&w, "by", k != NULL ? k->member.name : "");
-		row_uint(&w, "number", h->serial);
-		row_uint(&w, "not_after_s", h->not_after);
-		rowlist_add(a->rows, &w);
-	}
+int
+rows_fences(struct route_request_args *a)
+{
+	for (size_t i = 0; i < a->m->fences.n; i++)
+		fence_row(a, &a->m->fences.v[i]);
 	return 0;
 }
 
@@ -273,18 +270,14 @@ parse_fence(struct route_request_args *a, struct fence *f)
 int
 rows_fence(struct route_request_args *a)
 {
-	struct fence f = { .epoch = a->m->wall_ms + FENCE_AHEAD_MS };
-	struct lease_time now = { a->m->wall_ms, a->m->now.now_ns };
-	uint8_t record[FRAME_RECORD_MAX];
-	size_t len;
+	struct fence f = { .what = 0 };
+	const struct fence_held *held;
 
 	if (!parse_fence(a, &f))
 		return 2;
-	if ((len = coordinator_fence(a->m->coordinator, record, sizeof(record), &f, &now)) == 0) {
-		snprintf(a->text, PM_TEXT_MAX + 1, "this node is no route-coordinator");
+	if ((held = manager_fence(a->m, &f, a->text)) == NULL)
 		return 1;
-	}
-	a->m->ops->spread(record, len, a->m->arg);
+	fence_row(a, held);
 	return 0;
 }
 

@@ -210,13 +210,14 @@ manager_query(const uint8_t *node_id, void *arg)
 	wake(s);
 }
 
-static void
+static int
 manager_spread(const uint8_t *record, size_t len, void *arg)
 {
 	struct spread *s = arg;
+	enum known_error e = knowns_take_signed(s->knowns, record, len, false, s->now.wall);
 
-	knowns_take_signed(s->knowns, record, len, false, s->now.wall);
 	wake(s);
+	return (int)e;
 }
 
 static const struct manager_ops manager_ops = {

@@ -111,7 +111,7 @@ t 'when one comes back nothing is hurried' [ "$(ids)" = "$before" ]
 
 # --- fences and revocation
 t 'a fence needs a coordinator' sh -c "! $FABRICCTL -s $W/e1/run route fence node e1 2>/dev/null"
-fence() { ctl coord route fence node e1; }
+fence() { ctl coord route fence node e1 >/dev/null; }
 t 'there are two ways' wait_for 40 routes phone up 2
 t 'e1 is fenced: few pings are lost' fewer 20 4 fence
 t 'the phone knows why' event phone 'r["event"] == "fenced"'

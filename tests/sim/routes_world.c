@@ -371,10 +371,11 @@ fence(struct rsim *s)
 	struct fence f = { .what = FENCE_ROUTE, .route_id = p->way };
 	struct lease_time t = { node_clock(c).wall * 1000, s->now_ns };
 	uint8_t buf[512];
+	uint64_t wait_s;
 	size_t len;
 
 	if (!p->has_way || !c->up || s->nfenced == sizeof(s->fenced) / sizeof(s->fenced[0]) ||
-	    (len = coordinator_fence(c->coordinator, buf, sizeof(buf), &f, &t)) == 0)
+	    (len = coordinator_fence(c->coordinator, buf, sizeof(buf), &f, &t, &wait_s)) == 0)
 		return;
 	rsim_say(s, "route %llx is fenced", (unsigned long long)p->way);
 	s->fences++;

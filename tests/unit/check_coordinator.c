@@ -631,6 +631,7 @@ START_TEST(leases_and_fences_are_kept)
 	struct leasestore *s = leasestore_sqlite(file);
 	struct fence f = { .what = FENCE_ROUTE }, back;
 	uint8_t rec[512];
+	uint64_t wait_s;
 	struct record r;
 	size_t len;
 
@@ -639,7 +640,7 @@ START_TEST(leases_and_fences_are_kept)
 	ck_assert_int_eq(issue(), LEASE_OK);
 	ck_assert_int_eq(nout, 2);
 	f.route_id = out[0].route_id;
-	len = coordinator_fence(c, rec, sizeof(rec), &f, &t);
+	len = coordinator_fence(c, rec, sizeof(rec), &f, &t, &wait_s);
 	ck_assert_uint_gt(len, 0);
 	ck_assert_int_eq(record_decode(&r, rec, len), RECORD_OK);
 	ck_assert_int_eq(record_verify(&r), 0);
@@ -677,7 +678,8 @@ START_TEST(leases_and_fences_are_kept)
 	ck_assert_uint_eq(seen, 1);
 	/* Nobody who is no coordinator fences. */
 	coordinator_is(PHONE, s);
-	ck_assert_uint_eq(coordinator_fence(c, rec, sizeof(rec), &f, &t), 0);
+	ck_assert_uint_eq(coordinator_fence(c, rec, sizeof(rec), &f, &t, &wait_s), 0);
+	ck_assert_uint_eq(wait_s, 0);
 	s->ops->free(s);
 	end();
 }
@@ -701,7 +703,7 @@ said_again(const uint8_t *p, size_t len, void *arg)
 	ck_assert_mem_eq(r.subject, n[COORD].node.public, RECORD_KEY_LEN);
 	ck_assert_int_eq(fence_decode(&f, &r), 0);
 	ck_assert_uint_eq(f.what, FENCE_ROUTE);
-	ck_assert_uint_eq(f.epoch, 1234);
+	ck_assert_uint_eq(f.epoch, r.serial);
 	ck_assert_uint_eq(r.not_after, made[0] + f.route_id + LEASE_LIFE_MAX_S);
 	ck_assert_uint_eq(r.not_before, made[0] + f.route_id - LEASE_LATER_S);
 	again_serials[nagain++] = r.serial;
@@ -720,12 +722,13 @@ static void
 fence_routes(unsigned from, unsigned to, uint64_t made)
 {
 	uint8_t rec[512];
+	uint64_t wait_s;
 
 	for (unsigned i = from; i <= to; i++) {
 		struct lease_time then = { (made + i) * 1000, t.now_ns };
-		struct fence f = { .what = FENCE_ROUTE, .route_id = i, .epoch = 1234 };
+		struct fence f = { .what = FENCE_ROUTE, .route_id = i };
 
-		ck_assert_uint_gt(coordinator_fence(c, rec, sizeof(rec), &f, &then), 0);
+		ck_assert_uint_gt(coordinator_fence(c, rec, sizeof(rec), &f, &then, &wait_s), 0);
 	}
 }
 
