@@ -9,6 +9,7 @@
 
 #define CLASSES_ALL	((1u << CLASS_COUNT) - 1)
 #define EPOCHS_AHEAD	60000u		/* ms: so often, at most, that the store is written */
+#define EPOCHS_STEP	1000u		/* while they are ahead of the clock, as after a restart: one for each answer */
 #define LIFE_LEAST_S	5u		/* a lease that would end sooner is not given */
 
 struct coordinator {
@@ -106,7 +107,7 @@ coordinator_weights(struct coordinator *c, const struct score_weights *w)
 static uint64_t
 epoch_next(struct coordinator *c, uint64_t now_ms)
 {
-	uint64_t e, upto;
+	uint64_t e, upto, ahead;
 
 	/* A store that does not answer now may the next time: until then the time has to do. */
 	if (!c->epoch_known && c->store != NULL && c->store->ops->epoch_get(c->store, &upto) == 0) {
@@ -117,8 +118,10 @@ epoch_next(struct coordinator *c, uint64_t now_ms)
 	}
 	e = now_ms > c->epoch_last ? now_ms : c->epoch_last + 1;
 	c->epoch_last = e;
-	if (c->store != NULL && e >= c->epoch_upto && c->store->ops->epoch_put(c->store, e + EPOCHS_AHEAD) == 0)
-		c->epoch_upto = e + EPOCHS_AHEAD;
+	/* A minute for each of many restarts would be more than a fence by another clock is ahead of. */
+	ahead = e > now_ms ? EPOCHS_STEP : EPOCHS_AHEAD;
+	if (c->store != NULL && e >= c->epoch_upto && c->store->ops->epoch_put(c->store, e + ahead) == 0)
+		c->epoch_upto = e + ahead;
 	return e;
 }
 

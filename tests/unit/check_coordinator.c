@@ -566,6 +566,41 @@ START_TEST(epochs_never_go_back)
 }
 END_TEST
 
+/* Started again and again in the same moment: what it gives is newer each time, and no further ahead than another's fence. */
+START_TEST(restarts_do_not_run_ahead)
+{
+	struct leasestore *s = leasestore_sqlite(file);
+	uint64_t last = 0;
+
+	begin();
+	for (unsigned i = 0; i < 40; i++) {
+		coordinator_is(COORD, s);
+		for (unsigned k = 0; k < 3; k++) {
+			ck_assert_int_eq(issue(), LEASE_OK);
+			ck_assert_uint_gt(out[0].epoch, last);
+			last = out[0].epoch;
+		}
+		s->ops->free(s);
+		s = leasestore_sqlite(file);
+	}
+	ck_assert_uint_lt(last, (NOW + 120) * 1000);
+	/* Many of one life, while they are ahead. */
+	coordinator_is(COORD, s);
+	for (unsigned i = 0; i < 1500; i++) {
+		t.now_ns += SOURCE_EVERY_MS * 1000000ull;
+		ck_assert_int_eq(issue(), LEASE_OK);
+	}
+	last = out[0].epoch;
+	s->ops->free(s);
+	s = leasestore_sqlite(file);
+	coordinator_is(COORD, s);
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_gt(out[0].epoch, last);
+	s->ops->free(s);
+	end();
+}
+END_TEST
+
 static const struct leasestore_ops *real_ops;
 static unsigned deaf;
 
@@ -851,6 +886,7 @@ main(void)
 	tcase_add_unchecked_fixture(kept, keys_make, NULL);
 	tcase_add_checked_fixture(kept, dir_make, dir_remove);
 	tcase_add_test(kept, epochs_never_go_back);
+	tcase_add_test(kept, restarts_do_not_run_ahead);
 	tcase_add_test(kept, a_store_that_is_deaf_once);
 	tcase_add_test(kept, leases_and_fences_are_kept);
 	tcase_add_test(kept, fences_are_said_again);
