@@ -16,37 +16,69 @@ same(const struct fence_held *h, const struct fence_held *o)
 {
 	const struct fence *a = &h->fence, *b = &o->fence;
 
-	return h->serial == o->serial && h->not_after == o->not_after && is(h->by, o->by) && a->what == b->what &&
-	    a->route_id == b->route_id && a->epoch == b->epoch && is(a->node, b->node) && is(a->dest, b->dest);
+	return h->key.serial == o->key.serial && h->key.not_after == o->key.not_after && is(h->key.by, o->key.by) &&
+	    a->what == b->what && a->route_id == b->route_id && a->epoch == b->epoch && is(a->node, b->node) &&
+	    is(a->dest, b->dest);
 }
 
-/* Its place: a new one, or that of the one that would be forgotten first. NULL: that would be the new one itself. */
-static struct fence_held *
-room(struct fences *f, uint64_t not_after)
+/* Goes before the other of the same coordinator. */
+static bool
+sooner(const struct fence_key *a, const struct fence_key *b)
 {
-	struct fence_held *first = &f->v[0];
+	return a->not_after != b->not_after ? a->not_after < b->not_after : a->serial < b->serial;
+}
+
+size_t
+fences_victim(const void *v, size_t size, size_t n, const struct fence_key *key)
+{
+	struct { const struct fence_key *first; size_t at, count; } c[FENCES_MAX + 1], *most = &c[0];	/* of each coordinator */
+	size_t nc = 0;
+
+	for (size_t i = 0; i <= n; i++) {
+		const struct fence_key *k = i < n ? (const void *)((const uint8_t *)v + i * size) : key;
+		size_t j = 0;
+
+		while (j < nc && !is(c[j].first->by, k->by))
+			j++;
+		if (j == nc)
+			c[nc++].count = 0;
+		if (c[j].count++ == 0 || sooner(k, c[j].first)) {
+			c[j].first = k;
+			c[j].at = i;
+		}
+	}
+	for (size_t j = 1; j < nc; j++)
+		if (c[j].count > most->count ||
+		    (c[j].count == most->count && memcmp(c[j].first->by, most->first->by, NODE_ID_LEN) > 0))
+			most = &c[j];
+	return most->at;
+}
+
+/* Its place; NULL: there is none for it. */
+static struct fence_held *
+room(struct fences *f, const struct fence_key *key)
+{
+	size_t at;
 
 	if (f->n < FENCES_MAX)
 		return &f->v[f->n++];
-	for (size_t i = 1; i < f->n; i++)
-		if (f->v[i].not_after < first->not_after)
-			first = &f->v[i];
-	return first->not_after < not_after ? first : NULL;
+	at = fences_victim(f->v, sizeof(f->v[0]), f->n, key);
+	return at < f->n ? &f->v[at] : NULL;
 }
 
 int
 fences_add(struct fences *f, const struct record *r, uint64_t wall, const struct fence_held **held)
 {
-	struct fence_held h = { .serial = r->serial, .not_after = r->not_after }, *place;
+	struct fence_held h = { .key = { .serial = r->serial, .not_after = r->not_after } }, *place;
 
 	if (r->kind != RECORD_FENCE || r->not_after <= wall || fence_decode(&h.fence, r) < 0 ||
 	    !fence_bounded(&h.fence, r))
 		return -1;
-	node_id_from_key(h.by, r->subject);
+	node_id_from_key(h.key.by, r->subject);
 	for (size_t i = 0; i < f->n; i++)
 		if (same(&f->v[i], &h))
 			return 0;
-	if ((place = room(f, h.not_after)) == NULL)
+	if ((place = room(f, &h.key)) == NULL)
 		return 0;
 	*place = h;
 	*held = place;
@@ -99,7 +131,7 @@ const struct fence_held *
 fences_find(const struct fences *f, const uint8_t *by, uint64_t serial)
 {
 	for (size_t i = 0; i < f->n; i++)
-		if (f->v[i].serial == serial && is(f->v[i].by, by))
+		if (f->v[i].key.serial == serial && is(f->v[i].key.by, by))
 			return &f->v[i];
 	return NULL;
 }
@@ -121,7 +153,7 @@ fences_expire(struct fences *f, uint64_t wall)
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->n; i++)
-		if (wall < f->v[i].not_after)
+		if (wall < f->v[i].key.not_after)
 			f->v[n++] = f->v[i];
 	f->n = n;
 }
@@ -132,7 +164,7 @@ fences_drop(struct fences *f, const uint8_t *by)
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->n; i++)
-		if (!is(f->v[i].by, by))
+		if (!is(f->v[i].key.by, by))
 			f->v[n++] = f->v[i];
 	f->n = n;
 }

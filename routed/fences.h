@@ -7,18 +7,30 @@
 
 #include "fabric/ticket.h"
 
-#define FENCES_MAX	512u	/* when there are more, the one that expires first goes */
+#define FENCES_MAX	512u	/* when there are more, fences_victim() goes */
+
+/* Whose it is, whatever key signed it, which of its fences, and when it ends. */
+struct fence_key {
+	uint8_t		 by[NODE_ID_LEN];
+	uint64_t	 serial, not_after;
+};
 
 struct fence_held {
+	struct fence_key key;			/* first */
 	struct fence	 fence;
-	uint8_t		 by[NODE_ID_LEN];	/* the coordinator, by whatever key it was signed */
-	uint64_t	 serial, not_after;
 };
 
 struct fences {
 	size_t		 n;
 	struct fence_held v[FENCES_MAX];
 };
+
+/*
+ * Of n, at most FENCES_MAX, things of `size' bytes that each begin with a struct fence_key, and one more, `key': which has to
+ * go, n for that itself. It is of the coordinator with the most, so that none drives out what others say; of these the one that
+ * ends first, so that all who have heard of the same keep the same, in whatever order it came.
+ */
+size_t	fences_victim(const void *v, size_t size, size_t n, const struct fence_key *key);
 
 /* 1: it is new, *held is it; 0: it is known, be it by another key; -1: it is none, asks for too much, or has expired. */
 int	fences_add(struct fences *, const struct record *, uint64_t wall, const struct fence_held **held);

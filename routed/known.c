@@ -524,7 +524,7 @@ knowns_expire(struct knowns *ks, uint64_t wall)
 		known_remove(ks, k);
 	}
 	for (size_t i = 0; i < ks->nfences; i++) {
-		if (wall < ks->fences[i].not_after) {
+		if (wall < ks->fences[i].key.not_after) {
 			ks->fences[n++] = ks->fences[i];
 			continue;
 		}

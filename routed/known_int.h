@@ -2,9 +2,10 @@
 #ifndef ROUTED_KNOWN_INT_H
 #define ROUTED_KNOWN_INT_H
 
+#include "routed/fences.h"
 #include "routed/known.h"
 
-#define FENCES_MAX	64u
+#define KNOWN_FENCES_MAX 64u	/* what a neighbour is given at once */
 
 struct known_signed {
 	struct known_raw raw;
@@ -12,9 +13,10 @@ struct known_signed {
 };
 
 struct known_fence {
+	struct fence_key key;			/* first */
+	uint8_t		 signer[RECORD_KEY_LEN];
 	struct known_raw raw;
-	uint8_t		 issuer[NODE_ID_LEN], key[RECORD_KEY_LEN];	/* the coordinator, and its key that signed it */
-	uint64_t	 serial, not_after, sum;
+	uint64_t	 sum;
 };
 
 struct knowns {
@@ -31,7 +33,7 @@ struct knowns {
 	char		 tenant[RECORD_TENANT_MAX + 1];
 	uint64_t	 serial_floor;
 	struct known_signed policy, revocation;
-	struct known_fence fences[FENCES_MAX];
+	struct known_fence fences[KNOWN_FENCES_MAX];
 	size_t		 nfences;
 	uint8_t		(*removed)[NODE_ID_LEN];
 	size_t		 nremoved, removed_size;

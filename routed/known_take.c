@@ -363,7 +363,7 @@ keep(struct take *t, const uint8_t *from)
 	k->dirty = true;
 	t->old = k;
 	for (size_t i = t->ks->nfences; !coordinates(k) && i-- > 0;)
-		if (memcmp(t->ks->fences[i].issuer, k->node_id, NODE_ID_LEN) == 0)
+		if (memcmp(t->ks->fences[i].key.by, k->node_id, NODE_ID_LEN) == 0)
 			fence_drop(t->ks, i);
 	if (k->self)
 		t->ks->own = k;
@@ -473,7 +473,7 @@ drop_revoked(struct knowns *ks)
 			known_remove(ks, k);
 	}
 	for (size_t i = ks->nfences; i-- > 0;)	/* what it has said as a coordinator does not count any more */
-		if (knowns_revoked(ks, ks->fences[i].issuer))
+		if (knowns_revoked(ks, ks->fences[i].key.by))
 			fence_drop(ks, i);
 }
 
@@ -491,38 +491,37 @@ raw_sum(const struct record *r)
 
 /* The fence of this coordinator with this number; NULL: there is none. */
 static struct known_fence *
-fence_find(struct knowns *ks, const uint8_t *issuer, uint64_t serial)
+fence_find(struct knowns *ks, const struct fence_key *key)
 {
 	for (size_t i = 0; i < ks->nfences; i++)
-		if (ks->fences[i].serial == serial && memcmp(ks->fences[i].issuer, issuer, NODE_ID_LEN) == 0)
+		if (ks->fences[i].key.serial == key->serial && memcmp(ks->fences[i].key.by, key->by, NODE_ID_LEN) == 0)
 			return &ks->fences[i];
 	return NULL;
 }
 
 /*
- * Where a fence of this coordinator's goes: in place of the one with its number, which was by an older key and is said
- * again; else where there is room, or that of its own which ends first is.
+ * Where a fence goes: in place of the one with its number, which was by an older key and is said again; else where there is
+ * room, or that which has to go for it is. NULL: it would be that itself.
  */
 static struct known_fence *
-fence_place(struct knowns *ks, const uint8_t *issuer, struct known_fence *before)
+fence_place(struct knowns *ks, const struct fence_key *key, struct known_fence *before)
 {
-	struct known_fence *at = before;
+	size_t i;
 
-	if (at == NULL && ks->nfences < FENCES_MAX)
+	if (before == NULL && ks->nfences < KNOWN_FENCES_MAX)
 		return &ks->fences[ks->nfences++];
-	for (size_t i = 0; before == NULL && i < ks->nfences; i++)
-		if (memcmp(ks->fences[i].issuer, issuer, NODE_ID_LEN) == 0 &&
-		    (at == NULL || ks->fences[i].not_after < at->not_after))
-			at = &ks->fences[i];
-	if (at != NULL)
-		free(at->raw.p);
-	return at;
+	if (before == NULL && (i = fences_victim(ks->fences, sizeof(ks->fences[0]), ks->nfences, key)) < ks->nfences)
+		before = &ks->fences[i];
+	if (before != NULL)
+		free(before->raw.p);
+	return before;
 }
 
 static enum known_error
 take_fence(struct knowns *ks, const struct record *r, uint64_t wall, const struct known **issuer)
 {
 	const struct known *k = known_by_route_key(ks, r->issuer);
+	struct fence_key key = { .serial = r->serial, .not_after = r->not_after };
 	uint64_t sum = raw_sum(r);
 	struct known_fence *f, *before;
 	struct known_raw raw = { 0 };
@@ -544,18 +543,18 @@ take_fence(struct knowns *ks, const struct record *r, uint64_t wall, const struc
 		return KNOWN_E_LIFETIME;
 	if (record_verify(r) != 0)
 		return KNOWN_E_SIGNATURE;
-	before = fence_find(ks, k->node_id, r->serial);
-	if (before != NULL && memcmp(before->key, r->issuer, RECORD_KEY_LEN) == 0)
+	memcpy(key.by, k->node_id, NODE_ID_LEN);
+	before = fence_find(ks, &key);
+	if (before != NULL && memcmp(before->signer, r->issuer, RECORD_KEY_LEN) == 0)
 		return KNOWN_E_OLD;	/* another with its number: all keep the one that they had first */
 	if (!keep_raw(&raw, r->raw))
 		return KNOWN_E_MEMORY;
-	if ((f = fence_place(ks, k->node_id, before)) == NULL) {
+	if ((f = fence_place(ks, &key, before)) == NULL) {
 		free(raw.p);
 		return KNOWN_E_ROOM;
 	}
-	*f = (struct known_fence){ .raw = raw, .serial = r->serial, .not_after = r->not_after, .sum = sum };
-	memcpy(f->issuer, k->node_id, NODE_ID_LEN);
-	memcpy(f->key, r->issuer, RECORD_KEY_LEN);
+	*f = (struct known_fence){ .key = key, .raw = raw, .sum = sum };
+	memcpy(f->signer, r->issuer, RECORD_KEY_LEN);
 	*issuer = k;
 	return KNOWN_OK;
 }

@@ -223,7 +223,7 @@ rows_usage(struct route_request_args *a)
 static void
 fence_row(struct route_request_args *a, const struct fence_held *h)
 {
-	const struct known *k = known_find(a->m->knowns, h->by);
+	const struct known *k = known_find(a->m->knowns, h->key.by);
 	char text[FENCE_TEXT_MAX];
 	struct row_writer w;
 
@@ -231,8 +231,8 @@ fence_row(struct route_request_args *a, const struct fence_held *h)
 	row_str(&w, "fence", fence_text(text, &h->fence));
 	row_uint(&w, "upto_epoch", h->fence.epoch);
 	row_str(&w, "by", k != NULL ? k->member.name : "");
-	row_uint(&w, "number", h->serial);
-	row_uint(&w, "not_after_s", h->not_after);
+	row_uint(&w, "number", h->key.serial);
+	row_uint(&w, "not_after_s", h->key.not_after);
 	rowlist_add(a->rows, &w);
 }
 

@@ -181,6 +181,27 @@ fence_hits(uint64_t epoch)
 	ck_assert_uint_gt(renewed(1), f->fence.epoch);
 }
 
+/* Many by one coordinator, that outlast any other's: what another says holds all the same. */
+START_TEST(a_fence_among_many)
+{
+	struct fence f = { .what = FENCE_ROUTE, .epoch = 1 };
+	const struct fence_held *held;
+	struct record r;
+
+	begin(1u << ROLE_ROUTE_COORDINATOR);
+	for (uint64_t i = 1; i <= FENCES_MAX + 8; i++) {
+		f.route_id = i;
+		ck_assert_int_eq(record_decode(&r, buf, kw_fence_life(buf, sizeof(buf), i, &f, FENCE_LIFE_MAX_S, &coord)), RECORD_OK);
+		ck_assert_int_eq(fences_add(&m->fences, &r, kw_wall, &held), 1);
+	}
+	ck_assert_uint_eq(m->fences.n, FENCES_MAX);
+	fence_hits(renewed(1));
+	ck_assert_uint_eq(m->fences.n, FENCES_MAX);
+	end();
+	ck_assert_int_eq(unlink(LEASESTORE_FILE), 0);
+}
+END_TEST
+
 /* A fence by the other coordinator, of its clock: the epoch of one, `ahead_s' before its clock, that is valid until its bound. */
 static enum known_error
 fence_by_other(uint64_t clock_s, uint64_t ahead_s)
@@ -284,6 +305,7 @@ main(void)
 	tcase_add_test(tc, fences_outlive_a_restart);
 	tcase_add_test(tc, fences_wait_for_the_record);
 	tcase_add_test(tc, a_fence_after_a_fence);
+	tcase_add_test(tc, a_fence_among_many);
 	tcase_add_test(tc, a_fence_after_the_farthest);
 	tcase_add_test(tc, a_fence_of_a_clock_set_back);
 	suite_add_tcase(s, tc);

@@ -439,7 +439,7 @@ fenced(struct wish *w)
 {
 	n[R1].fences.n = 1;
 	n[R1].fences.v[0] = (struct fence_held){ .fence = { .what = FENCE_ROUTE, .route_id = ROUTE, .epoch = 100 },
-	    .not_after = HARD };
+	    .key.not_after = HARD };
 }
 
 static const struct {
@@ -586,7 +586,7 @@ START_TEST(anothers_id)
 	ck_assert_uint_eq(n[R1].ndels, 0);
 	/* Nor with one that names him, who is fenced off. */
 	n[R1].fences.n = 1;
-	n[R1].fences.v[0] = (struct fence_held){ .fence = { .what = FENCE_NODE, .epoch = 200 }, .not_after = HARD };
+	n[R1].fences.v[0] = (struct fence_held){ .fence = { .what = FENCE_NODE, .epoch = 200 }, .key.not_after = HARD };
 	memcpy(n[R1].fences.v[0].fence.node, n[THIEF].id, NODE_ID_LEN);
 	ck_assert_int_eq(install_message(n[R1].in, n[THIEF].id, DIRMSG_INSTALL, body, len, &now), 0);
 	head = tail;
@@ -649,7 +649,7 @@ START_TEST(fence_ends)
 	ck_assert_uint_eq(install(&usual), INSTALL_OK);
 	f.epoch = 99;
 	x->fences.n = 1;
-	x->fences.v[0] = (struct fence_held){ .fence = f, .not_after = HARD };
+	x->fences.v[0] = (struct fence_held){ .fence = f, .key.not_after = HARD };
 	ck_assert_uint_eq(install_judge(x->in, judge_fence, x, REASON_FENCED), 0);
 	x->fences.v[0].fence.epoch = 100;
 	ck_assert_uint_eq(install_judge(x->in, judge_fence, x, REASON_FENCED), 1);

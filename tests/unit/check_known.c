@@ -587,6 +587,74 @@ START_TEST(fences_are_bounded)
 }
 END_TEST
 
+#define MANY 130
+
+static struct { uint8_t p[400]; size_t len; } said[MANY];
+
+/* 80, 9 and 41 of three coordinators, in the order of their ends, some of which are the same. */
+static void
+many_make(void)
+{
+	const struct kw_node *by[] = { &a, &b, &c };
+	const unsigned upto[] = { 80, 89, MANY };
+
+	for (unsigned i = 0, k = 0; i < MANY; i++) {
+		struct fence f = { .what = FENCE_ROUTE, .route_id = i + 1, .epoch = kw_wall * 1000 };
+
+		k += i == upto[k];
+		said[i].len = kw_fence_life(said[i].p, sizeof(said[i].p), i + 1, &f, 3000 + i / 3, by[k]);
+	}
+}
+
+/* All of them, in another order for each seed (7919 is a prime): how many were taken. */
+static unsigned
+many_take(unsigned seed)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		unsigned up = (i * (seed % 2 == 0 ? 1 : 7919) + seed * 31) % MANY, at = seed % 4 < 2 ? up : MANY - 1 - up;
+		enum known_error e = knowns_take_signed(ks, said[at].p, said[at].len, false, kw_wall);
+
+		ck_assert(e == KNOWN_OK || e == KNOWN_E_OLD || e == KNOWN_E_ROOM);
+		n += e == KNOWN_OK;
+	}
+	return n;
+}
+
+/*
+ * Too many: whatever order they came in, all keep the same, so that nobody gives for ever what the other puts out again; and one
+ * that fences a lot drives out none of another's.
+ */
+START_TEST(too_many_fences)
+{
+	uint64_t sum = 0;
+
+	a.m.roles = b.m.roles = 1u << ROLE_ROUTE_COORDINATOR;
+	many_make();
+	for (unsigned seed = 0; seed < 16; seed++) {
+		begin(100);
+		TAKE(&a, KNOWN_OK);
+		TAKE(&b, KNOWN_OK);
+		TAKE(&c, KNOWN_OK);
+		ck_assert_uint_ge(many_take(seed), 64);
+		ck_assert_uint_eq(many_take(seed + 1), 0);
+		nfences = 0;
+		knowns_fences_each(ks, count_fence, NULL);
+		ck_assert_uint_eq(nfences, 64);
+		if (seed > 0)
+			ck_assert_uint_eq(knowns_fences_sum(ks), sum);
+		sum = knowns_fences_sum(ks);
+		/* All nine of the one that said least, and another that says its first. */
+		for (unsigned i = 80; i < 89; i++)
+			ck_assert_int_eq(knowns_take_signed(ks, said[i].p, said[i].len, false, kw_wall), KNOWN_E_OLD);
+		self.m.roles = 1u << ROLE_ROUTE_COORDINATOR;
+		ck_assert_int_eq(knowns_take(ks, kw_again(&self), NULL, kw_wall, NULL), KNOWN_OK);
+		ck_assert_int_eq(fence(1, &self), KNOWN_OK);
+	}
+}
+END_TEST
+
 static void
 other_route_key(struct kw_node *n)
 {
@@ -731,6 +799,7 @@ main(void)
 	tcase_add_test(tc, revocations);
 	tcase_add_test(tc, fences);
 	tcase_add_test(tc, fences_are_bounded);
+	tcase_add_test(tc, too_many_fences);
 	tcase_add_test(tc, fences_said_again);
 	tcase_add_test(tc, fences_of_who_was_coordinator);
 	tcase_add_test(tc, coordinators_in_order);
