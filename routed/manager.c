@@ -721,6 +721,8 @@ judge_policy(const struct installed *e, void *arg)
 	struct manager *m = arg;
 	struct ticket_issuer by = { .who = { .not_after = 0 } };
 
+	if (e->t.place == TICKET_SOURCE)
+		return manager_may_hold(m, &e->t) ? INSTALL_OK : TICKET_E_POLICY;
 	memcpy(by.who.node_id, e->issuer, NODE_ID_LEN);
 	return install_permitted(&e->t, &by, m) ? INSTALL_OK : TICKET_E_POLICY;
 }

@@ -149,6 +149,8 @@ void	manager_blame(struct manager *, uint64_t route_id, unsigned left, bool tell
 int	manager_on_request(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);
 int	manager_on_answer(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);
 extern const struct coordinator_ops manager_coordinator_ops;
+/* Does the policy let this node, the source, keep the route of this ticket? What it cannot judge it leaves to the others on it. */
+bool	manager_may_hold(struct manager *, const struct ticket *);
 bool	manager_is_coordinator(const struct manager *);
 
 /* manager_tell.c: what the dataplane is told of others. */

@@ -57,6 +57,38 @@ lease_reach(const struct policy_node *source, const struct policy_node *dest, un
 	return false;
 }
 
+/* The first relay of the route: of it, as of the far end, the source knows who it is. */
+static bool
+first_may(const struct manager *m, const struct ticket *t, const struct policy_node *self, unsigned class)
+{
+	const struct known *k = memcmp(t->next, t->far, NODE_ID_LEN) == 0 ? NULL : known_find(m->knowns, t->next);
+	struct policy_node relay;
+
+	if (k == NULL)
+		return true;
+	relay = known_policy_node(k);
+	return policy_relay(m->policy, &relay, self, class).pass;
+}
+
+bool
+manager_may_hold(struct manager *m, const struct ticket *t)
+{
+	const struct known *k = known_find(m->knowns, t->far);
+	struct policy_node self = manager_self_policy(m), far;
+	bool any = k == NULL;
+
+	if (k != NULL)
+		far = known_policy_node(k);
+	for (unsigned class = 0; class < CLASS_COUNT; class++) {
+		if (!(t->classes & 1u << class))
+			continue;
+		if (!first_may(m, t, &self, class))
+			return false;
+		any = any || lease_reach(&self, &far, class, m);
+	}
+	return any;
+}
+
 const struct coordinator_ops manager_coordinator_ops = { .node = lease_node, .revoked = lease_revoked, .reach = lease_reach };
 
 static struct lease_time

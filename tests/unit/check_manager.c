@@ -2,6 +2,7 @@
 #include "manager_world.h"
 
 #include "crypto/box.h"
+#include "fabric/policy_build.h"
 
 /* --- asking, and being asked --- */
 
@@ -444,6 +445,174 @@ START_TEST(blame_is_told)
 }
 END_TEST
 
+/* --- a coordinator comes --- */
+
+/* Ticks on, from 10 s on: after how many ms a coordinator is asked, or `most'. */
+static uint64_t
+asked_after(uint64_t from, uint64_t most)
+{
+	uint64_t ms = 0;
+
+	for (sent.type = 0; ms < most && sent.type != DIRMSG_ROUTE_REQUEST; ms += MANAGER_TICK_MS) {
+		at(10000 + from + ms);
+		manager_tick(m);
+	}
+	return ms;
+}
+
+/*
+ * As no coordinator is known, a node makes a lease itself, and asks the first that it hears of at once. One that was known and did
+ * not answer is asked when the lease has to be renewed, whenever it is back. Either way what there is carries on.
+ */
+START_TEST(a_coordinator_comes)
+{
+	uint64_t id;
+
+	alone = _i == 0;
+	begin(1u << ROLE_MOBILE_EDGE);
+	alone = false;
+	id = installed();
+	ck_assert(routes_find(m->routes, host.id)->held[0].lease.self);
+	has_neighbour = true;
+	ck_assert_uint_eq(asked_after(0, 10000), 10000);
+	coord_opens();
+	if (_i == 0) {
+		ck_assert_uint_le(asked_after(10000, 5000), 1000);
+	} else {
+		coord.r.serial++;	/* its routed was started again */
+		take(&coord);
+		ck_assert_uint_eq(asked_after(10000, 10000), 10000);
+		ck_assert_uint_le(asked_after(20000, 60000), LEASE_SOFT_S * 1000 - 20000);
+	}
+	ck_assert_ptr_nonnull(install_find(m->install, id));
+	ck_assert_uint_eq(routes_find(m->routes, host.id)->held[0].state, HELD_UP);
+	end();
+}
+END_TEST
+
+/* --- routes that a new policy forbids --- */
+
+/* One rule after "pass all" and "pass relay all": what it blocks, for whom, in which classes (0: all). */
+struct forbidden { const char *what; bool relay; const char *from, *to; uint8_t classes; bool ends; };
+
+static void
+policy_say(const struct forbidden *f, uint64_t serial)
+{
+	uint8_t content[POLICY_MAX];
+	struct policy_source s = { .nrules = 0 };
+	struct policy_source_rule *x;
+	const char *bad;
+	size_t len;
+
+	policy_add_rule(&s)->pass = true;
+	x = policy_add_rule(&s);
+	x->pass = x->relay = true;
+	x = policy_add_rule(&s);
+	x->relay = f->relay;
+	x->classes = f->classes;
+	policy_add_word(&x->from.names, f->from);
+	policy_add_word(&x->to.names, f->to);
+	len = policy_encode(content, sizeof(content), &s, &bad);
+	ck_assert_msg(len > 0, "%s", bad);
+	policy_source_clear(&s);
+	ck_assert_int_eq(knowns_take_signed(ks, buf, kw_signed(buf, sizeof(buf), RECORD_POLICY, serial, content, len,
+	    &kw_authority), false, kw_wall), KNOWN_OK);
+}
+
+static const struct forbidden of_its_own[] = {
+	{ "others", false, "host", "me", 0, false },
+	{ "it may not reach it", false, "me", "host", 0, true },
+	{ "in some of the classes only", false, "me", "host", 1u << CLASS_BULK, false },
+	{ "the relay may not for it", true, "relay", "me", 0, true },
+	{ "nor in a class", true, "relay", "me", 1u << CLASS_BULK, true },
+	{ "not for others", true, "relay", "host", 0, false },
+};
+
+/* What a node has made for itself does not wait for others to end it, nor is it made again. */
+START_TEST(a_policy_ends_ones_own)
+{
+	const struct forbidden *f = &of_its_own[_i];
+	uint64_t id;
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	id = installed();
+	ck_assert(routes_find(m->routes, host.id)->held[0].lease.self);
+	sent.type = 0;
+	policy_say(f, 1);
+	ck_assert_msg((install_find(m->install, id) == NULL) == f->ends, "%s", f->what);
+	ck_assert_uint_eq(routes_find(m->routes, host.id)->n, !f->ends);
+	ck_assert(sent.type == (f->ends ? DIRMSG_TEARDOWN : 0));
+	sent.type = 0;
+	for (uint64_t ms = 0; ms < 40000; ms += MANAGER_TICK_MS) {
+		at(10000 + ms);
+		manager_tick(m);
+	}
+	ck_assert_msg(sent.type == 0 || f->classes != 0, "%s", f->what);
+	end();
+}
+END_TEST
+
+/* coord makes itself a lease to the last of the path and has it installed over the first: what this node holds of it. */
+static uint64_t
+self_made(struct kw_node *over, const struct kw_node *to)
+{
+	struct coordinator *c = coordinator_new(m->graph, &manager_coordinator_ops, m, NULL);
+	struct lease_time t = { kw_wall * 1000, NS_PER_SEC };
+	struct lease_ask a = { .classes = 1u << CLASS_INTERACTIVE, .self = true };
+	struct route_install i = { .n = 0 };
+	unsigned first = over == &me ? 1 : 2;
+
+	memcpy(a.source, coord.id, NODE_ID_LEN);
+	memcpy(a.dest, to->id, NODE_ID_LEN);
+	link_add(&coord, over);
+	link_add(over, &coord);
+	take(&coord);
+	take(over);
+	ck_assert_int_eq(coordinator_keys(c, &coord.route, coord.item.membership, coord.item.route), 0);
+	ck_assert_msg(coordinator_issue(c, &a, out, LEASE_MAX, &t, &why) == 1, "%s", lease_strerror(why));
+	ck_assert(out[0].self && out[0].n == 3);
+	i.route_id = out[0].route_id;
+	for (unsigned k = first; k < 3; k++)
+		i.sealed[i.n++] = (struct frame_bytes){ out[0].sealed[k].p, out[0].sealed[k].len };
+	ck_assert_int_eq(manager_message(m, out[0].nodes[first - 1], DIRMSG_INSTALL, buf, route_install_encode(buf, sizeof(buf), &i)), 0);
+	coordinator_free(c);
+	drop(1);
+	ck_assert_ptr_nonnull(install_find(m->install, i.route_id));
+	return i.route_id;
+}
+
+static const struct forbidden of_others[] = {
+	{ "not this source", true, "me", "host", 0, false },
+	{ "no relaying for the source", true, "me", "coord", 0, true },
+	{ "another source", false, "host", "me", 0, false },
+	{ "the source may not reach it", false, "coord", "me", 0, true },
+};
+
+/* Nor does the relay of such a route or its end: a relay knows of these who made them, and so for whom it relays. */
+START_TEST(a_policy_ends_anothers_own)
+{
+	const struct pm_conf_routing conf = { .relay = true, .classes = ALL };
+	const struct forbidden *f = &of_others[_i];
+	struct score_weights weights;
+	uint64_t id;
+
+	begin(f->relay ? 1u << ROLE_RELAY : 1u << ROLE_SERVICE_HOST);
+	weights = m->weights;
+	manager_conf(m, &conf, &weights);
+	if (f->relay) {
+		me.facts.relay = true;
+		me.facts.relay_classes = ALL;
+		link_add(&me, &host);
+		link_add(&host, &me);
+		take(&host);
+	}
+	id = f->relay ? self_made(&me, &host) : self_made(&relay, &me);
+	policy_say(f, 1);
+	ck_assert_msg((install_find(m->install, id) == NULL) == f->ends, "%s", f->what);
+	end();
+}
+END_TEST
+
 /* --- what the dataplane is told --- */
 
 /* The last that it heard of this node: 1 revoked, 0 pardoned, -1 nothing. */
@@ -649,6 +818,9 @@ main(void)
 	tcase_add_test(tc, blame);
 	tcase_add_test(tc, blame_is_heard);
 	tcase_add_loop_test(tc, blame_is_told, 0, 3);
+	tcase_add_loop_test(tc, a_coordinator_comes, 0, 2);
+	tcase_add_loop_test(tc, a_policy_ends_ones_own, 0, sizeof(of_its_own) / sizeof(of_its_own[0]));
+	tcase_add_loop_test(tc, a_policy_ends_anothers_own, 0, sizeof(of_others) / sizeof(of_others[0]));
 	tcase_add_loop_test(tc, a_pardon_waits_for_room, 0, 2);
 	tcase_add_test(tc, permits_while_remotes_go);
 	tcase_add_test(tc, limits_and_last_words);
