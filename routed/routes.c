@@ -491,6 +491,8 @@ refused(struct routes *r, struct route_dest *d, enum lease_error e, const struct
 		r->ops->answered(d, fitting(d, r->fresh, n), n < 0 ? e : LEASE_OK, r->arg);
 		if (n > 0) {
 			take(r, d, r->fresh, n, now);
+			if (d->lacking)
+				sooner(d, now->now_ns + about(r, ROUTES_SPARE_NS));
 			tell_failure(r, d);
 			return;
 		}
@@ -555,6 +557,7 @@ routes_answer(struct routes *r, uint64_t id, struct lease *v, int n, enum lease_
 	/* Another coordinator may know more: it is waited for. */
 	if (n < 0 && d->answer_ns != 0 && helps_oneself(e)) {
 		d->error = (uint8_t)e;
+		d->lacking = true;
 		return;
 	}
 	if (n < 0 && d->answer_ns == 0)
@@ -570,6 +573,7 @@ ask(struct routes *r, struct route_dest *d, const struct clock_both *now)
 	int n;
 
 	fill_ask(d, &a);
+	d->lacking = false;
 	d->asked_ns = now->now_ns;
 	d->ask_id = r->ops->random(r->arg) | 1;
 	n = r->ops->ask(&a, d->ask_id, d->tries, r->fresh, &e, r->arg);
@@ -839,7 +843,7 @@ tick_dest(struct routes *r, struct route_dest *d, const struct clock_both *now)
 	}
 	if (d->answer_ns != 0 || now->now_ns < d->ask_ns || !ratelimit_take(&r->asks, now->now_ns))
 		return;
-	if (d->self && held_anew(d) == 1 && now->now_ns < d->renew_ns)
+	if (d->self && !d->lacking && held_anew(d) == 1 && now->now_ns < d->renew_ns)
 		more_of_own(r, d, now);
 	else
 		ask(r, d, now);

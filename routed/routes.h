@@ -56,7 +56,8 @@ struct route_dest {
 	uint32_t lacked;		/* and with none for a class */
 	uint64_t epoch;			/* the newest */
 	uint8_t	 error;			/* enum lease_error: of the last answer */
-	bool	 self;			/* the last leases are of this node's own making */
+	bool	 self;			/* the last leases are of this node's own making, */
+	bool	 lacking;		/* and a coordinator that was asked had none: it may know more in a moment */
 	uint8_t	 n;
 	struct route_held held[ROUTES_HELD_MAX];
 };

@@ -71,7 +71,7 @@ t 'the phone has two routes to home' wait_for 30 routes phone up 2
 t 'a ping goes over one' wait_for 10 ping_home
 t 'it is explained' rows 'len(rows) == 2 and rows[0]["rank_delay"] == 1 and rows[0]["of_hops"] > 0 and "first" in rows[0]["why"]' phone route explain home
 t 'its hops are named' rows 'len(rows) == 4 and rows[1]["node"] == "home" and rows[1]["state"] == "up"' phone path trace home
-t 'netcheck finds nothing wrong' ctl phone netcheck
+t 'netcheck finds nothing wrong' wait_for 10 ctl phone netcheck
 t 'a relay knows who is before and behind, and nobody else' rows 'len([r for r in rows if r["place"] == "relay"]) == 1 and all(r["prev"] == "phone" and r["next"] == "home" and "to" not in r for r in rows if r["place"] == "relay")' e1 show routes
 t 'home has both, as their end' rows 'sum(r["place"] == "dest" and r["from"] == "phone" for r in rows) == 2' home show routes
 

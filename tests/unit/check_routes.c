@@ -360,6 +360,64 @@ START_TEST(a_coordinator_is_known)
 }
 END_TEST
 
+/*
+ * A coordinator that answers, and does not yet know of both, is asked again in a moment: what the node made for itself meanwhile
+ * is no reason to wait. One that is silent is left alone until then.
+ */
+START_TEST(a_coordinator_lacks)
+{
+	bool silent = _i >= 2;
+
+	world.self = 1 + _i % 2;
+	want();
+	if (!silent)
+		routes_answer(r, seen.ask_id, NULL, ROUTES_REFUSED, LEASE_E_UNKNOWN, &now);
+	pass(1100);
+	installed();
+	ck_assert(d()->self);
+	ck_assert_uint_eq(seen.asks, 1);
+	world.answer = 2;
+	pass(2000);
+	ck_assert_uint_eq(seen.asks, 1);
+	pass(2000);
+	ck_assert_uint_eq(seen.asks, silent ? 1 : 2);
+	if (silent)
+		return;
+	installed();
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+	ck_assert(!d()->self);
+	/* It still has none, again and again: ever more seldom. */
+	world.answer = ROUTES_SENT;
+	seen.asks = 0;
+	for (unsigned s = 0; s < 240; s++) {
+		unsigned before = seen.asks;
+
+		pass(1000);
+		if (seen.asks > before)
+			routes_answer(r, seen.ask_id, NULL, ROUTES_REFUSED, LEASE_E_NO_ROUTE, &now);
+	}
+	ck_assert_uint_le(seen.asks, 240 / 30 + 8);
+}
+END_TEST
+
+/* What counts is the last time that one was asked. */
+START_TEST(a_coordinator_falls_silent)
+{
+	world.self = 2;
+	world.hard_s = ROUTES_SELF_LEFT_S;	/* so that it makes more whenever nobody answers */
+	want();
+	routes_answer(r, seen.ask_id, NULL, ROUTES_REFUSED, LEASE_E_UNKNOWN, &now);
+	pass(5100);
+	installed();
+	ck_assert_uint_eq(seen.asks, 2);
+	pass(1100);
+	ck_assert_uint_eq(seen.selfs, 2);
+	installed();
+	pass(ROUTES_SPARE_NS / MS + 1000);
+	ck_assert_uint_eq(seen.asks, 2);
+}
+END_TEST
+
 /* As many others come as can be held: one of those that carry stays until one of the new ones does. */
 START_TEST(all_are_replaced)
 {
@@ -792,6 +850,8 @@ main(void)
 	tcase_add_loop_test(tc, helps_itself, 0, sizeof(without) / sizeof(without[0]));
 	tcase_add_test(tc, restored_are_not_enough);
 	tcase_add_loop_test(tc, a_coordinator_is_known, 1, 3);
+	tcase_add_loop_test(tc, a_coordinator_lacks, 0, 4);
+	tcase_add_test(tc, a_coordinator_falls_silent);
 	tcase_add_test(tc, all_are_replaced);
 	tcase_add_test(tc, asks_sooner_upon_news);
 	tcase_add_test(tc, no_flapping);
