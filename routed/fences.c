@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/hex.h"
-
 static bool
 is(const uint8_t *a, const uint8_t *b)
 {
@@ -116,15 +114,23 @@ fence_about(const struct fence *f, const struct ticket *t, const uint8_t *self)
 	}
 }
 
+const struct fence_held *
+fences_over(const struct fences *f, const struct ticket *t, const uint8_t *self)
+{
+	const struct fence_held *most = NULL;
+
+	for (size_t i = 0; i < f->n; i++)
+		if ((most == NULL || f->v[i].fence.epoch > most->fence.epoch) && fence_about(&f->v[i].fence, t, self))
+			most = &f->v[i];
+	return most;
+}
+
 uint64_t
 fences_epoch(const struct fences *f, const struct ticket *t, const uint8_t *self)
 {
-	uint64_t epoch = 0;
+	const struct fence_held *h = fences_over(f, t, self);
 
-	for (size_t i = 0; i < f->n; i++)
-		if (f->v[i].fence.epoch > epoch && fence_about(&f->v[i].fence, t, self))
-			epoch = f->v[i].fence.epoch;
-	return epoch;
+	return h != NULL ? h->fence.epoch : 0;
 }
 
 const struct fence_held *
@@ -170,17 +176,13 @@ fences_drop(struct fences *f, const uint8_t *by)
 }
 
 char *
-fence_text(char buf[FENCE_TEXT_MAX], const struct fence *f)
+fence_text(char buf[FENCE_TEXT_MAX], const struct fence *f, const char *node, const char *dest)
 {
-	char a[2 * NODE_ID_LEN + 1], b[2 * NODE_ID_LEN + 1];
-
-	hex_encode(a, f->node, NODE_ID_LEN);
-	hex_encode(b, f->dest, NODE_ID_LEN);
 	if (f->what == FENCE_ROUTE)
 		snprintf(buf, FENCE_TEXT_MAX, "route %016llx", (unsigned long long)f->route_id);
 	else if (f->what == FENCE_PAIR)
-		snprintf(buf, FENCE_TEXT_MAX, "pair %s %s", a, b);
+		snprintf(buf, FENCE_TEXT_MAX, "pair %.*s %.*s", (int)RECORD_NAME_MAX, node, (int)RECORD_NAME_MAX, dest);
 	else
-		snprintf(buf, FENCE_TEXT_MAX, "node %s", a);
+		snprintf(buf, FENCE_TEXT_MAX, "node %.*s", (int)RECORD_NAME_MAX, node);
 	return buf;
 }

@@ -38,6 +38,9 @@ int	fences_add(struct fences *, const struct record *, uint64_t wall, const stru
 /* Whether a fence is about what this node was given a ticket for; `self' is its id. */
 bool	fence_about(const struct fence *, const struct ticket *, const uint8_t *self);
 
+/* Of the fences about it that which refuses the greatest epoch; NULL: there is none. */
+const struct fence_held *fences_over(const struct fences *, const struct ticket *, const uint8_t *self);
+
 /* The greatest epoch that is refused for it; 0: none. */
 uint64_t fences_epoch(const struct fences *, const struct ticket *, const uint8_t *self);
 
@@ -52,8 +55,8 @@ void	fences_expire(struct fences *, uint64_t wall);
 /* What this node has said does not count any more. */
 void	fences_drop(struct fences *, const uint8_t *by);
 
-/* "route 17...", "pair A B", "node A", for people. Returns buf. */
-#define FENCE_TEXT_MAX	160
-char	*fence_text(char buf[FENCE_TEXT_MAX], const struct fence *);
+/* "route 17...", "pair A B", "node A", for people, who are given names: its node's and its dest's. Returns buf. */
+#define FENCE_TEXT_MAX	(2 * RECORD_NAME_MAX + 8)
+char	*fence_text(char buf[FENCE_TEXT_MAX], const struct fence *, const char *node, const char *dest);
 
 #endif

@@ -8,7 +8,7 @@ const char *
 history_kind_name(unsigned kind)
 {
 	static const char *const names[] = { "moved", "first", "asked", "leased", "not-leased", "installed", "refused",
-	    "ended", "expired", "fenced", "revoked", "policy", "stream" };
+	    "ended", "expired", "fenced", "revoked", "policy", "fence", "stream" };
 
 	_Static_assert(sizeof(names) / sizeof(names[0]) == HISTORY_KINDS, "a kind without a name");
 	return kind < HISTORY_KINDS ? names[kind] : "unknown";

@@ -14,7 +14,7 @@
 
 #define HISTORY_MAX	2048u
 #define HISTORY_STREAMS_MAX 1024u
-#define HISTORY_TEXT_MAX 95u
+#define HISTORY_TEXT_MAX 223u		/* a fence and three names */
 
 enum history_kind {
 	HISTORY_MOVED,		/* streams went to another way, by the dataplane */
@@ -25,6 +25,7 @@ enum history_kind {
 	HISTORY_INSTALLED, HISTORY_REFUSED, HISTORY_ENDED, HISTORY_EXPIRED,
 	HISTORY_FENCED, HISTORY_REVOKED,
 	HISTORY_POLICY,		/* another policy holds */
+	HISTORY_FENCE,		/* another fence holds */
 	HISTORY_STREAM,		/* one of those that went to another way: the far end has answered there */
 	HISTORY_KINDS
 };

@@ -243,16 +243,6 @@ log_refusal(struct manager *m, const struct ticket *t, unsigned error, const uin
 	log_info("route=%016llx refused: %s from=%s", (unsigned long long)t->route_id, install_strerror(error), hex);
 }
 
-/* The far end of it at either end; a relay has none, and names the node before. */
-static void
-event_ticket(struct history_event *e, const struct ticket *t, unsigned error)
-{
-	e->place = t->place;
-	e->to = t->route_id;
-	event_node(e, t->place == TICKET_RELAY ? t->prev : t->far);
-	snprintf(e->why, sizeof(e->why), "%s", error == INSTALL_OK ? "" : install_strerror(error));
-}
-
 static void
 install_event(enum install_event what, const struct ticket *t, unsigned error, const uint8_t *from, void *arg)
 {
@@ -265,7 +255,7 @@ install_event(enum install_event what, const struct ticket *t, unsigned error, c
 		kind = HISTORY_FENCED;
 	if (error == TICKET_E_REVOKED)
 		kind = HISTORY_REVOKED;
-	event_ticket(manager_event(m, kind), t, error);
+	manager_event_ticket(m, manager_event(m, kind), what, t, error, from);
 	if (what == INSTALL_EV_GONE || what == INSTALL_EV_EXPIRED)
 		usage_ended(m->usage, t);
 	if (what == INSTALL_EV_UP) {
@@ -372,7 +362,7 @@ routes_failed(const uint8_t *node_id, enum lease_error e, void *arg)
 }
 
 static void
-routes_answered(const struct route_dest *d, int n, enum lease_error error, void *arg)
+routes_answered(const struct route_dest *d, int n, enum lease_error error, bool self, void *arg)
 {
 	struct manager *m = arg;
 	struct history_event *e;
@@ -386,9 +376,9 @@ routes_answered(const struct route_dest *d, int n, enum lease_error error, void 
 	e = manager_event(m, n < 0 ? HISTORY_UNLEASED : HISTORY_LEASED);
 	event_node(e, d->node_id);
 	if (n < 0)
-		snprintf(e->why, sizeof(e->why), "%s", lease_strerror(error));
+		snprintf(e->why, sizeof(e->why), "%s, %s", lease_strerror(error), self ? "by itself" : "says a coordinator");
 	else
-		snprintf(e->why, sizeof(e->why), "%d routes%s", n, d->self ? " of its own" : "");
+		snprintf(e->why, sizeof(e->why), "%d routes%s", n, self ? " of its own" : "");
 }
 
 static uint64_t

@@ -167,6 +167,14 @@ void	manager_fences_again(struct manager *);			/* this node's own, if they are d
 /* This node, a coordinator, fences what f says but for the epoch. The fence that holds now, or NULL with `text' why not. */
 const struct fence_held *manager_fence(struct manager *, const struct fence *f, char text[PM_TEXT_MAX + 1]);
 
+/* manager_event.c. Names: what people call the node, or the first digits of its id. */
+#define MANAGER_WHO_MAX	(RECORD_NAME_MAX + 1)
+const char *manager_who(const struct manager *, const uint8_t *id, char buf[MANAGER_WHO_MAX]);
+char	*manager_fence_text(const struct manager *, const struct fence *, char buf[FENCE_TEXT_MAX]);
+void	manager_event_fence(struct manager *, const struct fence_held *);
+void	manager_event_ticket(struct manager *, struct history_event *, enum install_event, const struct ticket *, unsigned error,
+	    const uint8_t *from);
+
 struct history_event *manager_event(struct manager *, enum history_kind);
 struct policy_node manager_self_policy(const struct manager *);
 bool	manager_permits(const struct manager *, const struct known *src, const char *service, unsigned class);

@@ -29,7 +29,8 @@ manager_take_fence(struct manager *m, const struct record *r)
 
 	if (fences_add(&m->fences, r, m->now.wall, &held) != 1)
 		return;
-	log_info("fence of %s: %zu routes are ended", fence_text(text, &held->fence),
+	manager_event_fence(m, held);
+	log_info("fence of %s: %zu routes are ended", manager_fence_text(m, &held->fence, text),
 	    install_judge(m->install, judge_fence, m, REASON_FENCED));
 	STAT_INC(ROUTED_FENCES);
 	routes_fenced(m->routes, held->fence.epoch, &m->now);

@@ -223,14 +223,15 @@ rows_usage(struct route_request_args *a)
 static void
 fence_row(struct route_request_args *a, const struct fence_held *h)
 {
-	const struct known *k = known_find(a->m->knowns, h->key.by);
-	char text[FENCE_TEXT_MAX];
+	char text[FENCE_TEXT_MAX], hex[2 * NODE_ID_LEN + 1];
 	struct row_writer w;
 
 	row_init(&w);
-	row_str(&w, "fence", fence_text(text, &h->fence));
+	row_str(&w, "fence", manager_fence_text(a->m, &h->fence, text));
+	row_str(&w, "node_id", h->fence.what == FENCE_ROUTE ? "" : hex_encode(hex, h->fence.node, NODE_ID_LEN));
+	row_str(&w, "dest_id", h->fence.what == FENCE_PAIR ? hex_encode(hex, h->fence.dest, NODE_ID_LEN) : "");
 	row_uint(&w, "upto_epoch", h->fence.epoch);
-	row_str(&w, "by", k != NULL ? k->member.name : "");
+	row_str(&w, "by", rows_name(a->m, h->key.by));
 	row_uint(&w, "number", h->key.serial);
 	row_uint(&w, "not_after_s", h->key.not_after);
 	rowlist_add(a->rows, &w);
@@ -257,7 +258,12 @@ parse_fence(struct route_request_args *a, struct fence *f)
 	}
 	if (n == 2) {
 		f->what = FENCE_PAIR;
-		return rows_node(a, words[0], f->node) && rows_node(a, words[1], f->dest);
+		if (!rows_node(a, words[0], f->node) || !rows_node(a, words[1], f->dest))
+			return false;
+		if (memcmp(f->node, f->dest, NODE_ID_LEN) != 0)
+			return true;
+		snprintf(a->text, PM_TEXT_MAX + 1, "there is no route from a node to itself");
+		return false;
 	}
 	f->what = FENCE_ROUTE;
 	f->route_id = strtoull(words[0], &end, 16);

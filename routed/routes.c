@@ -488,7 +488,7 @@ refused(struct routes *r, struct route_dest *d, enum lease_error e, const struct
 		a.self = true;
 		n = r->ops->self(&a, r->fresh, &e, r->arg);
 		d->self = n > 0;
-		r->ops->answered(d, fitting(d, r->fresh, n), n < 0 ? e : LEASE_OK, r->arg);
+		r->ops->answered(d, fitting(d, r->fresh, n), n < 0 ? e : LEASE_OK, true, r->arg);
 		if (n > 0) {
 			take(r, d, r->fresh, n, now);
 			if (d->lacking)
@@ -512,7 +512,7 @@ answered(struct routes *r, struct route_dest *d, struct lease *v, int n, enum le
 	d->answer_ns = 0;
 	d->ask_id = 0;
 	d->self = d->self && n < 0;
-	r->ops->answered(d, fitting(d, v, n), e, r->arg);
+	r->ops->answered(d, fitting(d, v, n), e, false, r->arg);
 	if (n < 0) {
 		refused(r, d, e, now);
 		return;

@@ -80,8 +80,8 @@ struct routes_ops {
 	void	(*gone)(const struct route_dest *, const struct lease *, void *arg);
 	/* Who asked for this node is told that there is no way. */
 	void	(*failed)(const uint8_t *node_id, enum lease_error, void *arg);
-	/* Leases came (n, or ROUTES_REFUSED with an error), for people and counters. */
-	void	(*answered)(const struct route_dest *, int n, enum lease_error, void *arg);
+	/* Leases came (n, or ROUTES_REFUSED with an error), from a coordinator or of the own making: for people and counters. */
+	void	(*answered)(const struct route_dest *, int n, enum lease_error, bool self, void *arg);
 	uint64_t (*random)(void *arg);
 	/* No lease that somebody has made who may: it says nothing. May be NULL: none is. */
 	bool	(*forged)(const struct lease *, void *arg);

@@ -114,9 +114,12 @@ t 'a fence needs a coordinator' sh -c "! $FABRICCTL -s $W/e1/run route fence nod
 fence() { ctl coord route fence node e1 >/dev/null; }
 t 'there are two ways' wait_for 40 routes phone up 2
 t 'e1 is fenced: few pings are lost' fewer 20 4 fence
-t 'the phone knows why' event phone 'r["event"] == "fenced"'
+t 'the phone knows why' event phone 'r["event"] == "fenced" and r["why"] in ("node e1, by coord", "fenced, says e1")'
+t 'and whose leases it has' event phone 'r["event"] == "installed" and r["why"] in ("lease by coord", "lease by phone")'
 t 'e1 has it no more' wait_for 5 rows 'not any(r["place"] == "relay" and r["epoch"] <= 0 for r in rows)' e1 show routes
-t 'all know the fence' wait_for 5 rows 'len(rows) == 1 and rows[0]["fence"].startswith("node ")' home show fences
+t 'all know the fence' wait_for 5 rows 'len(rows) == 1 and rows[0]["fence"] == "node e1" and rows[0]["by"] == "coord"' home show fences
+t 'and when it came' event home 'r["event"] == "fence" and r["node"] == "e1" and r["why"] == "node e1, by coord"'
+t 'a fence of the way from a node to itself is none' sh -c "! $FABRICCTL -s $W/coord/run route fence phone phone 2>/dev/null"
 
 t 'what was relayed is counted' rows 'any(r["tenant"] == "acme" and r["bytes"] > 0 for r in rows)' e2 relay usage
 confirmed() { rows 'rows[0]["bytes_confirmed"] > 0' e2 relay usage --by tenant; }

@@ -313,7 +313,7 @@ on_failed(const uint8_t *id, enum lease_error e, void *arg)
 }
 
 static void
-on_answered(const struct route_dest *d, int n, enum lease_error e, void *arg)
+on_answered(const struct route_dest *d, int n, enum lease_error e, bool self, void *arg)
 {
 	struct rnode *x = arg;
 

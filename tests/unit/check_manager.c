@@ -490,6 +490,78 @@ START_TEST(a_coordinator_comes)
 }
 END_TEST
 
+/* --- what people are told --- */
+
+/* The last event of this kind: why, and about whom. */
+static void
+told_of(enum history_kind kind, const char *why_text, const struct kw_node *whom)
+{
+	const struct history_event *e, *last = NULL;
+
+	for (uint64_t i = 1; (e = history_get(&m->history, i)) != NULL; i = e->number + 1)
+		if (e->kind == kind)
+			last = e;
+	ck_assert_msg(last != NULL, "no %s", history_kind_name(kind));
+	ck_assert_str_eq(last->why, why_text);
+	ck_assert(last->has_node == (whom != NULL));
+	if (whom != NULL)
+		ck_assert_mem_eq(last->node_id, whom->id, NODE_ID_LEN);
+}
+
+static void
+say_state(unsigned type, uint64_t route_id, unsigned error)
+{
+	const struct route_installed i = { .route_id = route_id, .error = (uint8_t)error, .left = 1 };
+
+	ck_assert_int_eq(manager_message(m, relay.id, type, buf, route_installed_encode(buf, sizeof(buf), &i)), 0);
+}
+
+/* Whose lease, which fence and whose, who refused or ended it: by their names. */
+START_TEST(who_and_why)
+{
+	struct fence f = { .what = FENCE_NODE, .epoch = (kw_wall + 240) * 1000 };
+	uint64_t id;
+
+	begin(1u << ROLE_MOBILE_EDGE);
+	id = installed();
+	told_of(HISTORY_LEASED, "1 routes of its own", &host);
+	told_of(HISTORY_INSTALLED, "lease by me", &host);
+	memcpy(f.node, relay.id, NODE_ID_LEN);
+	ck_assert_int_eq(knowns_take_signed(ks, buf, kw_fence_life(buf, sizeof(buf), 1, &f, LEASE_LIFE_MAX_S, &coord), false,
+	    kw_wall), KNOWN_OK);
+	told_of(HISTORY_FENCE, "node relay, by coord", &relay);
+	told_of(HISTORY_FENCED, "node relay, by coord", &host);
+	ck_assert_ptr_null(install_find(m->install, id));
+	end();
+	/* A hop says so that has heard of it sooner. */
+	begin(1u << ROLE_MOBILE_EDGE);
+	say_state(DIRMSG_TEARDOWN, installed(), TICKET_E_FENCED);
+	told_of(HISTORY_FENCED, "fenced, says relay", &host);
+	end();
+	begin(1u << ROLE_MOBILE_EDGE);
+	say_state(DIRMSG_TEARDOWN, installed(), INSTALL_E_CLOSED);
+	told_of(HISTORY_ENDED, "closed, says relay", &host);
+	end();
+	begin(1u << ROLE_MOBILE_EDGE);
+	id = installed();
+	say_state(DIRMSG_INSTALLED, id, TICKET_E_POLICY);
+	told_of(HISTORY_REFUSED, "not permitted by the policy, says relay", &host);
+	end();
+}
+END_TEST
+
+/* What cannot even be read is told of by who brought it. */
+START_TEST(who_brought_rubbish)
+{
+	const struct route_install i = { .route_id = 9, .n = 1, .sealed = { { (const uint8_t *)"rubbish", 7 } } };
+
+	begin(1u << ROLE_RELAY);
+	ck_assert_int_eq(manager_message(m, host.id, DIRMSG_INSTALL, buf, route_install_encode(buf, sizeof(buf), &i)), 0);
+	told_of(HISTORY_REFUSED, "sealed to another key, or changed on the way, from host", &host);
+	end();
+}
+END_TEST
+
 /* --- routes that a new policy forbids --- */
 
 /* One rule after "pass all" and "pass relay all": what it blocks, for whom, in which classes (0: all). */
@@ -816,6 +888,8 @@ main(void)
 	tcase_add_test(tc, refusals_are_proven);
 	tcase_add_test(tc, what_does_not_open);
 	tcase_add_test(tc, blame);
+	tcase_add_test(tc, who_and_why);
+	tcase_add_test(tc, who_brought_rubbish);
 	tcase_add_test(tc, blame_is_heard);
 	tcase_add_loop_test(tc, blame_is_told, 0, 3);
 	tcase_add_loop_test(tc, a_coordinator_comes, 0, 2);

@@ -104,7 +104,7 @@ static bool on_session(const uint8_t *id, void *arg) { return world.session; }
 static void on_up(const struct route_dest *d, const struct lease *l, void *arg) { seen.ups++; }
 static void on_leaving(const struct route_dest *d, const struct lease *l, void *arg) { seen.leavings++; }
 static void on_gone(const struct route_dest *d, const struct lease *l, void *arg) { seen.gones++; }
-static void on_answered(const struct route_dest *d, int n, enum lease_error e, void *arg) { }
+static void on_answered(const struct route_dest *d, int n, enum lease_error e, bool self, void *arg) { }
 static uint64_t on_random(void *arg) { static uint64_t v = 1; return v = v * 6364136223846793005ull + 1442695040888963407ull; }
 
 static void
