@@ -664,11 +664,23 @@ manager_message(struct manager *m, const uint8_t *from, unsigned type, const uin
 	}
 }
 
+/* Something has changed for who waits; where there was nobody to ask before, and this one can be, that is worth more. */
+static void
+may_ask(struct manager *m, const struct known *k)
+{
+	if (!m->lonely || k == NULL || !known_coordinates(k)) {
+		routes_hint(m->routes, &m->now);
+		return;
+	}
+	m->lonely = false;
+	routes_coordinator(m->routes, &m->now);
+}
+
 void
 manager_mesh_up(struct manager *m, const uint8_t *node_id)
 {
 	install_mesh_up(m->install, node_id, &m->now);
-	routes_hint(m->routes, &m->now);
+	may_ask(m, m->lonely ? knowns_coordinator_next(m->knowns, NULL) : NULL);
 }
 
 void
@@ -698,11 +710,7 @@ manager_known(struct manager *m, struct known *k, enum known_change change)
 	}
 	m->fences_due |= k->self;
 	manager_tell_permit(m, k);
-	if (m->lonely && known_coordinates(k)) {
-		m->lonely = false;
-		routes_coordinator(m->routes, &m->now);
-	} else
-		routes_hint(m->routes, &m->now);
+	may_ask(m, k);
 }
 
 static unsigned

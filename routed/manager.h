@@ -99,7 +99,7 @@ struct manager {
 	size_t		 permits_next;	/* of the known nodes, while they are told */
 	uint64_t	 next_ns;	/* of what is done once a second */
 	uint64_t	 answered_ns;	/* when a coordinator last answered, and which: netcheck */
-	bool		 lonely;		/* when it asked last, no coordinator was known */
+	bool		 lonely;	/* when it asked last, no coordinator was known, or there was no neighbour to ask over */
 	uint64_t	 asked_ns;
 	uint32_t	 answer_us;
 	struct ratelimit refusal_logs, place_logs;

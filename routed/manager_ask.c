@@ -254,13 +254,14 @@ manager_ask(const struct lease_ask *asked, uint64_t id, unsigned attempt, struct
 	record.len = sign_request(m, buf, &a, id);
 	if (record.len > 0)
 		seal_request(m, &q, record);
-	m->lonely = q.n == 0;
+	m->lonely = true;
 	if (q.n == 0)
 		return ROUTES_NOBODY;
 	route_refusal_key(key, record.p, record.len);
 	asking_own(&m->asking, id, key, m->now.now_ns);
 	if (spread(m, &q, NULL, attempt) == 0)
 		return ROUTES_NOBODY;
+	m->lonely = false;
 	m->asked_ns = m->now.now_ns;
 	STAT_INC(ROUTED_REQUESTS_SENT);
 	return ROUTES_SENT;

@@ -461,8 +461,9 @@ asked_after(uint64_t from, uint64_t most)
 }
 
 /*
- * As no coordinator is known, a node makes a lease itself, and asks the first that it hears of at once. One that was known and did
- * not answer is asked when the lease has to be renewed, whenever it is back. Either way what there is carries on.
+ * As no coordinator is known, or no neighbour's routed, a node makes a lease itself, and asks the first coordinator that it hears
+ * of, or over the first neighbour, at once. One that was asked and did not answer is asked when the lease has to be renewed,
+ * whenever it is back. Either way what there is carries on.
  */
 START_TEST(a_coordinator_comes)
 {
@@ -471,14 +472,20 @@ START_TEST(a_coordinator_comes)
 	alone = _i == 0;
 	begin(1u << ROLE_MOBILE_EDGE);
 	alone = false;
+	has_neighbour = _i == 2;
 	id = installed();
 	ck_assert(routes_find(m->routes, host.id)->held[0].lease.self);
-	has_neighbour = true;
 	ck_assert_uint_eq(asked_after(0, 10000), 10000);
-	coord_opens();
+	has_neighbour = true;
 	if (_i == 0) {
+		coord_opens();
+		ck_assert_uint_le(asked_after(10000, 5000), 1000);
+	} else if (_i == 1) {
+		manager_mesh_up(m, relay.id);
 		ck_assert_uint_le(asked_after(10000, 5000), 1000);
 	} else {
+		manager_mesh_up(m, relay.id);
+		coord_opens();
 		coord.r.serial++;	/* its routed was started again */
 		take(&coord);
 		ck_assert_uint_eq(asked_after(10000, 10000), 10000);
@@ -892,7 +899,7 @@ main(void)
 	tcase_add_test(tc, who_brought_rubbish);
 	tcase_add_test(tc, blame_is_heard);
 	tcase_add_loop_test(tc, blame_is_told, 0, 3);
-	tcase_add_loop_test(tc, a_coordinator_comes, 0, 2);
+	tcase_add_loop_test(tc, a_coordinator_comes, 0, 3);
 	tcase_add_loop_test(tc, a_policy_ends_ones_own, 0, sizeof(of_its_own) / sizeof(of_its_own[0]));
 	tcase_add_loop_test(tc, a_policy_ends_anothers_own, 0, sizeof(of_others) / sizeof(of_others[0]));
 	tcase_add_loop_test(tc, a_pardon_waits_for_room, 0, 2);
