@@ -4,7 +4,7 @@ COMMON_OBJS = \
 	common/fabric/facts.o \
 	common/base/hex.o common/base/lex.o common/base/log.o common/wire/express.o common/wire/fields.o common/wire/frame.o common/wire/frame_body.o \
 	common/wire/frame_data.o common/wire/frame_name.o common/wire/record.o common/wire/record_name.o \
-	common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
+	common/wire/tenants.o common/wire/tlv.o common/crypto/aead.o common/crypto/crypto.o common/crypto/identity.o common/crypto/noise.o \
 	common/crypto/seal.o common/fabric/credit.o common/fabric/cut.o common/fabric/e2e.o common/fabric/e2e_stream.o common/fabric/govern.o common/fabric/loss.o \
 	common/fabric/pressure.o \
 	common/fabric/rate.o common/fabric/ring.o common/fabric/sched.o \

@@ -497,7 +497,7 @@ policy_reach(const struct policy *p, const struct policy_node *src, const struct
 	if (class >= CLASS_COUNT || service == NULL)
 		return (struct policy_verdict){ .pass = false };
 	if (policy_is_own(service))
-		p = NULL;
+		return (struct policy_verdict){ .pass = policy_meet(p, src->tenant, dest->tenant) };
 	return ask(p, 0, src, dest, service, class);
 }
 
@@ -647,4 +647,77 @@ policy_relay_for_tenant(const struct policy *p, const struct policy_node *relay,
 	if (one.pass)
 		add_way(&v, &one);
 	return v.pass ? v : one;
+}
+
+/* --- tenants ------------------------------------------------------------------------------------------ */
+
+/* Of either nothing is known but the tenant; -1 (`tenant'): one that no rule names. */
+static bool
+meet(const struct policy *p, int a, int b)
+{
+	const struct policy_node nobody = { .tenant = NULL };
+	struct asked x = asked_init(p, &nobody), y = x;
+
+	x.tenant = a;
+	y.tenant = b;
+	for (uint32_t i = 0; i < p->nrules; i++) {
+		const struct rule *r = &p->rules[i];
+
+		if (r->flags & RULE_ACROSS && ((may_match(&x, &r->from) != NO && may_match(&y, &r->to) != NO) ||
+		    (may_match(&y, &r->from) != NO && may_match(&x, &r->to) != NO)))
+			return true;
+	}
+	return false;
+}
+
+bool
+policy_meet(const struct policy *p, const char *a, const char *b)
+{
+	return a != NULL && b != NULL && (strcmp(a, b) == 0 || (p != NULL && meet(p, string_find(p, a), string_find(p, b))));
+}
+
+static void
+mark_tenants(const struct policy *p, const struct who *w, uint8_t *named)
+{
+	const struct span *s = &w->list[LIST_TENANTS];
+
+	for (uint32_t i = 0; i < s->n; i++)
+		named[p->pool[s->off + i]] = 1;
+}
+
+/* Those of the tenants that are named which `own' meets, or (others) does not. */
+static int
+list_tenants(const struct policy *p, const uint8_t *named, struct tenants *t, bool others)
+{
+	int own = string_find(p, t->own);
+
+	t->others = others;
+	t->len = 0;
+	for (uint32_t i = 0; i < p->nstrings; i++)
+		if (named[i] && (int)i != own && meet(p, own, (int)i) != others && tenants_add(t, p->strings[i]) == -1)
+			return -1;
+	return 0;
+}
+
+int
+policy_tenants(const struct policy *p, struct tenants *t)
+{
+	uint8_t named[POLICY_MAX] = { 0 };
+
+	t->others = false;
+	t->len = 0;
+	if (p == NULL)
+		return 0;
+	for (uint32_t i = 0; i < p->nentries; i++)
+		mark_tenants(p, &p->entries[i], named);
+	for (uint32_t i = 0; i < p->nrules; i++) {
+		mark_tenants(p, &p->rules[i].from, named);
+		mark_tenants(p, &p->rules[i].to, named);
+	}
+	if (!meet(p, string_find(p, t->own), -1))
+		return list_tenants(p, named, t, false);
+	if (list_tenants(p, named, t, true) == 0)
+		return 0;
+	list_tenants(p, named, t, false);	/* exceptions that are not listed would be let in */
+	return -1;
 }

@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #include "wire/record.h"
+#include "wire/tenants.h"
 
 #define POLICY_MAX	60000u	/* bytes of the compiled form */
 #define POLICY_RULES_MAX 4096u
@@ -63,8 +64,8 @@ void	policy_free(struct policy *);
 
 /*
  * `p' may be NULL: the default, which passes all within a tenant, and there relaying by members with the role relay or
- * entry. Within a tenant the fabric's own services, see policy_is_own(), pass whatever the rules say: else a policy could
- * cut nodes off from the next one.
+ * entry. Between nodes that meet, see policy_meet(), the fabric's own services, see policy_is_own(), pass whatever the rules
+ * say: else a policy could cut nodes off from the next one.
  */
 struct policy_verdict policy_reach(const struct policy *p, const struct policy_node *src, const struct policy_node *dest,
 	    const char *service, unsigned class);
@@ -77,6 +78,15 @@ policy_tighter(uint32_t a, uint32_t b)
 {
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
+
+/*
+ * Has any node of tenant `a' to do with any of tenant `b': is there a pass rule across tenants by which one may reach something
+ * of the other, or relay for it? With its own, always. It is the door: what each may, the rules for it say, one by one.
+ */
+bool	policy_meet(const struct policy *p, const char *a, const char *b);
+
+/* All that t->own meets so. -1: there are more than t has room for; t then has some of them, and none that it must not. */
+int	policy_tenants(const struct policy *p, struct tenants *t);
 
 /* May `relay' carry this class for `src'? Never without the role relay or entry. */
 struct policy_verdict policy_relay(const struct policy *p, const struct policy_node *relay, const struct policy_node *src,

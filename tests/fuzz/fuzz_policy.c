@@ -36,6 +36,26 @@ ask(const struct policy *p)
 	}
 }
 
+/* Whoever may do anything with another tenant's, of these two, meets it; and what is told of all is what is said of two. */
+static void
+meet(const struct policy *p)
+{
+	const struct policy_node a = { NULL, "phone-a", "acme", 1u << ROLE_MOBILE_EDGE, 3 };
+	const struct policy_node b = { NULL, "home-1", "bolt", 1u << ROLE_RELAY, 5 };
+	static struct tenants t;
+	bool met = policy_meet(p, "acme", "bolt");
+
+	for (unsigned class = 0; class < CLASS_COUNT; class++)
+		if (!met && (policy_reach(p, &a, &b, "ssh", class).pass || policy_reach(p, &b, &a, "ssh", class).pass ||
+		    policy_relay(p, &b, &a, class).pass))
+			abort();
+	if (met != policy_meet(p, "bolt", "acme") || !policy_meet(p, "acme", "acme"))
+		abort();
+	tenants_init(&t, "acme");
+	if (policy_tenants(p, &t) == 0 ? tenants_meet(&t, "bolt") != met : tenants_meet(&t, "bolt") && !met)
+		abort();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *in, size_t len)
 {
@@ -52,6 +72,7 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t len)
 		return 0;
 	}
 	ask(p);
+	meet(p);
 	if ((f = fopen("/dev/null", "w")) == NULL)
 		abort();
 	policy_print(f, p);

@@ -134,13 +134,15 @@ rule_add(struct policy_source *s, const struct short_rule *x, uint32_t line)
 	free(copy);
 }
 
-/* Tables that each policy has: admins: phone by name and tenant, home by id; lost: other. */
+/* Tables that each policy has: admins: phone by name and tenant, home by id; lost: other; rivals: a tenant. */
 static void
 tables_add(struct policy_source *s)
 {
 	struct policy_source_table *t = policy_add_table(s, "lost");
 
 	who(policy_add_entry(t), "name:other");
+	t = policy_add_table(s, "rivals");
+	who(policy_add_entry(t), "tenant:bolt");
 	t = policy_add_table(s, "admins");
 	who(policy_add_entry(t), "name:phone tenant:acme");
 	who(policy_add_entry(t), "id:22");
@@ -251,7 +253,8 @@ static const struct question {
 	/* the fabric's own */
 	{ { { .how = "block q" } }, "phone", "home", "directory", CLASS_CONTROL, true, 0, 0 },
 	{ { { .how = "block q" } }, "phone", "home", "probe", CLASS_CONTROL, true, 0, 0 },
-	{ { { .how = "pass qa" } }, "phone", "other", "directory", CLASS_CONTROL, false, 0, 0 },
+	{ { { .how = "pass q" } }, "phone", "other", "directory", CLASS_CONTROL, false, 0, 0 },
+	{ { { .how = "pass qa" } }, "phone", "other", "directory", CLASS_CONTROL, true, 0, 0 },
 	/* relays: rules of their own, and the role all the same */
 	{ { { .how = "block" } }, "relay", "phone", NULL, CLASS_BULK, true, 0, 0 },
 	{ { { .how = "block r" } }, "phone", "home", "ssh", CLASS_BULK, true, 0, 0 },
@@ -436,6 +439,121 @@ START_TEST(streams_at_a_time)
 	ck_assert_uint_eq(policy_relay(p, &relay, &phone, CLASS_BULK).streams, streams[_i].phone);
 	ck_assert_uint_eq(policy_relay_for_tenant(p, &relay, "acme", CLASS_BULK).streams, streams[_i].tenant);
 	policy_free(p);
+}
+END_TEST
+
+/* --- tenants ------------------------------------------------------------------------------------------ */
+
+static const struct {
+	struct short_rule rules[RULES_MAX];
+	const char *meets[2];		/* these two; NULL: no tenants do */
+	bool	 others;		/* the first meets all others as well, but */
+	const char *but;
+} meetings[] = {
+	{ { { 0 } }, { NULL }, false, NULL },
+	{ { { .how = "pass" } }, { NULL }, false, NULL },
+	{ { { .how = "pass", .from = "tenant:acme", .to = "name:other" } }, { NULL }, false, NULL },
+	{ { { .how = "pass a", .from = "tenant:acme", .to = "tenant:bolt" } }, { "acme", "bolt" }, false, NULL },
+	{ { { .how = "pass a", .from = "tenant:bolt", .to = "tenant:acme" } }, { "acme", "bolt" }, false, NULL },
+	{ { { .how = "pass ra", .from = "tenant:bolt", .to = "tenant:acme" } }, { "acme", "bolt" }, false, NULL },
+	{ { { .how = "pass qa", .from = "role:exit tier:9-9 tenant:acme", .to = "tenant:bolt", .services = "ssh" } },
+	    { "acme", "bolt" }, false, NULL },
+	/* What another rule takes back, it takes back of each: these two have to be looked at. */
+	{ { { .how = "pass a", .from = "tenant:acme", .to = "tenant:bolt" }, { .how = "block" } }, { "acme", "bolt" }, false, NULL },
+	{ { { .how = "pass a", .from = "tenant:acme", .to = "tenant:core" } }, { "acme", "core" }, false, NULL },
+	{ { { .how = "pass ra", .to = "tenant:acme" } }, { "acme", "bolt" }, true, NULL },
+	{ { { .how = "pass a", .from = "tenant:acme" } }, { "acme", "bolt" }, true, NULL },
+	{ { { .how = "pass a", .from = "tenant:acme", .to = "not:rivals" } }, { "acme", "core" }, true, "bolt" },
+	{ { { .how = "pass a", .from = "tenant:acme", .to = "in:rivals" } }, { "acme", "bolt" }, false, NULL },
+	{ { { .how = "pass a", .from = "tenant:acme", .to = "not:admins" } }, { "acme", "bolt" }, true, NULL },
+};
+
+/* Asked of two, and told of all: the same, in whichever order. */
+START_TEST(tenants_meet_by_rules)
+{
+	static const char *const names[] = { "acme", "bolt", "core", "nobody-knows" };
+	static uint8_t buf[POLICY_MAX];
+	struct policy *p = load(buf, compile(buf, meetings[_i].rules, RULES_MAX));
+	const char *a = meetings[_i].meets[0], *b = meetings[_i].meets[1];
+	struct tenants t;
+
+	for (size_t i = 0; i < 4; i++) {
+		tenants_init(&t, names[i]);
+		ck_assert_int_eq(policy_tenants(p, &t), 0);
+		for (size_t k = 0; k < 4; k++) {
+			bool pair = a != NULL && ((strcmp(names[i], a) == 0 && strcmp(names[k], b) == 0) ||
+			    (strcmp(names[k], a) == 0 && strcmp(names[i], b) == 0));
+			bool other = meetings[_i].others && (strcmp(names[i], a) == 0 || strcmp(names[k], a) == 0) &&
+			    (meetings[_i].but == NULL || (strcmp(names[i], meetings[_i].but) != 0 &&
+			    strcmp(names[k], meetings[_i].but) != 0));
+
+			ck_assert_msg(policy_meet(p, names[i], names[k]) == (i == k || pair || other), "%s %s", names[i], names[k]);
+			ck_assert_msg(tenants_meet(&t, names[k]) == (i == k || pair || other), "%s tells of %s", names[i], names[k]);
+		}
+	}
+	policy_free(p);
+}
+END_TEST
+
+START_TEST(no_policy_no_others)
+{
+	struct tenants t;
+
+	ck_assert(policy_meet(NULL, "acme", "acme") && !policy_meet(NULL, "acme", "bolt"));
+	tenants_init(&t, "acme");
+	t.others = true;
+	ck_assert_int_eq(policy_tenants(NULL, &t), 0);
+	ck_assert(tenants_meet(&t, "acme") && !tenants_meet(&t, "bolt"));
+}
+END_TEST
+
+/* The fabric's own services go as far as nodes meet, and no other service does for that. */
+START_TEST(own_services_across)
+{
+	static const struct short_rule across[] = { { .how = "block" }, { .how = "pass a", .from = "name:phone", .to = "tenant:bolt",
+	    .services = "ssh" } };
+	static uint8_t buf[POLICY_MAX];
+	struct policy *p = load(buf, compile(buf, across, 2));
+	struct policy_node phone = node("phone"), home = node("home"), other = node("other");
+
+	ck_assert(policy_reach(p, &phone, &other, "directory", CLASS_CONTROL).pass);
+	ck_assert(policy_reach(p, &other, &home, "probe", CLASS_CONTROL).pass);
+	ck_assert(policy_reach(p, &phone, &other, "ssh", CLASS_BULK).pass);
+	ck_assert(!policy_reach(p, &home, &other, "ssh", CLASS_BULK).pass);
+	ck_assert(!policy_reach(p, &phone, &other, "www", CLASS_BULK).pass);
+	ck_assert(!policy_reach(NULL, &phone, &other, "directory", CLASS_CONTROL).pass);
+	policy_free(p);
+}
+END_TEST
+
+/* More names than there is room for: some are left out, and exceptions never, since then all would be let in. */
+START_TEST(more_tenants_than_room)
+{
+	static uint8_t buf[POLICY_MAX];
+	static char names[400][64];
+	struct policy_source s = { 0 };
+	struct policy_source_rule *r = policy_add_rule(&s);
+	struct policy_source_table *table = policy_add_table(&s, "t");
+	struct policy_who *w = policy_add_entry(table);
+	struct tenants t;
+	struct policy *p;
+	const char *why;
+
+	for (size_t i = 0; i < 400; i++) {
+		snprintf(names[i], sizeof(names[i]), "a-tenant-whose-name-is-rather-long-%zu", i);
+		ck_assert_int_eq(policy_add_word(&w->tenants, names[i]), 0);
+	}
+	r->pass = r->across = true;
+	ck_assert_int_eq(policy_add_word(&r->from.tenants, "acme"), 0);
+	ck_assert_int_eq(policy_add_word(_i == 0 ? &r->to.in : &r->to.not_in, "t"), 0);
+	p = load(buf, policy_encode(buf, sizeof(buf), &s, &why));
+	tenants_init(&t, "acme");
+	ck_assert_int_eq(policy_tenants(p, &t), -1);
+	ck_assert(!t.others && !tenants_meet(&t, "bolt"));
+	ck_assert_int_eq(tenants_meet(&t, names[0]), _i == 0);
+	ck_assert(!tenants_meet(&t, names[99]));	/* the last by their letters */
+	policy_free(p);
+	policy_source_clear(&s);
 }
 END_TEST
 
@@ -782,6 +900,10 @@ main(void)
 	tcase_add_loop_test(t, for_tenant, 0, sizeof(questions) / sizeof(questions[0]));
 	tcase_add_loop_test(t, for_tenant_rules, 0, sizeof(tenants) / sizeof(tenants[0]));
 	tcase_add_loop_test(t, streams_at_a_time, 0, sizeof(streams) / sizeof(streams[0]));
+	tcase_add_loop_test(t, tenants_meet_by_rules, 0, sizeof(meetings) / sizeof(meetings[0]));
+	tcase_add_test(t, no_policy_no_others);
+	tcase_add_test(t, own_services_across);
+	tcase_add_loop_test(t, more_tenants_than_room, 0, 2);
 	tcase_add_test(t, truncated);
 	tcase_add_test(t, each_byte_changed);
 	tcase_add_loop_test(t, by_hand, 0, sizeof(forms) / sizeof(forms[0]));
