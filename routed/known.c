@@ -139,11 +139,12 @@ known_by_route_key(const struct knowns *ks, const uint8_t key[RECORD_KEY_LEN])
 struct known *
 known_by_name(const struct knowns *ks, const char *name)
 {
-	struct known *k = ks->by_name[name_slot(ks, name)];
+	struct known *found = NULL;
 
-	while (k != NULL && strcmp(k->member.name, name) != 0)
-		k = k->name_next;
-	return k;
+	for (struct known *k = ks->by_name[name_slot(ks, name)]; k != NULL; k = k->name_next)
+		if (strcmp(k->member.name, name) == 0 && (found == NULL || found->foreign))
+			found = k;
+	return found;
 }
 
 size_t
@@ -301,14 +302,15 @@ void
 knowns_self(struct knowns *ks, const uint8_t *node_id, const uint8_t *authority, const char *tenant)
 {
 	bool others = ks->self_known && (memcmp(authority, ks->authority, sizeof(ks->authority)) != 0 ||
-	    strcmp(tenant, ks->tenant) != 0), another = memcmp(node_id, ks->self, NODE_ID_LEN) != 0;
+	    strcmp(tenant, ks->tenants.own) != 0), another = memcmp(node_id, ks->self, NODE_ID_LEN) != 0;
 	struct known *k;
 
 	if (ks->self_known && !others && !another)
 		return;
 	memcpy(ks->self, node_id, NODE_ID_LEN);
 	memcpy(ks->authority, authority, sizeof(ks->authority));
-	strcpy(ks->tenant, tenant);
+	if (others || !ks->self_known)
+		tenants_init(&ks->tenants, tenant);
 	ks->self_known = true;
 	ks->serial_floor = 0;
 	if (others) {
@@ -359,6 +361,12 @@ known_policy_node(const struct known *k)
 {
 	return (struct policy_node){ .node_id = k->node_id, .name = k->member.name, .tenant = k->member.tenant,
 	    .roles = k->member.roles, .tier = k->member.tier };
+}
+
+const struct tenants *
+knowns_tenants(const struct knowns *ks)
+{
+	return &ks->tenants;
 }
 
 const struct record *
@@ -427,7 +435,7 @@ knowns_distance(const struct knowns *ks, const struct known *to)
 bool
 known_coordinates(const struct known *k)
 {
-	return (k->member.roles & 1u << ROLE_ROUTE_COORDINATOR) && k->route_end != 0 && k->ticket_end != 0;
+	return (k->member.roles & 1u << ROLE_ROUTE_COORDINATOR) && !k->foreign && k->route_end != 0 && k->ticket_end != 0;
 }
 
 struct known *
@@ -474,6 +482,17 @@ known_item(const struct known *k, bool whole, struct dirmsg_item *item, uint8_t 
 		memcpy(buf + item->services.len, k->services.v[i].record, k->services.v[i].len);
 		item->services.len += k->services.v[i].len;
 	}
+}
+
+bool
+known_item_of(const struct dirmsg_item *item, uint8_t node_id[NODE_ID_LEN])
+{
+	struct record r;
+
+	if (record_decode(&r, item->record.p, item->record.len) != RECORD_OK)
+		return false;
+	node_id_from_key(node_id, r.subject);
+	return true;
 }
 
 uint64_t

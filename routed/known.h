@@ -44,6 +44,7 @@ struct known {
 	struct facts *facts;
 	bool	 leaf;			/* its only roles are mobile-edge and observer */
 	bool	 self;			/* this node */
+	bool	 foreign;		/* of another tenant, that the policy has this one meet */
 	int64_t	 skew_s;		/* its clock against this node's, of a neighbour by its HELLO, else by its record; only reported */
 	uint64_t heard;			/* wall: when the record came */
 	uint64_t brought_by;		/* the neighbour that it came from first: the first bytes of its id; 0: itself, or the store */
@@ -107,7 +108,7 @@ void	knowns_self(struct knowns *, const uint8_t *node_id, const uint8_t *authori
 
 struct known *known_find(const struct knowns *, const uint8_t *node_id);
 struct known *known_by_route_key(const struct knowns *, const uint8_t key[RECORD_KEY_LEN]);
-struct known *known_by_name(const struct knowns *, const char *name);
+struct known *known_by_name(const struct knowns *, const char *name);	/* of its own tenant first */
 size_t	knowns_count(const struct knowns *);
 
 /* In no order; the callee may change nothing but known->user. Ends when fn gives false. */
@@ -122,7 +123,10 @@ uint64_t knowns_bucket_sum(const struct knowns *, unsigned bucket);
 /* The round trip to it as the links tell, for a comparison: over one session, or over two behind all that are one away. */
 uint64_t knowns_distance(const struct knowns *, const struct known *to);
 
-/* Whether it is a coordinator that is known with both keys, so that it can be asked and believed. */
+/* Whose members are believed: what the policy that holds says. */
+const struct tenants *knowns_tenants(const struct knowns *);
+
+/* Whether it is a coordinator of its own tenant that is known with both keys, so that it can be asked and believed. */
 bool	known_coordinates(const struct known *);
 
 /*
@@ -155,6 +159,9 @@ enum known_error knowns_take_signed(struct knowns *, const uint8_t *record, size
 
 /* The item of a node, whole or only its record. Borrowed, the services in `buf' (PM_RECORDS_MAX bytes). */
 void	known_item(const struct known *, bool whole, struct dirmsg_item *, uint8_t *buf);
+
+/* Of whom it says to be. False: it is malformed. */
+bool	known_item_of(const struct dirmsg_item *, uint8_t node_id[NODE_ID_LEN]);
 
 /* The sum of a set of service records, as the node record has it. */
 uint64_t known_services_sum(const struct service_set *);

@@ -30,7 +30,7 @@ struct knowns {
 	struct known	*own;
 	bool		 self_known, signed_dirty;
 	uint8_t		 self[NODE_ID_LEN], authority[SIGN_PUBLIC_LEN];
-	char		 tenant[RECORD_TENANT_MAX + 1];
+	struct tenants	 tenants;		/* whose members are believed: by the policy */
 	uint64_t	 serial_floor;
 	struct known_signed policy, revocation;
 	struct known_fence fences[KNOWN_FENCES_MAX];

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "fabric/ticket.h"
 #include "proc/stats.h"
 #include "routed/known_int.h"
@@ -128,7 +129,7 @@ take_membership(struct take *t)
 	if (memcmp(id, t->node_id, NODE_ID_LEN) != 0)
 		return KNOWN_E_CHAIN;
 	STAT_INC(ROUTED_KNOWN_VERIFIED);
-	return from_reason(identity_membership(&t->membership, t->ks->authority, t->ks->tenant, t->wall));
+	return from_reason(identity_membership(&t->membership, t->ks->authority, &t->ks->tenants, t->wall));
 }
 
 /*
@@ -288,6 +289,7 @@ keep_keys(struct known *k, const struct take *t)
 	}
 	k->leaf = (k->member.roles & ~LEAF_ROLES) == 0;
 	k->self = memcmp(k->node_id, t->ks->self, NODE_ID_LEN) == 0;
+	k->foreign = strcmp(k->member.tenant, t->ks->tenants.own) != 0;
 }
 
 /* Without memory some of it may be newer than the rest: the next that comes is taken like any. */
@@ -419,12 +421,16 @@ knowns_take(struct knowns *ks, const struct dirmsg_item *item, const uint8_t *fr
 
 /* --- what the authority and coordinators say --- */
 
+/* False: it cannot be used, and nothing has changed. */
 static bool
-policy_loads(const struct record *r)
+policy_heed(struct knowns *ks, const struct record *r)
 {
 	int error;
 	struct policy *p = policy_load(r->content.p, r->content.len, &error);
 
+	if (p != NULL && policy_tenants(p, &ks->tenants) == -1)
+		log_warnx("policy version=%llu names more tenants than are kept here: some are not met",
+		    (unsigned long long)r->serial);
 	policy_free(p);
 	return p != NULL;
 }
@@ -444,7 +450,7 @@ take_authority(struct knowns *ks, const struct record *r, bool stored, uint64_t 
 	if (record_verify(r) != 0)
 		return KNOWN_E_SIGNATURE;
 	/* Kept in place of one that can be used, it would leave everything to the default at the next start. */
-	if (r->kind == RECORD_POLICY && !policy_loads(r))
+	if (r->kind == RECORD_POLICY && !policy_heed(ks, r))
 		return KNOWN_E_FORM;
 	if (!keep_raw(&held->raw, r->raw) || record_decode(&held->r, held->raw.p, held->raw.len) != RECORD_OK)
 		return KNOWN_E_MEMORY;
@@ -475,6 +481,19 @@ drop_revoked(struct knowns *ks)
 	for (size_t i = ks->nfences; i-- > 0;)	/* what it has said as a coordinator does not count any more */
 		if (knowns_revoked(ks, ks->fences[i].key.by))
 			fence_drop(ks, i);
+}
+
+/* Whom the policy that holds now has nothing to do with. */
+static void
+drop_strangers(struct knowns *ks)
+{
+	struct known *k, *next;
+
+	for (k = knowns_next(ks, NULL); k != NULL; k = next) {
+		next = knowns_next(ks, k);
+		if (!tenants_meet(&ks->tenants, k->member.tenant))
+			known_remove(ks, k);
+	}
 }
 
 static uint64_t
@@ -533,6 +552,8 @@ take_fence(struct knowns *ks, const struct record *r, uint64_t wall, const struc
 			return KNOWN_E_OLD;
 	if (k == NULL || wall >= k->route_end)	/* its node may have another key by now, or be heard of later than its word */
 		return KNOWN_E_PARTS;
+	if (k->foreign)		/* each tenant's coordinators fence their own routes */
+		return KNOWN_E_TENANT;
 	if (!coordinates(k) || memcmp(r->subject, k->member.node_key, RECORD_KEY_LEN) != 0)
 		return KNOWN_E_CHAIN;
 	if (fence_decode(&fence, r) < 0)
@@ -590,5 +611,7 @@ knowns_take_signed(struct knowns *ks, const uint8_t *record, size_t len, bool st
 	ks->ops->signed_record(&r, issuer, ks->arg);
 	if (r.kind == RECORD_REVOCATION)
 		drop_revoked(ks);
+	else if (r.kind == RECORD_POLICY)
+		drop_strangers(ks);
 	return KNOWN_OK;
 }

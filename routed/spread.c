@@ -74,8 +74,9 @@ on_mesh_up(const uint8_t *node_id, void *arg)
 	struct spread *s = arg;
 	const struct peer *p = directory_find(s->routed->dir, node_id);
 	bool leaf = p == NULL || (p->member.roles & ~LEAF_ROLES) == 0;
+	bool foreign = p == NULL || s->routed->conf == NULL || strcmp(p->member.tenant, s->routed->conf->node.tenant) != 0;
 
-	if (sync_up(s->sync, node_id, leaf, p == NULL ? &nowhere : &p->session.addr, &s->now) == -1)
+	if (sync_up(s->sync, node_id, leaf, foreign, p == NULL ? &nowhere : &p->session.addr, &s->now) == -1)
 		log_warn("a neighbour is told nothing");
 	manager_mesh_up(s->manager, node_id);
 }

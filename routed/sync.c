@@ -30,7 +30,7 @@ struct neighbour {
 	uint8_t	 node_id[NODE_ID_LEN];
 	struct pm_addr addr;
 	int	 slot;			/* -1: none */
-	bool	 leaf;
+	bool	 leaf, foreign;
 	bool	 said_hello;
 	bool	 policy_due, revocation_due, fences_due, digest_due, more;
 	uint64_t have_due[DIRMSG_BUCKETS / 64];	/* buckets that are to be offered */
@@ -199,7 +199,7 @@ hello_send(struct sync *s, struct neighbour *n, const struct sync_time *now)
 static bool
 coordinates(const struct known *k)
 {
-	return k->member.roles & 1u << ROLE_ROUTE_COORDINATOR;
+	return (k->member.roles & 1u << ROLE_ROUTE_COORDINATOR) && !k->foreign;
 }
 
 static bool
@@ -211,17 +211,17 @@ subscribed(const struct neighbour *n, const uint8_t *node_id)
 	return false;
 }
 
-/* A leaf has nothing for a full node but itself, and such leaves as may have no other way to anybody. */
+/* A leaf has nothing for a full node but itself, and such neighbours as may have no other way to anybody of its tenant. */
 static bool
 may_have(const struct sync *s, const struct neighbour *n, const struct known *k)
 {
 	if (memcmp(n->node_id, k->node_id, NODE_ID_LEN) == 0)
 		return false;
-	if (k->self || subscribed(n, k->node_id))
-		return true;
+	if (n->foreign || k->self || subscribed(n, k->node_id))
+		return k->self || !n->foreign;
 	if (n->leaf)
 		return coordinates(k);
-	return !s->leaf || (k->leaf && find(s, k->node_id) != NULL);
+	return !s->leaf || ((k->leaf || k->foreign) && find(s, k->node_id) != NULL);
 }
 
 static int
@@ -294,7 +294,8 @@ give_for_leaf(struct known *k, void *arg)
 }
 
 int
-sync_up(struct sync *s, const uint8_t *node_id, bool leaf, const struct pm_addr *addr, const struct sync_time *now)
+sync_up(struct sync *s, const uint8_t *node_id, bool leaf, bool foreign, const struct pm_addr *addr,
+    const struct sync_time *now)
 {
 	struct for_leaf f = { s, NULL };
 	struct neighbour *n, **grown;
@@ -314,6 +315,7 @@ sync_up(struct sync *s, const uint8_t *node_id, bool leaf, const struct pm_addr 
 		return -1;
 	memcpy(n->node_id, node_id, NODE_ID_LEN);
 	n->leaf = leaf;
+	n->foreign = foreign;
 	n->addr = *addr;
 	n->slot = slot_take(s);
 	n->digest_due = true;
@@ -352,15 +354,17 @@ sync_down(struct sync *s, const uint8_t *node_id)
 /* --- digests --- */
 
 static void
-digest_make(const struct sync *s, struct dirmsg_digest *m, bool nodes)
+digest_make(const struct sync *s, const struct neighbour *n, struct dirmsg_digest *m)
 {
 	const struct record *policy = knowns_policy(s->ks), *revocation = knowns_revocation(s->ks);
 
 	memset(m, 0, sizeof(*m));
 	m->policy = policy != NULL ? policy->serial : 0;
 	m->revocation = revocation != NULL ? revocation->serial : 0;
+	if (n->foreign)		/* all that it has to have is given as it comes */
+		return;
 	m->fences = knowns_fences_sum(s->ks);
-	if (!nodes)
+	if (s->leaf || n->leaf)
 		return;
 	m->nodes = knowns_count(s->ks);
 	for (unsigned i = 0; i < DIRMSG_BUCKETS; i++)
@@ -372,7 +376,7 @@ digest_send(struct sync *s, struct neighbour *n, const struct sync_time *now)
 {
 	struct dirmsg_digest m;
 
-	digest_make(s, &m, !s->leaf && !n->leaf);
+	digest_make(s, n, &m);
 	if (post(s, n, DIRMSG_DIGEST, dirmsg_digest_encode(s->buf, sizeof(s->buf), &m)) == -1)
 		return;
 	n->digest_due = false;
@@ -390,13 +394,13 @@ on_digest(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, 
 		return -1;
 	if (!ratelimit_take(&n->digests, now->ns))
 		return 0;
-	digest_make(s, &ours, !s->leaf && !n->leaf);
+	digest_make(s, n, &ours);
 	n->policy_due |= ours.policy > theirs.policy;
 	n->revocation_due |= ours.revocation > theirs.revocation;
-	n->fences_due |= ours.fences != theirs.fences;
+	n->fences_due |= !n->foreign && ours.fences != theirs.fences;
 	/* Theirs is newer: who is asked by our digest gives it. */
 	n->digest_due |= ours.policy < theirs.policy || ours.revocation < theirs.revocation;
-	if (s->leaf || n->leaf)
+	if (s->leaf || n->leaf || n->foreign)
 		return 0;
 	for (unsigned i = 0; i < DIRMSG_BUCKETS; i++)
 		if (ours.bucket[i] != theirs.bucket[i])
@@ -554,7 +558,7 @@ on_have(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, co
 				k->have |= bit_of(n);
 			continue;
 		}
-		if (s->leaf || knowns_revoked(s->ks, id))
+		if (s->leaf || n->foreign || knowns_revoked(s->ks, id))
 			continue;
 		if (n->wanted >= SYNC_WANTED_MAX) {
 			n->more = true;
@@ -595,18 +599,17 @@ static void
 want_whole(struct sync *s, const struct neighbour *n, const struct dirmsg_item *item)
 {
 	struct dirmsg_have m = { .n = 1 };
-	struct record r;
 
-	if (record_decode(&r, item->record.p, item->record.len) != RECORD_OK)
-		return;
-	node_id_from_key(m.v[0].node_id, r.subject);
-	post(s, n, DIRMSG_WANT, dirmsg_have_encode(s->buf, sizeof(s->buf), &m));
+	if (known_item_of(item, m.v[0].node_id))
+		post(s, n, DIRMSG_WANT, dirmsg_have_encode(s->buf, sizeof(s->buf), &m));
 }
 
-/* What a good neighbour would not pass on, since it would not believe it. Clocks may differ, and keys be renewed meanwhile. */
+/* What no good neighbour passes on. Clocks may differ, keys be renewed meanwhile, and its own tenant's hear of a policy in turn. */
 static int
 strike(struct neighbour *n, enum known_error e)
 {
+	if (e == KNOWN_E_TENANT && !n->foreign)
+		return 0;
 	switch (e) {
 	case KNOWN_E_FORM:
 	case KNOWN_E_SIGNATURE:
@@ -618,6 +621,13 @@ strike(struct neighbour *n, enum known_error e)
 	default:
 		return 0;
 	}
+}
+
+static int
+stranger(struct neighbour *n)
+{
+	STAT_INC(ROUTED_KNOWN_E_TENANT);
+	return strike(n, KNOWN_E_TENANT);
 }
 
 static void
@@ -640,6 +650,7 @@ static int
 on_item(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, const struct sync_time *now)
 {
 	struct dirmsg_item item;
+	uint8_t id[NODE_ID_LEN];
 	struct known *k;
 	enum known_error e;
 
@@ -648,6 +659,8 @@ on_item(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, co
 	if (n->wanted > 0)
 		n->wanted--;
 	n->wanted_ns = now->ns;
+	if (n->foreign && (!known_item_of(&item, id) || memcmp(id, n->node_id, NODE_ID_LEN) != 0))	/* it speaks for itself */
+		return stranger(n);
 	s->from = n;
 	e = knowns_take(s->ks, &item, n->node_id, now->wall, &k);
 	s->from = NULL;
@@ -670,7 +683,10 @@ static int
 on_signed(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, const struct sync_time *now)
 {
 	enum known_error e;
+	struct record r;
 
+	if (n->foreign && (record_decode(&r, body, len) != RECORD_OK || r.kind == RECORD_FENCE))
+		return stranger(n);
 	s->from = n;
 	e = knowns_take_signed(s->ks, body, len, false, now->wall);
 	s->from = NULL;
@@ -691,7 +707,7 @@ sync_signed(struct sync *s, const struct record *r)
 		else if (r->kind == RECORD_REVOCATION)
 			n->revocation_due = true;
 		else
-			n->fences_due = true;
+			n->fences_due = !n->foreign;
 	}
 }
 
@@ -758,10 +774,10 @@ ask(struct sync *s, const struct dirmsg_query *m, const struct neighbour *not)
 	bool asked = false;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (!s->v[i]->leaf && s->v[i] != not)
+		if (!s->v[i]->leaf && !s->v[i]->foreign && s->v[i] != not)
 			asked |= post(s, s->v[i], DIRMSG_QUERY, len) == 0;
 	for (size_t i = 0; !asked && m->ttl > 0 && i < s->n; i++)
-		if (s->v[i] != not)
+		if (s->v[i] != not && !s->v[i]->foreign)
 			post(s, s->v[i], DIRMSG_QUERY, len);
 }
 
@@ -803,7 +819,7 @@ on_query(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, c
 
 	if (dirmsg_query_decode(&m, body, len) != 0)
 		return -1;
-	if (!ratelimit_take(&n->queries, now->ns))
+	if (n->foreign || !ratelimit_take(&n->queries, now->ns))
 		return 0;
 	k = m.by_name ? known_by_name(s->ks, m.name) : known_find(s->ks, m.node_id);
 	if (k != NULL) {

@@ -6,6 +6,9 @@
  * and at the beginning, finds what was missed. This node's own item is given at once. A leaf is not offered anything: it
  * is given the coordinators, its neighbours, and what it has asked for by a QUERY, again whenever that changes.
  * Policy, revocation and fences go to all.
+ *
+ * A neighbour of another tenant gets this node's own item, the policy and the revocations, and it is believed these and its own:
+ * nothing of one tenant's directory leaves it by the other.
  */
 #ifndef ROUTED_SYNC_H
 #define ROUTED_SYNC_H
@@ -40,8 +43,12 @@ void	sync_free(struct sync *);
 /* Whether this node is a leaf. */
 void	sync_self(struct sync *, bool leaf);
 
-/* A neighbour that can be talked to. `leaf': by its membership. `addr': where it is seen. -1: memory is short. */
-int	sync_up(struct sync *, const uint8_t *node_id, bool leaf, const struct pm_addr *addr, const struct sync_time *);
+/*
+ * A neighbour that can be talked to. `leaf', and `foreign': of another tenant, by its membership. `addr': where it is seen. -1:
+ * memory is short.
+ */
+int	sync_up(struct sync *, const uint8_t *node_id, bool leaf, bool foreign, const struct pm_addr *addr,
+	    const struct sync_time *);
 void	sync_down(struct sync *, const uint8_t *node_id);
 
 /* A message of one of the types of the directory. -1: a good neighbour would not send it. */

@@ -132,7 +132,8 @@ identity_time(const struct record *r, uint64_t now)
 
 /* The order of the checks is fabric-frame(5)'s. The signature comes before what it covers is believed. */
 int
-identity_membership(const struct record *m, const uint8_t authority[SIGN_PUBLIC_LEN], const char *tenant, uint64_t now)
+identity_membership(const struct record *m, const uint8_t authority[SIGN_PUBLIC_LEN], const struct tenants *tenants,
+    uint64_t now)
 {
 	int reason;
 
@@ -142,7 +143,7 @@ identity_membership(const struct record *m, const uint8_t authority[SIGN_PUBLIC_
 		return REASON_AUTH_RECORD;
 	if ((reason = identity_time(m, now)) != REASON_NONE)
 		return reason;
-	return strcmp(m->tenant, tenant) == 0 ? REASON_NONE : REASON_AUTH_TENANT;
+	return tenants == NULL || tenants_meet(tenants, m->tenant) ? REASON_NONE : REASON_AUTH_TENANT;
 }
 
 int
@@ -174,7 +175,7 @@ identity_fill(struct peer_identity *id, const struct record *m, const struct rec
 
 int
 auth_check(struct peer_identity *id, const struct frame_auth *a, char role, const struct auth_transcript *t,
-    const uint8_t *hello_node_id, const uint8_t authority[SIGN_PUBLIC_LEN], const char *tenant, uint64_t now)
+    const uint8_t *hello_node_id, const uint8_t authority[SIGN_PUBLIC_LEN], const struct tenants *tenants, uint64_t now)
 {
 	uint8_t member_id[NODE_ID_LEN];
 	struct record m, d;
@@ -183,7 +184,7 @@ auth_check(struct peer_identity *id, const struct frame_auth *a, char role, cons
 	if (record_decode(&m, a->membership.p, a->membership.len) != RECORD_OK ||
 	    record_decode(&d, a->delegation.p, a->delegation.len) != RECORD_OK)
 		return REASON_AUTH_RECORD;
-	if ((reason = identity_membership(&m, authority, tenant, now)) != REASON_NONE)
+	if ((reason = identity_membership(&m, authority, tenants, now)) != REASON_NONE)
 		return reason;
 	node_id_from_key(member_id, m.subject);
 	if (memcmp(member_id, hello_node_id, NODE_ID_LEN) != 0)

@@ -4,6 +4,7 @@
 
 #include "crypto/crypto.h"
 #include "wire/record.h"
+#include "wire/tenants.h"
 
 #define EXPORTER_LEN	32
 #define EXPORTER_LABEL	"EXPORTER-fabric-auth"
@@ -43,9 +44,9 @@ struct peer_identity {
  * What auth_check() is made of, for others that a peer shows its records. Each returns a reason, found in this order:
  * the authority's word about a node: AUTH_AUTHORITY, AUTH_RECORD, AUTH_EXPIRED, AUTH_NOT_YET, AUTH_TENANT; the word of
  * `m`, whom it is about, for a key of its own: AUTH_DELEGATION, AUTH_RECORD, AUTH_DELEGATION (purpose or length),
- * AUTH_EXPIRED, AUTH_NOT_YET; and of any record, that it is valid at `now`: AUTH_EXPIRED, AUTH_NOT_YET.
+ * AUTH_EXPIRED, AUTH_NOT_YET; and of any record, that it is valid at `now`: AUTH_EXPIRED, AUTH_NOT_YET. `tenants` NULL: any.
  */
-int	identity_membership(const struct record *m, const uint8_t authority[SIGN_PUBLIC_LEN], const char *tenant,
+int	identity_membership(const struct record *m, const uint8_t authority[SIGN_PUBLIC_LEN], const struct tenants *tenants,
 	    uint64_t now);
 int	identity_delegation(const struct record *d, const struct record *m, unsigned purpose, uint64_t now);
 int	identity_time(const struct record *, uint64_t now);
@@ -70,7 +71,7 @@ int	auth_proof_make(uint8_t sig[SIGN_LEN], char role, const struct auth_transcri
 	    const struct frame_auth *a, const struct sign_key *session_key);
 
 /*
- * Checks all of a peer's AUTH: both records decode and verify, membership by `authority` for `tenant`,
+ * Checks all of a peer's AUTH: both records decode and verify, membership by `authority` for one of `tenants`,
  * delegation by the member for PURPOSE_SESSION, both valid at `now` (seconds), HELLO's node id is the member's,
  * and the proof. `role` is the peer's. Returns REASON_NONE and fills `id`, or what was wrong, found in this order:
  *
@@ -78,12 +79,12 @@ int	auth_proof_make(uint8_t sig[SIGN_LEN], char role, const struct auth_transcri
  *	AUTH_AUTHORITY	the membership is none, or another authority's
  *	AUTH_EXPIRED	now >= not_after, of either record
  *	AUTH_NOT_YET	not_before lies more than CLOCK_SKEW_S ahead, of either record
- *	AUTH_TENANT	the membership is for another tenant
+ *	AUTH_TENANT	the membership is for a tenant that is not met
  *	AUTH_NODE	HELLO's node id is not the member's
  *	AUTH_DELEGATION	it is none, or issued by somebody else, for another purpose, or for longer than DELEGATION_MAX_S
  *	AUTH_PROOF	the signature over this connection is not the delegated key's
  */
 int	auth_check(struct peer_identity *id, const struct frame_auth *a, char role, const struct auth_transcript *t,
-	    const uint8_t *hello_node_id, const uint8_t authority[SIGN_PUBLIC_LEN], const char *tenant, uint64_t now);
+	    const uint8_t *hello_node_id, const uint8_t authority[SIGN_PUBLIC_LEN], const struct tenants *tenants, uint64_t now);
 
 #endif

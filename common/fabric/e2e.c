@@ -39,14 +39,19 @@ e2e_self_node(struct e2e_self *self, const uint8_t node_id[NODE_ID_LEN], const u
     const char *tenant)
 {
 	if (memcmp(self->node_id, node_id, NODE_ID_LEN) != 0 || memcmp(self->authority, authority, SIGN_PUBLIC_LEN) != 0 ||
-	    strncmp(self->tenant, tenant, sizeof(self->tenant)) != 0) {
+	    strcmp(self->tenants.own, tenant) != 0) {
 		self->membership_len = self->delegation_len = 0;
 		self->not_after = 0;
 	}
+	tenants_own(&self->tenants, tenant);
 	memcpy(self->node_id, node_id, NODE_ID_LEN);
 	memcpy(self->authority, authority, SIGN_PUBLIC_LEN);
-	memset(self->tenant, 0, sizeof(self->tenant));
-	memcpy(self->tenant, tenant, strnlen(tenant, RECORD_TENANT_MAX));
+}
+
+int
+e2e_self_tenants(struct e2e_self *self, bool others, struct frame_bytes list)
+{
+	return tenants_set(&self->tenants, others, list);
 }
 
 int
@@ -239,7 +244,7 @@ acceptor_check(const struct e2e *e, const struct e2e_self *self, const uint8_t *
 
 	if (record_decode(&m, payload, len) != RECORD_OK)
 		return REASON_AUTH_RECORD;
-	if ((reason = identity_membership(&m, self->authority, self->tenant, now)) != REASON_NONE)
+	if ((reason = identity_membership(&m, self->authority, &self->tenants, now)) != REASON_NONE)
 		return reason;
 	identity_fill(peer, &m, &m);
 	return memcmp(peer->node_id, e->node_id, NODE_ID_LEN) == 0 ? REASON_NONE : REASON_AUTH_NODE;
@@ -279,7 +284,7 @@ opener_check(const struct e2e *e, const struct e2e_self *self, const uint8_t *p,
 	if (record_decode_first(&m, p, len) != RECORD_OK ||
 	    record_decode(&d, p + m.raw.len, len - m.raw.len) != RECORD_OK)
 		return REASON_AUTH_RECORD;
-	if ((reason = identity_membership(&m, self->authority, self->tenant, now)) != REASON_NONE ||
+	if ((reason = identity_membership(&m, self->authority, &self->tenants, now)) != REASON_NONE ||
 	    (reason = identity_delegation(&d, &m, PURPOSE_E2E, now)) != REASON_NONE)
 		return reason;
 	if (crypto_memcmp(d.subject, noise_remote(e->noise), NOISE_DH_LEN) != 0)

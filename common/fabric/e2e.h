@@ -34,7 +34,7 @@ struct e2e_self {
 	struct noise_key key;
 	uint8_t		 node_id[NODE_ID_LEN];
 	uint8_t		 authority[SIGN_PUBLIC_LEN];
-	char		 tenant[RECORD_TENANT_MAX + 1];
+	struct tenants	 tenants;			/* whose members it shakes hands with */
 	size_t		 membership_len, delegation_len;	/* 0: none yet */
 	uint8_t		 records[E2E_RECORDS_MAX];		/* membership, then delegation */
 	uint64_t	 not_after;				/* the earlier end of both */
@@ -44,9 +44,12 @@ struct e2e_self {
 int	e2e_self_init(struct e2e_self *);
 void	e2e_self_wipe(struct e2e_self *);
 
-/* From the configuration. Another node id, authority or tenant forgets the delegation. */
+/* From the configuration. Another node id, authority or tenant forgets the delegation, and which others are met. */
 void	e2e_self_node(struct e2e_self *, const uint8_t node_id[NODE_ID_LEN], const uint8_t authority[SIGN_PUBLIC_LEN],
 	    const char *tenant);
+
+/* From PM_TENANTS: with whom beside its own tenant it shakes hands. -1: malformed, and nothing has changed. */
+int	e2e_self_tenants(struct e2e_self *, bool others, struct frame_bytes list);
 
 /* From PM_DELEGATION; copied. -1: they are not this node's, not for this key, or too long, and nothing has changed. */
 int	e2e_self_certify(struct e2e_self *, struct frame_bytes membership, struct frame_bytes delegation);

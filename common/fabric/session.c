@@ -262,7 +262,7 @@ on_auth(struct session *s, const struct frame *f, uint64_t wall_s)
 		return REASON_PROTOCOL;
 	transcript(s, &t);
 	reason = (uint64_t)auth_check(&s->peer, &f->auth, s->initiator ? 'R' : 'I', &t, s->peer_hello_id,
-	    s->self->authority, s->self->tenant, wall_s);
+	    s->self->authority, &s->self->tenants, wall_s);
 	if (reason != REASON_NONE)
 		return reason;
 	s->peer_known = true;

@@ -40,7 +40,7 @@ struct session_self {
 	uint8_t		node_id[NODE_ID_LEN];
 	uint64_t	boot_id;
 	uint8_t		authority[SIGN_PUBLIC_LEN];
-	char		tenant[RECORD_TENANT_MAX + 1];
+	struct tenants	tenants;		/* whose members it has sessions with */
 	struct sign_key	key;			/* the delegated one */
 	uint8_t		membership[FRAME_RECORD_MAX], delegation[FRAME_RECORD_MAX];
 	size_t		membership_len, delegation_len;	/* 0: no delegation yet, no session can come up */

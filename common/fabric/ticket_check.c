@@ -91,7 +91,7 @@ issuer_find(const struct ticket_ctx *c, const struct opened *o, struct ticket_is
 		return c->issuer != NULL && c->issuer(o->ticket.issuer, by, c->arg) && by->who.not_after > c->now ?
 		    TICKET_OK : TICKET_E_ISSUER;
 	/* Any tenant's: the authority gave it the role. */
-	if (identity_membership(&o->membership, c->authority, o->membership.tenant, c->now) != REASON_NONE ||
+	if (identity_membership(&o->membership, c->authority, NULL, c->now) != REASON_NONE ||
 	    identity_delegation(&o->delegation, &o->membership, PURPOSE_ROUTE, c->now) != REASON_NONE ||
 	    memcmp(o->delegation.subject, o->ticket.issuer, RECORD_KEY_LEN) != 0)
 		return TICKET_E_ISSUER;

@@ -135,9 +135,9 @@ self_set(struct dataplane *dp, const struct dp_conf *conf)
 {
 	struct session_self *self = &dp->self;
 
+	tenants_own(&self->tenants, conf->node.tenant);
 	memcpy(self->node_id, conf->node.node_id, NODE_ID_LEN);
 	memcpy(self->authority, conf->node.authority, SIGN_PUBLIC_LEN);
-	memcpy(self->tenant, conf->node.tenant, sizeof(self->tenant));
 	self->auth_timeout_ns = conf->session.auth_timeout_ms * NS_PER_MS;
 	self->keepalive_ns = conf->session.keepalive_ms * NS_PER_MS;
 	self->dead_ns = conf->session.dead_ms * NS_PER_MS;

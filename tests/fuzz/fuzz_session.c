@@ -195,7 +195,7 @@ self_make(struct session_self *me, const struct sign_key *authority, uint8_t see
 	node_id_from_key(me->node_id, node.public);
 	me->boot_id = seed;
 	memcpy(me->authority, authority->public, SIGN_PUBLIC_LEN);
-	strcpy(me->tenant, "t");
+	tenants_init(&me->tenants, "t");
 	m.subject = node.public;
 	strcpy(m.name, "n");
 	strcpy(m.tenant, "t");

@@ -2,7 +2,7 @@
  * What neighbours send of the directory, message by message, into a routed that has two of them, one a leaf: nothing that is
  * not signed is believed, and what it keeps for them stays bounded. Input: who (1 byte), type (1), length (2), body; and so on.
  * Type 0 lets a second go by; type 0x20 and 0x21 stand for a true item, and the same changed in one byte, which the body
- * names.
+ * names. Of the first byte, 0x80 makes this one a leaf, and 0x40 its neighbours those of another tenant.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,7 @@ static size_t item_len;
 static struct sync *sync_now;
 static struct sync_time now;
 static size_t sent;
+static bool foreign_now;	/* both are of another tenant */
 
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -72,6 +73,7 @@ changed(struct known *k, enum known_change change, void *arg)
 {
 	(void)arg;
 	HOLDS(memcmp(k->node_id, real.id, NODE_ID_LEN) == 0);	/* nobody else is signed by the authority */
+	HOLDS(!foreign_now);	/* and it is none of these */
 	sync_changed(sync_now, k, change, &now);
 }
 
@@ -108,7 +110,7 @@ message(unsigned from, unsigned type, const uint8_t *body, size_t len)
 	}
 	/* A neighbour that is broken off is another one when it comes again. */
 	if (sync_message(sync_now, who[from], type, body, len, &now) == -1)
-		HOLDS(sync_up(sync_now, who[from], from == 1, &(struct pm_addr){ 0 }, &now) == 0);
+		HOLDS(sync_up(sync_now, who[from], from == 1, foreign_now, &(struct pm_addr){ 0 }, &now) == 0);
 }
 
 int
@@ -122,8 +124,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sent = 0;
 	knowns_self(ks, self, kw_authority.public, KW_TENANT);
 	sync_self(sync_now, size > 0 && data[0] & 0x80);
+	foreign_now = size > 0 && data[0] & 0x40;
 	for (unsigned i = 0; i < 2; i++)
-		HOLDS(sync_up(sync_now, who[i], i == 1, &(struct pm_addr){ 0 }, &now) == 0);
+		HOLDS(sync_up(sync_now, who[i], i == 1, foreign_now, &(struct pm_addr){ 0 }, &now) == 0);
 	while (size >= 4) {
 		size_t len = (size_t)data[2] << 8 | data[3];
 

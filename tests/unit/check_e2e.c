@@ -292,6 +292,10 @@ START_TEST(test_opener_records)
 	ck_assert_int_eq(a_refused(), REASON_AUTH_AUTHORITY);
 	w.a.m.tenant[0] = 'x';
 	ck_assert_int_eq(a_refused(), REASON_AUTH_TENANT);
+	/* Both ends have to be told of each other. */
+	w.a.m.tenant[0] = 'x';
+	ck_assert_int_eq(e2e_self_tenants(&w.b.self, false, (struct frame_bytes){ (const uint8_t *)"\5other", 6 }), 0);
+	ck_assert_int_eq(a_refused(), REASON_AUTH_TENANT);
 	w.a.m.not_after = WORLD_NOW;
 	ck_assert_int_eq(a_refused(), REASON_AUTH_EXPIRED);
 	w.a.m.not_before = WORLD_NOW + CLOCK_SKEW_S + 1;
@@ -452,6 +456,39 @@ START_TEST(test_message_2_tampered)
 }
 END_TEST
 
+/* Of another tenant, that each was told of; and what was told goes with the node's own tenant. */
+START_TEST(test_other_tenant)
+{
+	char list[2 + RECORD_TENANT_MAX];
+	struct frame_bytes told = { (const uint8_t *)list, 0 };
+	struct e2e_keys ka, kb;
+	struct peer_identity peer;
+	struct e2e_hello hello;
+	struct e2e *a, *b;
+
+	w.a.m.tenant[0] = 'x';
+	told.len = (size_t)snprintf(list, sizeof(list), "%c%s", (int)strlen(w.a.m.tenant), w.a.m.tenant);
+	world_node_sign(&w.a);
+	ck_assert_int_eq(e2e_self_tenants(&w.b.self, false, told), 0);
+	a = open_it();
+	ck_assert_int_eq(accept_it(&b, &hello), REASON_NONE);
+	ck_assert_str_eq(hello.peer.tenant, w.a.m.tenant);
+	ck_assert_int_eq(e2e_answer(b, &w.b.self, m2, &m2_len, &kb), 0);
+	ck_assert_int_eq(e2e_finish(a, &w.a.self, m2, m2_len, WORLD_NOW, &ka, &peer), REASON_NONE);
+	e2e_free(a);
+	e2e_free(b);
+	ck_assert_int_eq(e2e_self_tenants(&w.b.self, true, (struct frame_bytes){ (const uint8_t *)"\0", 1 }), -1);
+	a = open_it();
+	ck_assert_int_eq(accept_it(&b, &hello), REASON_NONE);
+	e2e_free(b);
+	e2e_self_node(&w.b.self, w.b.self.node_id, w.authority.public, "another");
+	e2e_self_node(&w.b.self, w.b.self.node_id, w.authority.public, WORLD_TENANT);
+	world_node_sign(&w.b);
+	ck_assert_int_eq(refused(), REASON_AUTH_TENANT);
+	e2e_free(a);
+}
+END_TEST
+
 START_TEST(test_acceptor_records)
 {
 	w.b.m_signer = &w.other;
@@ -521,6 +558,7 @@ suite(void)
 	tcase_add_test(t, test_acceptor_has_no_key);
 	tcase_add_test(t, test_message_2_tampered);
 	tcase_add_test(t, test_acceptor_records);
+	tcase_add_test(t, test_other_tenant);
 	tcase_add_test(t, test_acceptor_without_the_key);
 	suite_add_tcase(s, t);
 	return s;

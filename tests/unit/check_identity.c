@@ -146,7 +146,7 @@ world_sign(struct world *w)
 static int
 world_check(struct world *w, struct peer_identity *id)
 {
-	return auth_check(id, &w->a, w->role, &w->t, w->hello_id, w->authority.public, "acme", w->now);
+	return auth_check(id, &w->a, w->role, &w->t, w->hello_id, w->authority.public, &(struct tenants){ .own = "acme" }, w->now);
 }
 
 /* What is changed before signing ("b_"), and on the way ("x_"). */

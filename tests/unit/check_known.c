@@ -709,6 +709,64 @@ START_TEST(fences_of_who_was_coordinator)
 END_TEST
 
 static void
+policy_say(uint64_t serial, const char *x, const char *y)
+{
+	static uint8_t content[POLICY_MAX];
+
+	ck_assert_int_eq(say(RECORD_POLICY, serial, content, kw_policy_across(content, x, y), &kw_authority), KNOWN_OK);
+}
+
+/* Of which other tenants nodes are believed is the policy's to say, and what it takes back goes. */
+START_TEST(other_tenants)
+{
+	strcpy(a.m.tenant, "infra");
+	strcpy(b.m.tenant, "bolt");
+	TAKE(&a, KNOWN_E_TENANT);
+	policy_say(1, "infra", KW_TENANT);
+	TAKE(&a, KNOWN_OK);
+	TAKE(&b, KNOWN_E_TENANT);
+	TAKE(&c, KNOWN_OK);
+	ck_assert(known_find(ks, a.id)->foreign && !known_find(ks, c.id)->foreign);
+	ck_assert(tenants_meet(knowns_tenants(ks), "infra") && !tenants_meet(knowns_tenants(ks), "bolt"));
+	heard[0] = '\0';
+	policy_say(2, KW_TENANT, "bolt");
+	HEARD("-alpha ");
+	AGAIN(&a, KNOWN_E_TENANT);
+	TAKE(&b, KNOWN_OK);
+	ck_assert_uint_eq(knowns_count(ks), 2);
+	/* It is the policy of an authority: another one's says nothing yet. */
+	knowns_self(ks, self.id, kw_stranger.public, KW_TENANT);
+	ck_assert(!tenants_meet(knowns_tenants(ks), "bolt"));
+}
+END_TEST
+
+/* A name may be used in several tenants, and means the own one's; nor is another's coordinator this one's. */
+START_TEST(own_tenant_first)
+{
+	static struct kw_node twin[3];
+
+	policy_say(1, "infra", KW_TENANT);
+	for (unsigned i = 0; i < 3; i++) {
+		kw_node_init(&twin[i], 50 + i, "gamma", 1u << ROLE_ROUTE_COORDINATOR);
+		strcpy(twin[i].m.tenant, "infra");
+		if (i == 1) {
+			TAKE(&twin[0], KNOWN_OK);
+			ck_assert_mem_eq(known_by_name(ks, "gamma")->node_id, twin[0].id, NODE_ID_LEN);
+			ck_assert_ptr_null(knowns_coordinator_next(ks, NULL));
+			TAKE(&c, KNOWN_OK);
+		}
+		if (i > 0)
+			TAKE(&twin[i], KNOWN_OK);
+	}
+	ck_assert_mem_eq(known_by_name(ks, "gamma")->node_id, c.id, NODE_ID_LEN);
+	ck_assert_mem_eq(knowns_coordinator_next(ks, NULL)->node_id, c.id, NODE_ID_LEN);
+	ck_assert_ptr_null(knowns_coordinator_next(ks, known_find(ks, c.id)));
+	ck_assert_int_eq(fence(1, &twin[0]), KNOWN_E_TENANT);
+	ck_assert_int_eq(fence(1, &c), KNOWN_OK);
+}
+END_TEST
+
+static void
 link_add(struct kw_node *from, const struct kw_node *to, uint32_t rtt_us)
 {
 	struct facts *f = &from->facts;
@@ -802,6 +860,8 @@ main(void)
 	tcase_add_test(tc, too_many_fences);
 	tcase_add_test(tc, fences_said_again);
 	tcase_add_test(tc, fences_of_who_was_coordinator);
+	tcase_add_test(tc, other_tenants);
+	tcase_add_test(tc, own_tenant_first);
 	tcase_add_test(tc, coordinators_in_order);
 	tcase_add_test(tc, many);
 	suite_add_tcase(s, tc);

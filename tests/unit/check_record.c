@@ -527,11 +527,11 @@ START_TEST(proof)
 		ck_assert_int_eq(sign_verify(listed, key.public, &message, 1), 0);
 		ck_assert_int_eq(auth_proof_make(made, role, &t, &a.auth, &key), 0);
 		ck_assert_mem_eq(made, listed, SIGN_LEN);
-		ck_assert_int_eq(auth_check(&id, &a.auth, role, &t, h.hello.node_id, authority, "home", NOW),
+		ck_assert_int_eq(auth_check(&id, &a.auth, role, &t, h.hello.node_id, authority, &(struct tenants){ .own = "home" }, NOW),
 		    REASON_NONE);
 		ck_assert_mem_eq(id.node_id, h.hello.node_id, NODE_ID_LEN);
 		exporter[0] ^= 1;
-		ck_assert_int_eq(auth_check(&id, &a.auth, role, &t, h.hello.node_id, authority, "home", NOW),
+		ck_assert_int_eq(auth_check(&id, &a.auth, role, &t, h.hello.node_id, authority, &(struct tenants){ .own = "home" }, NOW),
 		    REASON_AUTH_PROOF);
 	}
 	ck_assert_int_eq(proofs, 2);

@@ -80,6 +80,8 @@ static const struct session_ops ops = {
 	.send = side_send, .accept = side_accept, .up = side_up, .frame = side_frame, .failed = side_failed,
 };
 
+static const char *tenant = "t";	/* of who is made next */
+
 static size_t
 membership_make(uint8_t *buf, size_t size, const struct sign_key *node)
 {
@@ -87,7 +89,7 @@ membership_make(uint8_t *buf, size_t size, const struct sign_key *node)
 	    .not_before = WALL - 100, .not_after = WALL + 10000, .roles = 1, .tier = 3 };
 
 	strcpy(rec.name, "n");
-	strcpy(rec.tenant, "t");
+	strcpy(rec.tenant, tenant);
 	return record_sign(buf, size, &rec, &authority);
 }
 
@@ -110,7 +112,7 @@ self_make(struct side *d)
 	node_id_from_key(self->node_id, d->node_key.public);
 	self->boot_id = 77;
 	memcpy(self->authority, authority.public, SIGN_PUBLIC_LEN);
-	strcpy(self->tenant, "t");
+	tenants_init(&self->tenants, tenant);
 	self->membership_len = membership_make(self->membership, sizeof(self->membership), &d->node_key);
 	self->delegation_len = delegation_make(self->delegation, sizeof(self->delegation), &d->node_key,
 	    self->key.public);
@@ -340,6 +342,62 @@ START_TEST(peer_is_told)
 END_TEST
 
 /* What was signed for one connection is worth nothing on another: the exporter differs. */
+/* Each side meets whom it is told, in the strict sense of the words; and the one that does not is heard. */
+static const struct { const char *list; bool others; const char *tenant; bool up; } meetings[] = {
+	{ "", false, "u", false }, { "\1u", false, "u", true }, { "\1v\1u\1w", false, "u", true }, { "\2uu", false, "u", false },
+	{ "\1u", false, "uu", false }, { "", true, "u", true }, { "\1u", true, "u", false }, { "\1v", true, "u", true },
+	{ "\1u", true, "t", true },
+};
+
+START_TEST(tenants_that_meet)
+{
+	struct frame_bytes list = { (const uint8_t *)meetings[_i].list, strlen(meetings[_i].list) };
+
+	tenant = meetings[_i].tenant;
+	self_make(&i);
+	tenant = "t";
+	ck_assert_int_eq(tenants_set(&i.self.tenants, true, (struct frame_bytes){ NULL, 0 }), 0);
+	ck_assert_int_eq(tenants_set(&r.self.tenants, meetings[_i].others, list), 0);
+	start();
+	settle(SIZE_MAX / 2);
+	if (meetings[_i].up) {
+		ck_assert_uint_eq(i.ups + r.ups, 2);
+		ck_assert_str_eq(r.s.peer.tenant, meetings[_i].tenant);
+		return;
+	}
+	ended(&r, REASON_AUTH_TENANT, false);
+	ended(&i, REASON_AUTH_TENANT, true);
+}
+END_TEST
+
+START_TEST(lists_of_tenants)
+{
+	static const struct { const char *p; size_t len; bool ok; } lists[] = {
+		{ "", 0, true }, { "\1a", 2, true }, { "\1a\2bc", 5, true }, { "\0", 1, false }, { "\1", 1, false }, { "\2a", 2, false },
+		{ "\1a\1", 3, false }, { "\1A", 2, false }, { "\1 ", 2, false }, { "\1a\0", 3, false }, { "\377a", 2, false },
+	};
+	static uint8_t longest[TENANTS_LIST_MAX + 2];
+	struct tenants t, before;
+
+	tenants_init(&t, "t");
+	for (size_t k = 0; k < sizeof(lists) / sizeof(lists[0]); k++) {
+		uint8_t *exact = malloc(lists[k].len + 1);
+
+		memcpy(exact + 1, lists[k].p, lists[k].len);
+		before = t;
+		ck_assert_msg((tenants_set(&t, k % 2, (struct frame_bytes){ exact + 1, lists[k].len }) == 0) == lists[k].ok, "%zu", k);
+		ck_assert(lists[k].ok || memcmp(&before, &t, sizeof(t)) == 0);
+		free(exact);
+	}
+	for (size_t k = 0; k < sizeof(longest); k += 2)
+		memcpy(longest + k, "\1a", 2);
+	ck_assert_int_eq(tenants_set(&t, false, (struct frame_bytes){ longest, sizeof(longest) }), -1);
+	ck_assert_int_eq(tenants_set(&t, false, (struct frame_bytes){ longest, sizeof(longest) - 2 }), 0);
+	ck_assert_int_eq(tenants_add(&t, "b"), -1);
+	ck_assert(tenants_meet(&t, "a") && !tenants_meet(&t, "b"));
+}
+END_TEST
+
 START_TEST(other_exporter)
 {
 	uint8_t nonce[FRAME_NONCE_LEN] = { 1 };
@@ -609,6 +667,8 @@ suite(void)
 	tcase_add_test(tc, ready_of_another_version);
 	tcase_add_loop_test(tc, order_is_strict, 0, 6);
 	tcase_add_test(tc, peer_is_told);
+	tcase_add_loop_test(tc, tenants_that_meet, 0, sizeof(meetings) / sizeof(meetings[0]));
+	tcase_add_test(tc, lists_of_tenants);
 	tcase_add_test(tc, other_exporter);
 	tcase_add_loop_test(tc, hello_changed_on_the_way, 0, 2);
 	tcase_add_test(tc, unexpected_node);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "fabric/policy_build.h"
 #include "fabric/ticket.h"
 #include "proc/stats.h"
 #include "routed/known.h"
@@ -149,6 +150,26 @@ kw_signed(uint8_t *buf, size_t size, enum record_kind kind, uint64_t serial, con
 
 	KW_HOLDS(n > 0);
 	return n;
+}
+
+/* A policy that lets pass across tenants, from `a' to `b' (NULL: any); and none without `a'. In `content' (POLICY_MAX). */
+static inline size_t
+kw_policy_across(uint8_t *content, const char *a, const char *b)
+{
+	struct policy_source s = { 0 };
+	struct policy_source_rule *r;
+	const char *why;
+	size_t len;
+
+	if (a != NULL) {
+		KW_HOLDS((r = policy_add_rule(&s)) != NULL);
+		r->pass = r->across = true;
+		r->line = 1;
+		KW_HOLDS(policy_add_word(&r->from.tenants, a) == 0 && (b == NULL || policy_add_word(&r->to.tenants, b) == 0));
+	}
+	KW_HOLDS((len = policy_encode(content, POLICY_MAX, &s, &why)) > 0);
+	policy_source_clear(&s);
+	return len;
 }
 
 /* A coordinator's fence, valid from a while ago, `life' seconds in all. */
