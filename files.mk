@@ -84,7 +84,7 @@ UNIT = \
 	tests/unit/check_ways \
 	tests/unit/check_policy tests/unit/check_policy_conf \
 	tests/unit/check_graph tests/unit/check_ticket tests/unit/check_coordinator \
-	tests/unit/check_manager tests/unit/check_fences
+	tests/unit/check_manager tests/unit/check_told tests/unit/check_fences
 
 FUZZERS = \
 	tests/fuzz/fuzz_dirmsg tests/fuzz/fuzz_sync tests/fuzz/fuzz_routemsg \

@@ -743,7 +743,7 @@ take_policy(struct manager *m, const struct record *r)
 	snprintf(manager_event(m, HISTORY_POLICY)->why, HISTORY_TEXT_MAX, "version %llu", (unsigned long long)r->serial);
 	install_judge(m->install, judge_policy, m, REASON_NO_ROUTE);
 	install_again(m->install);	/* it may have other limits */
-	m->permits_due = true;
+	m->permits_due = m->tenants_due = true;
 	m->permits_next = 0;
 	manager_tell_more(m);
 }
@@ -885,7 +885,7 @@ manager_dataplane_new(struct manager *m)
 	m->nremotes = 0;
 	m->revoked_told = 0;
 	m->npardoned = 0;
-	m->permits_due = true;
+	m->permits_due = m->tenants_due = true;
 	m->permits_next = 0;
 	manager_tell_more(m);
 	install_again(m->install);

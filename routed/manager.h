@@ -95,7 +95,7 @@ struct manager {
 	uint8_t		*pardoned;	/* ids that it was told of, and is to be told that they are members again */
 	size_t		 npardoned;
 	bool		 serves;	/* it was told what, if anything */
-	bool		 permits_due;
+	bool		 permits_due, tenants_due;
 	size_t		 permits_next;	/* of the known nodes, while they are told */
 	uint64_t	 next_ns;	/* of what is done once a second */
 	uint64_t	 answered_ns;	/* when a coordinator last answered, and which: netcheck */

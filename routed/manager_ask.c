@@ -112,6 +112,7 @@ above_fences(const struct manager *m, struct lease_ask *a)
 struct spread {
 	struct manager	*m;
 	const struct route_request *q;
+	const uint8_t	*from;		/* NULL: it is this node's own */
 	const struct known *near[ASKING_SPREAD * 2];	/* coordinators, the nearest first */
 	unsigned	 nnear;
 	uint8_t		 ids[ASKING_SPREAD * 2][NODE_ID_LEN];
@@ -157,12 +158,24 @@ next_coordinator(unsigned i, void *arg)
 	return i < s->nnear ? s->near[i]->node_id : NULL;
 }
 
+/* What one of another tenant asks is nothing to anybody of a third. */
+static bool
+of_a_third(const struct manager *m, const uint8_t *from, const uint8_t *to)
+{
+	const struct peer *a = from == NULL ? NULL : directory_find(m->dir, from), *b = directory_find(m->dir, to);
+
+	return a != NULL && b != NULL && strcmp(a->member.tenant, m->tenant) != 0 && strcmp(b->member.tenant, m->tenant) != 0 &&
+	    strcmp(a->member.tenant, b->member.tenant) != 0;
+}
+
 static void
 collect(const uint8_t *node_id, void *arg)
 {
 	struct spread *s = arg;
 	const struct known *k = known_find(s->m->knowns, node_id);
 
+	if (of_a_third(s->m, s->from, node_id))
+		return;
 	if (s->n < ASKING_SPREAD * 2 && (k == NULL || !k->leaf))
 		memcpy(s->ids[s->n++], node_id, NODE_ID_LEN);
 }
@@ -190,7 +203,7 @@ static const struct asking_ops spread_ops = { next_coordinator, next_neighbour, 
 static unsigned
 spread(struct manager *m, const struct route_request *q, const uint8_t *from, unsigned attempt)
 {
-	struct spread s = { .m = m, .q = q };
+	struct spread s = { .m = m, .q = q, .from = from };
 
 	return asking_spread(q, from, attempt, &spread_ops, &s);
 }
@@ -357,7 +370,8 @@ read_request(struct manager *m, uint64_t request_id, struct frame_bytes record, 
 	    identity_time(&r, m->now.wall) != REASON_NONE)
 		return LEASE_E_FORM;
 	k = known_by_route_key(m->knowns, r.issuer);
-	if (k == NULL || k->route_end <= m->now.wall || k->ticket_end <= m->now.wall)
+	/* Of another tenant: its own coordinators make its routes. */
+	if (k == NULL || k->foreign || k->route_end <= m->now.wall || k->ticket_end <= m->now.wall)
 		return LEASE_E_UNKNOWN;
 	if (memcmp(k->member.node_key, r.subject, RECORD_KEY_LEN) != 0 || record_verify(&r) != 0)
 		return LEASE_E_FORM;

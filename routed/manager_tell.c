@@ -175,7 +175,7 @@ permit_remote(struct manager *m, const struct manager_remote *r)
 	return send_permit(m, &who);
 }
 
-/* Of whom is not named: without a policy all may be reached, since sessions are within a tenant; with one, nothing. */
+/* Of whom is not named: without a policy all of this tenant may reach all, and there is nobody else; with one, nothing. */
 static int
 permit_others(struct manager *m)
 {
@@ -223,6 +223,17 @@ send_revoke(struct manager *m, const uint8_t *node_id, bool revoked)
 	return m->ops->dataplane(&msg, m->arg);
 }
 
+/* --- whom this node meets of other tenants --- */
+
+static int
+send_tenants(struct manager *m)
+{
+	const struct tenants *t = knowns_tenants(m->knowns);
+	struct procmsg msg = { .type = PM_TENANTS, .tenants = { t->others, { t->list, t->len } } };
+
+	return m->ops->dataplane(&msg, m->arg);
+}
+
 void
 manager_tell_more(struct manager *m)
 {
@@ -239,6 +250,8 @@ manager_tell_more(struct manager *m)
 	/* What is not told of is not permitted, and ends: first it has to be known what there is. */
 	if (m->permits_due && m->serves)
 		tell_permits(m);
+	if (m->tenants_due && send_tenants(m) == 0)
+		m->tenants_due = false;
 }
 
 static unsigned

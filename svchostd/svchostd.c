@@ -198,6 +198,8 @@ dispatch_proc(struct svchostd *s, const struct frame *f)
 			STAT_INC(SVCHOSTD_NODES_REFUSED);
 		local_node_news(s->local, m.peer_up.node_id);
 		return 0;
+	case PM_TENANTS:
+		return e2e_self_tenants(&s->certify.self, m.tenants.others, m.tenants.list);
 	case PM_WANT_FAILED:
 		local_node_failed(s->local, m.want_failed.node_id, m.want_failed.reason);
 		return 0;

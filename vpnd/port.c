@@ -282,6 +282,10 @@ on_procmsg(struct vpnd *v, const struct frame *f)
 	case PM_SERVICE_DEL:
 		vpn_keys_service_del(v, &m.service_del);
 		break;
+	case PM_TENANTS:
+		if (e2e_self_tenants(&v->self, m.tenants.others, m.tenants.list) == -1)
+			return -1;
+		break;
 	case PM_WANT_FAILED:	/* the sender of the packet was told already that there is no way */
 		break;
 	default:

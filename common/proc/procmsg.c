@@ -7,6 +7,7 @@
 #include "proc/ipc.h"
 #include "proc/row.h"
 #include "wire/fields.h"
+#include "wire/tenants.h"
 #include "wire/tlv.h"
 #include "wire/varint.h"
 
@@ -235,6 +236,8 @@ static const struct desc descs[] = {
 	    UINT(3, stream_moved.class, 0, CLASS_COUNT - 1), SERVICE(4, stream_moved.service),
 	    U62(5, stream_moved.from), U62(6, stream_moved.to), U62(7, stream_moved.reason),
 	    U32(8, stream_moved.detect_us), U32(9, stream_moved.recover_us)), FD_NONE },
+	TYPE(PM_TENANTS) = { "TENANTS", FIELDS(
+	    BOOL(1, tenants.others), BLOB(2, tenants.list, 0, TENANTS_LIST_MAX)), FD_NONE },
 	TYPE(PM_UNBIND) = { "UNBIND", FIELDS(SERVICE(1, bind.service)), FD_NONE },
 };
 

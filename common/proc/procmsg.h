@@ -94,6 +94,7 @@ enum procmsg_type {
 	PM_WANT,		/* adapter->dataplane->routed: a way to this node is wanted */
 	PM_WANT_FAILED,		/* routed->dataplane->adapters: there is none now, and why */
 	PM_STREAM_MOVED,	/* dataplane->routed: one of them goes on, on another way */
+	PM_TENANTS,		/* routed->dataplane->adapters: whose members this node meets beside its own tenant's */
 };
 
 #define PM_TEXT_MAX	255
@@ -308,6 +309,7 @@ struct pm_route_used { uint64_t route_id; uint8_t class; uint64_t forth, back; }
 struct pm_permit { uint8_t node_id[NODE_ID_LEN]; bool all; struct frame_bytes services; };
 #define PM_PERMITS_MAX	(NODE_SERVICES_MAX * (2u + FRAME_SERVICE_MAX))
 struct pm_revoke { uint8_t node_id[NODE_ID_LEN]; bool revoked; };
+struct pm_tenants { bool others; struct frame_bytes list; };	/* as a struct tenants has them: wire/tenants.h */
 struct pm_want { uint8_t node_id[NODE_ID_LEN]; uint8_t class; };
 struct pm_want_failed { uint8_t node_id[NODE_ID_LEN]; uint64_t reason; };
 
@@ -368,6 +370,7 @@ struct procmsg {
 		struct pm_route_used route_used;
 		struct pm_permit permit;
 		struct pm_revoke revoke;
+		struct pm_tenants tenants;
 		struct pm_want want;
 		struct pm_want_failed want_failed;
 	};

@@ -106,6 +106,7 @@ struct dataplane {
 	struct dp_conf	*conf, *next_conf;
 	struct session_self self;
 	uint64_t	 own_not_after;	/* the earlier end of self's records */
+	uint64_t	 tenants_ns;	/* when routed last said whom of other tenants this node meets */
 	struct tls	*tls;
 	struct fswitch	 sw;
 	struct wport	 workers[WORKER_COUNT];
@@ -169,6 +170,7 @@ void	wports_flush(struct dataplane *);
 int	wport_send(struct dataplane *, enum worker_kind, const struct procmsg *);
 void	wport_peer_up(struct dataplane *, enum worker_kind, struct conn *);
 void	wports_stats(struct dataplane *);
+void	wport_tenants(struct dataplane *, enum worker_kind);	/* an adapter: whom of other tenants this node meets */
 
 /* pressure.c: each second; the peers are told what changed. */
 void	pressure_second(struct dataplane *);

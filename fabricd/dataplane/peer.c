@@ -18,6 +18,7 @@
 #define TRIES_MAX	16u			/* of one round */
 #define RENEW_S		120u			/* before the records end */
 #define RENEW_AGAIN_S	20u
+#define TENANT_NS	(500 * NS_PER_MS)	/* that a session stays while its tenant is not met any more */
 #define YOUNG_NS	(10 * NS_PER_SEC)	/* a session no older than this may be one of two dialled at once */
 
 static size_t
@@ -280,6 +281,27 @@ peers_targets_forget(struct dataplane *dp)
 	}
 }
 
+/*
+ * Sessions that may not be any more end when each is looked at: what makes it so has a moment to reach the neighbour over this
+ * very session. The adapters hear of it before anybody who may come now does.
+ */
+int
+peers_tenants(struct dataplane *dp, const struct pm_tenants *m)
+{
+	struct tenants *t = &dp->self.tenants;
+	bool same = t->others == m->others && t->len == m->list.len && (t->len == 0 || memcmp(t->list, m->list.p, t->len) == 0);
+
+	if (same)
+		return 0;
+	if (tenants_set(t, m->others, m->list) == -1)
+		return -1;
+	dp->tenants_ns = dp->now_ns;
+	wport_tenants(dp, WORKER_VPND);
+	wport_tenants(dp, WORKER_SVCHOSTD);
+	peers_redial(dp);	/* who refused us, or was refused, may be let in now */
+	return 0;
+}
+
 /* Two connections of the same pair: whether the newer one has to go. */
 static bool
 loses(const struct conn *old, const struct conn *new)
@@ -446,6 +468,10 @@ peer_renew(struct conn *c, uint64_t wall)
 		end = c->own_not_after;
 	if (wall >= c->session.peer.not_after) {
 		conn_end(c, REASON_AUTH_EXPIRED);
+		return;
+	}
+	if (!tenants_meet(&c->dp->self.tenants, c->session.peer.tenant) && c->dp->now_ns - c->dp->tenants_ns >= TENANT_NS) {
+		conn_end(c, REASON_AUTH_TENANT);
 		return;
 	}
 	if (!c->session.initiator || p == NULL || p->up != c || p->ndials > 0 || p->dp->draining ||

@@ -37,6 +37,9 @@ void	peer_target_del(struct dataplane *, const uint8_t *node_id);
 /* routed is new: it will name its targets again. Sessions that are up stay. */
 void	peers_targets_forget(struct dataplane *);
 
+/* Whom of other tenants this node meets. -1: malformed. */
+int	peers_tenants(struct dataplane *, const struct pm_tenants *);
+
 /* May this proven connection become the session to its peer? REASON_NONE, or why not. */
 uint64_t peer_accept(struct dataplane *, const struct conn *);
 /* It is up: it replaces the one before, or has to go (false) as the loser of two that were dialled at once. */
@@ -46,7 +49,7 @@ void	peer_conn_gone(struct dataplane *, struct conn *);
 /* Addresses or routes of this machine changed: dial at once whoever is not up. */
 void	peers_redial(struct dataplane *);
 
-/* Each second, for a session that is up: dials anew before its records end, ends it when they have. */
+/* Each second, for a session that is up: dials anew before its records end, ends it when they have, or its tenant is not met. */
 void	peer_renew(struct conn *, uint64_t wall);
 
 /* For the switch. */

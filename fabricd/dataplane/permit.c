@@ -74,6 +74,18 @@ listed(const struct reach *r, struct frame_bytes service, unsigned class)
 	return false;
 }
 
+/* Of another tenant, by what its session proved, or by what routed says of who is at the end of a route. */
+static bool
+foreign(const struct dataplane *dp, const struct reach *r)
+{
+	const struct way *w;
+
+	TAILQ_FOREACH(w, &r->ways, entry)
+		if (w->route == NULL)
+			return strcmp(w->conn->session.peer.tenant, dp->self.tenants.own) != 0;
+	return r->remote != NULL && strcmp(r->remote->m.tenant, dp->self.tenants.own) != 0;
+}
+
 static uint64_t
 ask(const struct dataplane *dp, const uint8_t *source, struct frame_bytes service, unsigned class)
 {
@@ -81,10 +93,12 @@ ask(const struct dataplane *dp, const uint8_t *source, struct frame_bytes servic
 
 	if (r != NULL && r->revoked)
 		return REASON_REVOKED;
-	if (!dp->reaches->permits)
-		return REASON_NONE;	/* a routed that knows of no policy */
 	if (r != NULL && r->permitted)
 		return r->permit_all || listed(r, service, class) ? REASON_NONE : REASON_NOT_ALLOWED;
+	if (r != NULL && foreign(dp, r))
+		return SWITCH_WAIT;	/* no default lets it through */
+	if (!dp->reaches->permits)
+		return REASON_NONE;	/* a routed that knows of no policy */
 	return dp->reaches->permit_all ? REASON_NONE : SWITCH_WAIT;
 }
 

@@ -233,12 +233,22 @@ wport_close(struct wport *w)
 	move_port_gone(w->dp, &w->port);
 }
 
+void
+wport_tenants(struct dataplane *dp, enum worker_kind kind)
+{
+	const struct tenants *t = &dp->self.tenants;
+	struct procmsg m = { .type = PM_TENANTS, .tenants = { t->others, { t->list, t->len } } };
+
+	wport_send(dp, kind, &m);
+}
+
 static void
 peers_tell(struct dataplane *dp, enum worker_kind kind)
 {
 	struct conn *c;
 
 	if (kind != WORKER_ROUTED) {
+		wport_tenants(dp, kind);
 		reach_tell(dp, kind);
 		return;
 	}

@@ -735,6 +735,8 @@ reach_message(struct wport *w, const struct procmsg *m)
 	case PM_REVOKE:
 		on_revoke(dp, &m->revoke);
 		return 0;
+	case PM_TENANTS:
+		return peers_tenants(dp, &m->tenants);
 	case PM_WANT_FAILED:
 		wport_send(dp, WORKER_VPND, m);
 		wport_send(dp, WORKER_SVCHOSTD, m);

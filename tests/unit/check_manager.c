@@ -1,4 +1,4 @@
-/* The route manager's requests and answers, its routes, what ends them, and what the dataplane is told. */
+/* The route manager's requests and answers, its routes, and what ends them. */
 #include "manager_world.h"
 
 #include "crypto/box.h"
@@ -10,16 +10,16 @@ static struct route_answer answer;
 static uint8_t request[REQUEST_MAX + BOX_OVERHEAD + 64];	/* the last one */
 static size_t request_len;
 
-/* coord asks this node, which coordinates, too: what it is answered. A refusal is proven by what was asked. */
+/* It asks this node, which coordinates: what it is answered. A refusal is proven by what was asked. */
 static enum lease_error
-coord_asks(struct lease_ask a, uint64_t id, uint64_t serial)
+asked_by(const struct kw_node *n, struct lease_ask a, uint64_t id, uint64_t serial)
 {
 	static uint8_t content[REQUEST_MAX], record[REQUEST_MAX], box[REQUEST_MAX + BOX_OVERHEAD];
 	struct route_request q = { .ttl = 1, .id = id, .n = 1, .sealed = { { me.id, { box, 0 } } } };
-	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = coord.key.public, .serial = serial, .not_before = kw_wall,
+	struct record r = { .kind = RECORD_ROUTE_REQUEST, .subject = n->key.public, .serial = serial, .not_before = kw_wall,
 	    .not_after = kw_wall + ROUTEMSG_LIFE_S, .content = { content, route_ask_encode(content, sizeof(content), &a, id) } };
 	uint8_t prologue[64], key[HASH_LEN], proof[REFUSAL_PROOF_LEN];
-	size_t rlen = record_sign(record, sizeof(record), &r, &coord.route);
+	size_t rlen = record_sign(record, sizeof(record), &r, &n->route);
 	int len = box_seal(box, sizeof(box), my_ticket.public, prologue, route_request_prologue(prologue, id), record, rlen);
 
 	ck_assert_int_gt(len, 0);
@@ -36,6 +36,12 @@ coord_asks(struct lease_ask a, uint64_t id, uint64_t serial)
 		ck_assert_mem_eq(answer.box.p, proof, sizeof(proof));
 	}
 	return answer.error;
+}
+
+static enum lease_error
+coord_asks(struct lease_ask a, uint64_t id, uint64_t serial)
+{
+	return asked_by(&coord, a, id, serial);
 }
 
 /* The same, from one that has heard of no fence, and is given leases: how many. */
@@ -306,27 +312,6 @@ START_TEST(what_does_not_open)
 END_TEST
 
 /* --- a route of its own, over the relay --- */
-
-static uint64_t
-installed(void)
-{
-	struct route_install i;
-	struct route_installed done = { 0 };
-
-	ck_assert_int_eq(routes_want(m->routes, host.id, true, &m->now), 0);
-	for (uint64_t ms = 0; sent.type != DIRMSG_INSTALL; ms += MANAGER_TICK_MS) {
-		ck_assert_uint_lt(ms, 5000);
-		at(ms);
-		manager_tick(m);
-	}
-	ck_assert_mem_eq(sent.to, relay.id, NODE_ID_LEN);
-	ck_assert_int_eq(route_install_decode(&i, sent.body, sent.len), 0);
-	done.route_id = i.route_id;
-	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_INSTALLED, buf, route_installed_encode(buf, sizeof(buf), &done)), 0);
-	manager_writable(m);
-	ck_assert_ptr_nonnull(install_find(m->install, done.route_id));
-	return done.route_id;
-}
 
 static uint32_t
 history_share(void)
@@ -692,189 +677,49 @@ START_TEST(a_policy_ends_anothers_own)
 }
 END_TEST
 
-/* --- what the dataplane is told --- */
-
-/* The last that it heard of this node: 1 revoked, 0 pardoned, -1 nothing. */
-static int
-heard_of(const struct kw_node *n)
-{
-	int last = -1;
-
-	for (unsigned i = 0; i < ntold; i++)
-		if (told[i].type == PM_REVOKE && memcmp(told[i].revoke.node_id, n->id, NODE_ID_LEN) == 0)
-			last = told[i].revoke.revoked;
-	return last;
-}
-
-/* While the channel is full, newer lists come: once there is room the dataplane has the last of them. */
-START_TEST(a_pardon_waits_for_room)
-{
-	begin(1u << ROLE_MOBILE_EDGE);
-	revoke_one(&host, 1);
-	ck_assert_int_eq(heard_of(&host), 1);
-	room = 0;
-	revoke_one(&coord, 2);
-	revoke_one(&relay, 3);
-	ck_assert_int_eq(heard_of(&host), 1);
-	if (_i == 1) {		/* and then it is revoked again */
-		revoke_one(&host, 4);
-		room = 1;
-		manager_writable(m);
-		ck_assert_int_eq(heard_of(&host), 1);
-	}
-	room = 1000;
-	manager_writable(m);
-	ck_assert_int_eq(heard_of(&host), _i == 1);
-	ck_assert_int_ne(heard_of(&coord), 1);
-	ck_assert_int_eq(heard_of(&relay) == 1, _i == 0);
-	/* Another knows of nobody. */
-	ntold = 0;
-	manager_dataplane_new(m);
-	ck_assert_int_eq(heard_of(&coord), -1);
-	ck_assert_int_eq(heard_of(_i == 0 ? &relay : &host), 1);
-	end();
-}
-END_TEST
-
-static bool
-heard_permits(const struct kw_node *n)
-{
-	for (unsigned i = 0; i < ntold; i++)
-		if (told[i].type == PM_PERMIT && memcmp(told[i].permit.node_id, n->id, NODE_ID_LEN) == 0)
-			return true;
-	return false;
-}
-
-/* The channel is full in the midst of telling what each may reach, and far nodes are forgotten: the others are all told. */
-START_TEST(permits_while_remotes_go)
-{
-	static const uint8_t pass[] = { 0x01, 0x00, 0x00, 0x00, 0x00 };
-
-	begin(1u << ROLE_SERVICE_HOST);
-	installed();
-	ck_assert_int_eq(knowns_take_signed(ks, buf, kw_signed(buf, sizeof(buf), RECORD_POLICY, 1, pass, sizeof(pass),
-	    &kw_authority), false, kw_wall), KNOWN_OK);
-	ck_assert_uint_eq(m->nremotes, 1);
-	memcpy(m->remotes[m->nremotes++].node_id, m->remotes[0].node_id, NODE_ID_LEN);
-	memcpy(m->remotes[0].node_id, relay.id, NODE_ID_LEN);
-	ntold = 0;
-	room = 2;
-	manager_services(m);
-	ck_assert(heard_permits(&relay) && !heard_permits(&host) && m->permits_due);
-	room = 1;
-	manager_sweep_remotes(m);
-	ck_assert_uint_eq(m->nremotes, 1);
-	ck_assert_mem_eq(m->remotes[0].node_id, host.id, NODE_ID_LEN);
-	room = 1000;
-	manager_writable(m);
-	ck_assert(heard_permits(&host) && !m->permits_due);
-	end();
-}
-END_TEST
-
-/* --- what a route carries --- */
-
-static unsigned
-routes_told(void)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < ntold; i++)
-		n += told[i].type == PM_ROUTE;
-	ntold = 0;
-	return n;
-}
-
-/* Another limit for what is relayed is told with the routes, at once; the last word on a route is counted as the others are. */
-START_TEST(limits_and_last_words)
-{
-	struct pm_conf_routing conf = { .kbps = 10000, .classes = ALL };
-	struct procmsg used = { .type = PM_ROUTE_USED, .route_used = { .class = CLASS_BULK, .forth = 100 } };
-	struct score_weights weights;
-
-	begin(1u << ROLE_MOBILE_EDGE);
-	weights = m->weights;
-	used.route_used.route_id = installed();
-	ck_assert_uint_eq(routes_told(), 1);
-	manager_conf(m, &conf, &weights);
-	ck_assert_uint_eq(routes_told(), 1);
-	manager_conf(m, &conf, &weights);
-	ck_assert_uint_eq(routes_told(), 0);
-	for (unsigned i = 1; i <= 3; i++) {
-		ck_assert_int_eq(manager_dataplane(m, &used), 0);
-		ck_assert_uint_eq(usage_count(m->usage), 2);
-		ck_assert_uint_eq(usage_get(m->usage, 1)->seen_forth, 100 * i);
-		install_end(m->install, used.route_used.route_id, INSTALL_E_CLOSED, REASON_MOVED);
-	}
-	end();
-}
-END_TEST
-
-/* coord's ticket for this node, to relay from `relay' to host, with so many streams at most. */
-static void
-relays(uint32_t streams)
-{
-	static uint8_t content[TICKET_MAX], record[TICKET_MAX], sealed[TICKET_SEALED_MAX];
-	const struct frame_bytes none = { NULL, 0 }, rest = { content, 100 };
-	struct ticket t = { .route_id = 77, .epoch = kw_wall * 1000, .place = TICKET_RELAY, .classes = ALL, .streams = streams,
-	    .soft = kw_wall + 200, .not_before = kw_wall - 30, .hard = kw_wall + 300, .tenant = KW_TENANT };
-	struct record r = { .kind = RECORD_TICKET, .subject = me.key.public, .serial = t.epoch, .not_before = t.not_before,
-	    .not_after = t.hard, .content = { content, 0 } };
-	struct route_install i = { .route_id = t.route_id, .n = 2, .sealed = { { sealed, 0 }, rest } };
-
-	memcpy(t.prev, relay.id, NODE_ID_LEN);
-	memcpy(t.next, host.id, NODE_ID_LEN);
-	r.content.len = ticket_encode(content, sizeof(content), &t);
-	i.sealed[0].len = ticket_seal(sealed, sizeof(sealed), my_ticket.public, t.route_id, none, none,
-	    (struct frame_bytes){ record, record_sign(record, sizeof(record), &r, &coord.route) });
-	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_INSTALL, buf, route_install_encode(buf, sizeof(buf), &i)), 0);
-	ck_assert_ptr_nonnull(install_find(m->install, t.route_id));
-}
-
-static const struct pm_route *
-route_told(void)
-{
-	ck_assert_uint_eq(ntold, 1);
-	ck_assert_uint_eq(told[0].type, PM_ROUTE);
-	ntold = 0;
-	return &told[0].route;
-}
+/* --- neighbours of other tenants --- */
 
 static void
-policy_is(uint64_t serial, const uint8_t *p, size_t len)
+border_add(const char *tenant)
 {
-	ck_assert_int_eq(knowns_take_signed(ks, buf, kw_signed(buf, sizeof(buf), RECORD_POLICY, serial, p, len, &kw_authority),
-	    false, kw_wall), KNOWN_OK);
+	struct kw_node *n = &border[nborder];
+	struct procmsg up = { .type = PM_PEER_UP, .peer_up = { .name = "b", .not_after = kw_wall + 1000, .datagram_max = 1200 } };
+
+	kw_node_init(n, 700 + nborder++, "b", 1u << ROLE_RELAY);
+	strcpy(n->m.tenant, tenant);
+	take(n);
+	memcpy(up.peer_up.node_id, n->id, NODE_ID_LEN);
+	strcpy(up.peer_up.tenant, tenant);
+	up.peer_up.membership = n->item.membership;
+	up.peer_up.addr = (struct pm_addr){ 4, { 10, 0, 0, 1 }, 4600 };
+	ck_assert_int_eq(directory_peer_up(d, &up.peer_up, m->now.now_ns, m->now.wall), 0);
 }
 
-/* A relay's dataplane is told what the policy lets the relay carry, and of another policy at once. */
-START_TEST(limits_of_the_policy)
+/* Whom it does not answer, as it is no coordinator of that tenant's; and to whom it hands on what is for others. */
+START_TEST(requests_of_other_tenants)
 {
-	/* pass relay by any for any bandwidth 100 Kbit streams 5 */
-	static const uint8_t tight[] = { 0x01, 0x00, 0x00, 0x00, 0x01, 0x40, 0xc5, 0x01, 0x00, 0x00, 0x40, 0x64, 0x05 };
-	static const uint8_t none[] = { 0x01, 0x00, 0x00, 0x00, 0x00 };
-	struct pm_conf_routing conf = { .relay = true, .classes = ALL };
-	struct score_weights weights;
-	const struct pm_route *r;
+	static uint8_t content[POLICY_MAX], large[RECORD_LARGE_MAX], box[100];
+	struct route_request q = { .ttl = 2, .id = 5, .n = 1, .sealed = { { host.id, { box, sizeof(box) } } } };
 
-	begin(1u << ROLE_RELAY);
-	weights = m->weights;
-	manager_conf(m, &conf, &weights);
-	ntold = 0;
-	relays(50);
-	ck_assert_uint_eq(route_told()->streams, 50);
-	policy_is(1, tight, sizeof(tight));
-	r = route_told();
-	ck_assert_uint_eq(r->streams, 5);
-	ck_assert_uint_eq(r->kbps, 100);
-	relays(3);
-	ck_assert_uint_eq(route_told()->streams, 3);
-	relays(0);
-	ck_assert_uint_eq(route_told()->streams, 5);
-	policy_is(2, none, sizeof(none));
-	r = route_told();
-	ck_assert_uint_eq(r->streams, 0);
-	ck_assert_uint_eq(r->kbps, 0);
+	begin(1u << ROLE_ROUTE_COORDINATOR);
+	ck_assert_int_eq(knowns_take_signed(ks, large, kw_signed(large, sizeof(large), RECORD_POLICY, 1, content,
+	    kw_policy_across(content, KW_TENANT, NULL), &kw_authority), false, kw_wall), KNOWN_OK);
+	border_add("bolt");
+	border_add("core");
+	border_add("bolt");
+	ck_assert_int_eq(asked_by(&border[0], wish(), 4, kw_wall * 1000), LEASE_E_UNKNOWN);
+	sent.n = 0;
+	ck_assert_int_eq(manager_message(m, border[0].id, DIRMSG_ROUTE_REQUEST, buf, route_request_encode(buf, sizeof(buf), &q)), 0);
+	ck_assert_uint_eq(sent.n, 1);
+	ck_assert_mem_eq(sent.to, border[2].id, NODE_ID_LEN);
+	has_neighbour = true;
+	q.id++;
+	ck_assert_int_eq(manager_message(m, border[1].id, DIRMSG_ROUTE_REQUEST, buf, route_request_encode(buf, sizeof(buf), &q)), 0);
+	ck_assert_uint_eq(sent.n, 2);
+	ck_assert_mem_eq(sent.to, relay.id, NODE_ID_LEN);
+	q.id++;
+	ck_assert_int_eq(manager_message(m, relay.id, DIRMSG_ROUTE_REQUEST, buf, route_request_encode(buf, sizeof(buf), &q)), 0);
+	ck_assert_uint_eq(sent.n, 5);
 	end();
 }
 END_TEST
@@ -902,10 +747,7 @@ main(void)
 	tcase_add_loop_test(tc, a_coordinator_comes, 0, 3);
 	tcase_add_loop_test(tc, a_policy_ends_ones_own, 0, sizeof(of_its_own) / sizeof(of_its_own[0]));
 	tcase_add_loop_test(tc, a_policy_ends_anothers_own, 0, sizeof(of_others) / sizeof(of_others[0]));
-	tcase_add_loop_test(tc, a_pardon_waits_for_room, 0, 2);
-	tcase_add_test(tc, permits_while_remotes_go);
-	tcase_add_test(tc, limits_and_last_words);
-	tcase_add_test(tc, limits_of_the_policy);
+	tcase_add_test(tc, requests_of_other_tenants);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

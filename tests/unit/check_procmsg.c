@@ -8,6 +8,7 @@
 #include "proc/ipc.h"
 #include "proc/procmsg.h"
 #include "proc/row.h"
+#include "wire/tenants.h"
 #include "wire/tlv.h"
 #include "wire/varint.h"
 
@@ -141,6 +142,9 @@ static const struct procmsg good[] = {
 	{ .type = PM_PERMIT, .permit = { NODE, false, { many, PM_PERMITS_MAX } } },
 	{ .type = PM_REVOKE, .revoke = { NODE, true } },
 	{ .type = PM_REVOKE, .revoke = { NODE, false } },
+	{ .type = PM_TENANTS, .tenants = { false, { NULL, 0 } } },
+	{ .type = PM_TENANTS, .tenants = { true, BYTES("\4acme\5infra") } },
+	{ .type = PM_TENANTS, .tenants = { false, { huge, TENANTS_LIST_MAX } } },
 	{ .type = PM_WANT, .want = { NODE, CLASS_CONTROL } },
 	{ .type = PM_WANT, .want = { NODE, CLASS_COUNT - 1 } },
 	{ .type = PM_WANT_FAILED, .want_failed = { NODE, VARINT_MAX } },
@@ -410,6 +414,7 @@ static const struct {
 	{ "use of class 6", { .type = PM_ROUTE_USED, .route_used = { 1, CLASS_COUNT, 0, 0 } } },
 	{ "use of route 0", { .type = PM_ROUTE_USED, .route_used = { 0, 0, 0, 0 } } },
 	{ "more services than there can be", { .type = PM_PERMIT, .permit = { NODE, false, { many, PM_PERMITS_MAX + 1 } } } },
+	{ "more tenants than there is room for", { .type = PM_TENANTS, .tenants = { true, { huge, TENANTS_LIST_MAX + 1 } } } },
 	{ "a wish of class 6", { .type = PM_WANT, .want = { NODE, CLASS_COUNT } } },
 	{ "datagram_max 65536", { .type = PM_PEER_STAT, .peer_stat = { .node_id = NODE, .datagram_max = 65536 } } },
 };

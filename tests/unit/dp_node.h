@@ -47,7 +47,8 @@ struct fake_port {
 	char		 last_name[FRAME_SERVICE_MAX + 1];
 	uint8_t		 last_records[PM_RECORDS_MAX];
 	size_t		 last_records_len;
-	unsigned	 loads, stats, moves, useds, wants, want_faileds;
+	unsigned	 loads, stats, moves, useds, wants, want_faileds, tenants;
+	size_t		 tenants_len;	/* of the last list */
 	struct pm_route_stat route_stat[8];		/* by the low bits of the route id */
 	struct pm_route_moved last_moved;
 	unsigned	 stream_moves;
@@ -176,6 +177,10 @@ fake_frame(struct ipc *ipc, const struct frame *f, int fd, void *arg)
 		break;
 	case PM_WANT_FAILED:
 		p->want_faileds++;
+		break;
+	case PM_TENANTS:
+		p->tenants++;
+		p->tenants_len = m.tenants.list.len;
 		break;
 	case PM_DIAL_FAILED:
 		p->dial_failed++;
