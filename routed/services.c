@@ -505,13 +505,21 @@ send_del(struct ipc *ipc, const uint8_t *node_id, const char *name)
 	return procmsg_send(ipc, &m, -1);
 }
 
+/* Who serves it. */
+struct server {
+	const uint8_t	*node_id;
+	uint32_t	 roles;
+	bool		 foreign;	/* of another tenant */
+};
+
 static int
-send_service(struct ipc *ipc, const uint8_t *node_id, const struct service *s)
+send_service(struct ipc *ipc, const struct server *who, const struct service *s)
 {
 	struct procmsg m = { .type = PM_SERVICE };
 
-	memcpy(m.service.node_id, node_id, NODE_ID_LEN);
+	memcpy(m.service.node_id, who->node_id, NODE_ID_LEN);
 	memcpy(m.service.name, s->name, sizeof(m.service.name));
+	m.service.foreign = who->foreign;
 	m.service.record = (struct frame_bytes){ s->record, s->len };
 	return procmsg_send(ipc, &m, -1);
 }
@@ -532,18 +540,18 @@ sync_gone(struct service_board *b, struct ipc *ipc)
 
 /* 0, 1 when *budget is used up, or -1. */
 static int
-sync_set(struct ipc *ipc, const uint8_t *node_id, uint32_t roles, struct service_set *set, unsigned *budget)
+sync_set(struct ipc *ipc, const struct server *who, struct service_set *set, unsigned *budget)
 {
 	for (size_t i = 0; i < set->n; i++) {
 		struct service *s = &set->v[i];
-		bool allowed = service_allowed_to(roles, s);
+		bool allowed = service_allowed_to(who->roles, s);
 
 		if (allowed ? s->told && !s->due : !s->told)
 			continue;
 		if (*budget == 0)
 			return 1;
 		--*budget;
-		if ((allowed ? send_service(ipc, node_id, s) : send_del(ipc, node_id, s->name)) == -1)
+		if ((allowed ? send_service(ipc, who, s) : send_del(ipc, who->node_id, s->name)) == -1)
 			return -1;
 		s->told = allowed;
 		s->due = false;
@@ -562,26 +570,37 @@ struct far {
 static bool
 sync_far(struct known *k, void *arg)
 {
+	const struct server who = { k->node_id, k->member.roles, k->foreign };
 	struct far *f = arg;
 
 	if (!k->self && k->services.n > 0 && directory_find(f->d, k->node_id) == NULL)
-		f->rv = sync_set(f->ipc, k->node_id, k->member.roles, &k->services, f->budget);
+		f->rv = sync_set(f->ipc, &who, &k->services, f->budget);
 	return f->rv == 0;
+}
+
+static int
+sync_peer(const struct directory *d, struct ipc *ipc, struct peer *p, unsigned *budget)
+{
+	const struct server who = { p->node_id, p->member.roles,
+	    d->knowns != NULL && strcmp(p->member.tenant, knowns_tenants(d->knowns)->own) != 0 };
+
+	return sync_set(ipc, &who, &p->services, budget);
 }
 
 static int
 sync_adapters(struct directory *d, struct ipc *ipc)
 {
 	struct service_board *b = &d->board;
+	const struct server own = { b->own_id, UINT32_MAX, false };
 	unsigned budget = SERVICES_BATCH;
 	int rv;
 
 	if (!b->changed)
 		return 0;
 	if ((rv = sync_gone(b, ipc)) == 0)
-		rv = sync_set(ipc, b->own_id, UINT32_MAX, &b->own, &budget);
+		rv = sync_set(ipc, &own, &b->own, &budget);
 	for (size_t i = 0; i < d->npeers && rv == 0; i++)
-		rv = sync_set(ipc, d->peers[i]->node_id, d->peers[i]->member.roles, &d->peers[i]->services, &budget);
+		rv = sync_peer(d, ipc, d->peers[i], &budget);
 	if (rv == 0 && d->knowns != NULL) {
 		struct far f = { d, ipc, &budget, 0 };
 

@@ -13,6 +13,7 @@
 struct name {
 	LIST_ENTRY(name) bucket;
 	struct e2e_service service;
+	bool	foreign;	/* its node is of another tenant */
 	bool	stale;		/* said on an earlier channel, and not again yet */
 };
 LIST_HEAD(bucket, name);
@@ -124,6 +125,7 @@ names_put(struct names *ns, const struct pm_service *m, uint64_t wall_s)
 		ns->n++;
 	}
 	n->service = s;
+	n->foreign = m->foreign;
 	n->stale = false;
 	return REASON_NONE;
 }
@@ -186,7 +188,7 @@ consider(struct search *q, const struct name *n)
 	const struct node *node;
 
 	if (strcmp(n->service.name, q->service) != 0 || n->service.not_after <= q->wall_s ||
-	    (q->node_id != NULL && memcmp(n->service.node_id, q->node_id, NODE_ID_LEN) != 0))
+	    (q->node_id != NULL ? memcmp(n->service.node_id, q->node_id, NODE_ID_LEN) != 0 : n->foreign))
 		return;
 	q->known++;
 	if (memcmp(n->service.node_id, q->self, NODE_ID_LEN) == 0) {

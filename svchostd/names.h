@@ -32,8 +32,8 @@ size_t	names_count(const struct names *);
 bool	names_find(const struct names *, const uint8_t *node_id, const char *service, uint64_t wall_s, struct e2e_service *);
 
 /*
- * What a person means by SERVICE[@NODE]: without a node, of those that serve it, may (role service-host) and have a session,
- * the one with the shortest round trip, or else the first by node id; NODE is named as nodes_resolve() takes it. `self' is
+ * What a person means by SERVICE[@NODE]: without a node, of those of this tenant that serve it, may (role service-host) and
+ * have a session, the one with the shortest round trip, or else the first by node id; NODE is named as nodes_resolve() takes it. `self' is
  * this node's id: no stream leads to oneself. 0, or -1 with *reason and `err' (PM_TEXT_MAX + 1 bytes): REASON_NO_SERVICE
  * when no such service or node is known, REASON_NOT_ALLOWED when it may not serve it, REASON_UNREACHABLE when none is up.
  */

@@ -71,13 +71,14 @@ nodes_configure(struct nodes *ns, const struct pm_conf_peer *m)
 }
 
 int
-nodes_up(struct nodes *ns, const struct pm_peer_up *m)
+nodes_up(struct nodes *ns, const struct pm_peer_up *m, const char *tenant)
 {
 	struct node *n = add(ns, m->node_id);
 
 	if (n == NULL)
 		return -1;
 	memcpy(n->proven_name, m->name, sizeof(n->proven_name));
+	n->foreign = strcmp(m->tenant, tenant) != 0;
 	n->roles = m->roles;
 	n->rtt_us = 0;
 	return 0;
@@ -138,6 +139,12 @@ has_proven_name(const struct node *n, const char *text)
 }
 
 static bool
+has_own_name(const struct node *n, const char *text)
+{
+	return !n->foreign && has_proven_name(n, text);
+}
+
+static bool
 has_id_prefix(const struct node *n, const char *text)
 {
 	char id[2 * NODE_ID_LEN + 1];
@@ -167,7 +174,7 @@ int
 nodes_resolve(const struct nodes *ns, const char *text, uint8_t node_id[NODE_ID_LEN], char *err)
 {
 	static bool (*const matches[])(const struct node *, const char *) = {
-		has_conf_name, has_proven_name, has_id_prefix
+		has_conf_name, has_own_name, has_proven_name, has_id_prefix
 	};
 	const struct node *found;
 

@@ -194,7 +194,7 @@ dispatch_proc(struct svchostd *s, const struct frame *f)
 		return -1;
 	switch (m.type) {
 	case PM_PEER_UP:
-		if (nodes_up(&s->nodes, &m.peer_up) == -1)
+		if (nodes_up(&s->nodes, &m.peer_up, s->certify.self.tenants.own) == -1)
 			STAT_INC(SVCHOSTD_NODES_REFUSED);
 		local_node_news(s->local, m.peer_up.node_id);
 		return 0;

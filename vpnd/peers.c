@@ -163,6 +163,7 @@ vpn_peer_up(struct vpnd *v, const struct pm_peer_up *m)
 	if (!p->up)
 		peer_clear(v, index);
 	p->up = true;
+	memcpy(p->tenant, m->tenant, sizeof(p->tenant));
 	p->up_order = v->ups++;
 	p->datagram_max = m->datagram_max;
 	p->mtu_settled = false;
@@ -319,7 +320,7 @@ add_overlay(struct vpnd *v, struct visit *x)
 }
 
 struct proof {
-	bool	 up;
+	bool	 foreign, up;
 	uint64_t order;
 	uint32_t index;
 };
@@ -329,7 +330,9 @@ by_proof(const void *a, const void *b)
 {
 	const struct proof *p = a, *q = b;
 
-	/* Those that are up before those that were. */
+	/* What is given out in two tenants is the own one's. Then those that are up before those that were. */
+	if (p->foreign != q->foreign)
+		return p->foreign ? 1 : -1;
 	if (p->up != q->up)
 		return p->up ? -1 : 1;
 	return p->order < q->order ? -1 : p->order > q->order;
@@ -346,9 +349,12 @@ add_proven(struct vpnd *v, struct visit *x)
 		x->failed = true;
 		return;
 	}
-	for (uint32_t i = 0; i < v->npeers; i++)
-		if (v->peers[i] != NULL && v->peers[i]->nproven != 0)
-			proofs[n++] = (struct proof){ v->peers[i]->up, v->peers[i]->up_order, i };
+	for (uint32_t i = 0; i < v->npeers; i++) {
+		const struct vpn_peer *p = v->peers[i];
+
+		if (p != NULL && p->nproven != 0)
+			proofs[n++] = (struct proof){ strcmp(p->tenant, v->conf->node.tenant) != 0, p->up, p->up_order, i };
+	}
 	qsort(proofs, n, sizeof(*proofs), by_proof);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct vpn_peer *p = v->peers[proofs[i].index];

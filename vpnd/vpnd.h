@@ -61,6 +61,7 @@ struct vpn_conf {
 struct vpn_peer {
 	uint8_t	 node_id[NODE_ID_LEN];
 	char	 name[RECORD_NAME_MAX + 1];
+	char	 tenant[RECORD_TENANT_MAX + 1];	/* proven */
 	bool	 configured;
 	bool	 up;
 	bool	 mtu_settled;

@@ -178,7 +178,7 @@ static const struct desc descs[] = {
 	    BYTES(1, records.node_id), BLOB(2, records.records, 0, PM_RECORDS_MAX)), FD_NONE },
 	TYPE(PM_SERVICE) = { "SERVICE", FIELDS(
 	    BYTES(1, service.node_id), SERVICE(2, service.name),
-	    BLOB(3, service.record, 1, FRAME_RECORD_MAX)), FD_NONE },
+	    BLOB(3, service.record, 1, FRAME_RECORD_MAX), BOOL(4, service.foreign)), FD_NONE },
 	TYPE(PM_SERVICE_DEL) = { "SERVICE_DEL", FIELDS(
 	    BYTES(1, service_del.node_id), SERVICE(2, service_del.name)), FD_NONE },
 	TYPE(PM_SERVICES) = { "SERVICES", NULL, FD_NONE },

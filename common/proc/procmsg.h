@@ -236,7 +236,12 @@ struct pm_peer_stat {
 #define PM_RECORDS_MAX	(FRAME_CONTROL_MAX - 6)	/* so that a ROUTE_UPDATE holds them */
 #define NODE_SERVICES_MAX 65u			/* of one node: as many as can be configured, and vpn */
 struct pm_records { uint8_t node_id[NODE_ID_LEN]; struct frame_bytes records; };	/* back to back; may be empty */
-struct pm_service { uint8_t node_id[NODE_ID_LEN]; char name[FRAME_SERVICE_MAX + 1]; struct frame_bytes record; };
+struct pm_service {
+	uint8_t	node_id[NODE_ID_LEN];
+	char	name[FRAME_SERVICE_MAX + 1];
+	struct frame_bytes record;
+	bool	foreign;		/* the node is of another tenant */
+};
 struct pm_service_del { uint8_t node_id[NODE_ID_LEN]; char name[FRAME_SERVICE_MAX + 1]; };
 struct pm_conf_routing {
 	bool	 relay;			/* it relays */

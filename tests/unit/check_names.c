@@ -12,6 +12,8 @@ static uint64_t reason;
 static char err[PM_TEXT_MAX + 1];
 static uint8_t self[NODE_ID_LEN] = { 0xff, 1 };
 
+static const char *tenant = WORLD_TENANT;	/* of whom something is said next */
+
 static uint64_t
 put(struct world_node *n, const char *name)
 {
@@ -22,6 +24,7 @@ put(struct world_node *n, const char *name)
 	world_node_sign(n);
 	memcpy(m.node_id, n->self.node_id, NODE_ID_LEN);
 	m.record = (struct frame_bytes){ n->sbuf, n->slen };
+	m.foreign = strcmp(tenant, WORLD_TENANT) != 0;
 	return names_put(ns, &m, WORLD_NOW);
 }
 
@@ -32,7 +35,8 @@ up(const struct world_node *n, const char *name, uint32_t roles)
 
 	memcpy(m.node_id, n->self.node_id, NODE_ID_LEN);
 	strcpy(m.name, name);
-	ck_assert_int_eq(nodes_up(&nodes, &m), 0);
+	strcpy(m.tenant, tenant);
+	ck_assert_int_eq(nodes_up(&nodes, &m, WORLD_TENANT), 0);
 }
 
 static void
@@ -163,6 +167,31 @@ START_TEST(of_several)
 }
 END_TEST
 
+/* Another tenant's node is meant by who names it, and by nobody else: not when it is nearer, nor when it alone serves. */
+START_TEST(another_tenant)
+{
+	put(&w.a, "ssh");
+	up(&w.a, "home", 1u << ROLE_SERVICE_HOST);
+	rtt(&w.a, 9000);
+	tenant = "office";
+	put(&w.b, "ssh");
+	put(&w.b, "web");
+	up(&w.b, "home", 1u << ROLE_SERVICE_HOST);
+	rtt(&w.b, 10);
+	is("ssh", &w.a);
+	is("ssh@home", &w.a);	/* its name is no better than that of this tenant's */
+	ck_assert_int_eq(resolve("web"), -1);
+	ck_assert_uint_eq(reason, REASON_NO_SERVICE);
+	up(&w.b, "host-b", 1u << ROLE_SERVICE_HOST);
+	is("ssh@host-b", &w.b);
+	is("web@host-b", &w.b);
+	nodes_down(&nodes, w.b.self.node_id);
+	ck_assert_int_eq(resolve("web"), -1);
+	ck_assert_uint_eq(reason, REASON_NO_SERVICE);
+	tenant = WORLD_TENANT;
+}
+END_TEST
+
 START_TEST(role)
 {
 	ck_assert_uint_eq(put(&w.b, "ssh"), REASON_NONE);
@@ -288,6 +317,7 @@ main(void)
 	tcase_add_test(tc, one_node);
 	tcase_add_test(tc, who_is_away);
 	tcase_add_test(tc, of_several);
+	tcase_add_test(tc, another_tenant);
 	tcase_add_test(tc, role);
 	tcase_add_test(tc, oneself);
 	tcase_add_test(tc, changes);

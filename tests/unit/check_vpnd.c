@@ -576,6 +576,12 @@ START_TEST(prefix_conflicts)
 	peer_down(4);
 	ck_assert_uint_eq(vpn_route(v, &ip, other), i3);
 	ck_assert_ptr_null(v->peers[i4]);
+	/* What is given out in two tenants is the own one's, up or not: nobody of another comes in its place. */
+	peer_down(3);
+	peer_tenant = "office";
+	peer_up_with(4, free_net, sizeof(free_net));
+	ck_assert_uint_eq(vpn_route(v, &ip, other), i3);
+	peer_tenant = WORLD_TENANT;
 }
 END_TEST
 

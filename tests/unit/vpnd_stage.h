@@ -404,6 +404,8 @@ peer_stat(uint8_t id, uint32_t datagram_max, bool settled)
 	turn();
 }
 
+static const char *peer_tenant = WORLD_TENANT;	/* of who comes up next */
+
 static void
 peer_up_with(uint8_t id, const uint8_t *prefixes, size_t n)
 {
@@ -411,7 +413,7 @@ peer_up_with(uint8_t id, const uint8_t *prefixes, size_t n)
 
 	memcpy(m.peer_up.node_id, node_id(id), NODE_ID_LEN);
 	m.peer_up.name[0] = (char)('0' + id);
-	m.peer_up.tenant[0] = 't';
+	strcpy(m.peer_up.tenant, peer_tenant);
 	m.peer_up.not_after = 4000000000u;
 	m.peer_up.addr = (struct pm_addr){ 4, { 192, 0, 2, id }, 4600 };
 	m.peer_up.datagram_max = DATAGRAM_MAX;
