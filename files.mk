@@ -48,7 +48,7 @@ ROUTED_OBJS = \
 	routed/dirmsg.o routed/known.o routed/known_take.o routed/mesh.o routed/own.o routed/spread.o routed/store_known.o routed/sync.o \
 	routed/answers.o routed/conf.o routed/directory.o routed/routed.o routed/services.o routed/store.o routed/targets.o \
 	routed/asking.o routed/fences.o routed/history.o routed/install.o routed/manager.o routed/manager_ask.o routed/manager_event.o routed/manager_fence.o routed/manager_tell.o routed/route_answers.o routed/route_rows.o routed/route_rows_more.o routed/routemsg.o routed/routes.o routed/usage.o routed/usage_store.o routed/ways.o \
-	routed/coordinator.o routed/sources.o routed/lease.o routed/leasestore.o routed/promises.o
+	routed/coordinator.o routed/sources.o routed/lease.o routed/leasestore.o routed/promises.o routed/subs.o
 
 VPND_OBJS = \
 	vpnd/checksum.o vpnd/classify.o vpnd/coalesce.o vpnd/conf.o vpnd/flow.o vpnd/frag.o vpnd/icmp.o vpnd/in.o \

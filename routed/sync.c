@@ -9,6 +9,7 @@
 #include "proc/stats.h"
 #include "routed/order.h"
 #include "routed/promises.h"
+#include "routed/subs.h"
 
 #define CHANGES_MAX	4096u	/* offered at once; more is found by digests */
 #define SLOTS		64u	/* neighbours of whom it is noted what they have: bits of known->have */
@@ -44,8 +45,7 @@ struct neighbour {
 	struct ratelimit digests, queries;
 	struct give *gives;
 	size_t	 gives_off, ngives, gives_size;
-	uint8_t	(*subs)[NODE_ID_LEN];
-	size_t	 nsubs;
+	struct subs subs;
 };
 
 struct interest {
@@ -102,7 +102,7 @@ neighbour_free(struct sync *s, struct neighbour *n)
 {
 	s->ngives -= n->ngives - n->gives_off;
 	free(n->gives);
-	free(n->subs);
+	subs_free(&n->subs);
 	free(n);
 }
 
@@ -202,22 +202,13 @@ coordinates(const struct known *k)
 	return (k->member.roles & 1u << ROLE_ROUTE_COORDINATOR) && !k->foreign;
 }
 
-static bool
-subscribed(const struct neighbour *n, const uint8_t *node_id)
-{
-	for (size_t i = 0; i < n->nsubs; i++)
-		if (memcmp(n->subs[i], node_id, NODE_ID_LEN) == 0)
-			return true;
-	return false;
-}
-
 /* A leaf has nothing for a full node but itself, and such neighbours as may have no other way to anybody of its tenant. */
 static bool
 may_have(const struct sync *s, const struct neighbour *n, const struct known *k)
 {
 	if (memcmp(n->node_id, k->node_id, NODE_ID_LEN) == 0)
 		return false;
-	if (n->foreign || k->self || subscribed(n, k->node_id))
+	if (n->foreign || k->self || subs_has(&n->subs, k->node_id))
 		return k->self || !n->foreign;
 	if (n->leaf)
 		return coordinates(k);
@@ -320,7 +311,7 @@ sync_up(struct sync *s, const uint8_t *node_id, bool leaf, bool foreign, const s
 	n->slot = slot_take(s);
 	n->digest_due = true;
 	ratelimit_init(&n->digests, 2 * NS_PER_SEC, 10);
-	ratelimit_init(&n->queries, NS_PER_SEC / 20, 2 * SYNC_SUBS_MAX);
+	ratelimit_init(&n->queries, NS_PER_SEC / 20, 2 * SUBS_MAX);
 	memmove(&s->v[i + 1], &s->v[i], (s->n - i) * sizeof(*s->v));
 	s->v[i] = n;
 	s->n++;
@@ -752,20 +743,6 @@ fences_run(struct sync *s, struct neighbour *n)
 
 /* --- asking for one --- */
 
-static void
-subscribe(struct neighbour *n, const uint8_t *node_id)
-{
-	if (subscribed(n, node_id))
-		return;
-	if (n->subs == NULL && (n->subs = calloc(SYNC_SUBS_MAX, NODE_ID_LEN)) == NULL)
-		return;
-	if (n->nsubs == SYNC_SUBS_MAX) {	/* the one that it asked for first */
-		memmove(n->subs[0], n->subs[1], (SYNC_SUBS_MAX - 1) * NODE_ID_LEN);
-		n->nsubs--;
-	}
-	memcpy(n->subs[n->nsubs++], node_id, NODE_ID_LEN);
-}
-
 /* Full neighbours know all that there is; where there is none, a leaf may be the way to one. */
 static void
 ask(struct sync *s, const struct dirmsg_query *m, const struct neighbour *not)
@@ -806,7 +783,7 @@ pending_answer(struct sync *s, struct known *k)
 		p->until_ns = 0;
 		if ((n = find(s, p->who)) == NULL)
 			continue;
-		subscribe(n, k->node_id);
+		subs_add(&n->subs, k->node_id);
 		give(s, n, k, true);
 	}
 }
@@ -823,14 +800,14 @@ on_query(struct sync *s, struct neighbour *n, const uint8_t *body, size_t len, c
 		return 0;
 	k = m.by_name ? known_by_name(s->ks, m.name) : known_find(s->ks, m.node_id);
 	if (k != NULL) {
-		subscribe(n, k->node_id);
+		subs_add(&n->subs, k->node_id);
 		give(s, n, k, true);
 		return 0;
 	}
 	if (m.by_name)
 		pending_add(s, m.name, n, now->ns);
 	else
-		subscribe(n, m.node_id);
+		subs_add(&n->subs, m.node_id);
 	if (!s->leaf || m.ttl == 0)
 		return 0;
 	m.ttl--;

@@ -17,7 +17,6 @@
 
 #define SYNC_DIGEST_S	30u	/* a digest to each full neighbour that often */
 #define SYNC_BATCH_MS	50u	/* what changes within this time is offered together */
-#define SYNC_SUBS_MAX	256u	/* nodes that one neighbour may have asked for */
 #define SYNC_INTERESTS_MAX 512u	/* nodes that this one asks for */
 #define SYNC_WANTED_MAX	4096u	/* asked of one neighbour and not come */
 #define SYNC_GIVES_MAX	8192u	/* asked for by one neighbour and not sent */
