@@ -64,7 +64,7 @@ TELEMD_OBJS = \
 	telemd/http.o telemd/openmetrics.o telemd/pages.o telemd/server.o telemd/telemd.o
 
 UNIT = \
-	tests/unit/check_middle tests/unit/check_lease_limits tests/unit/check_opens tests/unit/check_route_limits tests/unit/check_probe tests/unit/check_reach tests/unit/check_ring tests/unit/check_dirmsg tests/unit/check_facts tests/unit/check_far_services tests/unit/check_known tests/unit/check_known_store tests/unit/check_mesh tests/unit/check_own tests/unit/check_sync tests/unit/check_tenants \
+	tests/unit/check_middle tests/unit/check_lease_limits tests/unit/check_opens tests/unit/check_route_limits tests/unit/check_probe tests/unit/check_reach tests/unit/check_ring tests/unit/check_dirmsg tests/unit/check_facts tests/unit/check_far_services tests/unit/check_known tests/unit/check_known_store tests/unit/check_mesh tests/unit/check_own tests/unit/check_sync tests/unit/check_tenants tests/unit/check_dptenants \
 	tests/unit/check_ipc_port tests/unit/check_shmring \
 	tests/unit/check_aead tests/unit/check_checksum tests/unit/check_classify tests/unit/check_coalesce \
 	tests/unit/check_conf tests/unit/check_confsend tests/unit/check_connect tests/unit/check_credit tests/unit/check_crypto \

@@ -51,8 +51,9 @@ knows() { rows "any(r['name'] == '$2' for r in rows)" "$1" show nodes; }
 knows_not() { rows "not any(r['name'] == '$2' for r in rows)" "$1" show nodes; }
 over_relay() { rows "any(r.get('to') == 'home' and r.get('via') == 'relay' and r['state'] == 'up' and r['by'] == 'coordinator' for r in rows)" phone show routes; }
 get() { # NODE SERVICE: the page
-	printf 'GET /page HTTP/1.0\r\n\r\n' | timeout 10 "$FABRICCTL" -s "$W/$1/run" connect "$2" 2>&1 >"$W/connect.out"
+	printf 'GET /page HTTP/1.0\r\n\r\n' | timeout 10 "$FABRICCTL" -s "$W/$1/run" connect "$2" 2>"$W/connect.err" >"$W/connect.out"
 	local status=$?
+	cat "$W/connect.err"
 	[ "$status" -eq 0 ] || return "$status"
 	grep -qx 'behind the service' "$W/connect.out"
 }
