@@ -632,7 +632,7 @@ START_TEST(too_many_fences)
 
 	a.m.roles = b.m.roles = 1u << ROLE_ROUTE_COORDINATOR;
 	many_make();
-	for (unsigned seed = 0; seed < 16; seed++) {
+	for (unsigned seed = 0; seed < 8; seed++) {
 		begin(100);
 		TAKE(&a, KNOWN_OK);
 		TAKE(&b, KNOWN_OK);
