@@ -393,7 +393,7 @@ routes_random(void *arg)
 static const struct routes_ops routes_ops = {
 	.ask = manager_ask, .self = manager_ask_self, .install = routes_install, .end = routes_end, .session = routes_session,
 	.up = routes_up, .leaving = routes_leaving, .gone = routes_gone, .failed = routes_failed, .answered = routes_answered,
-	.random = routes_random, .forged = routes_forged,
+	.random = routes_random, .forged = routes_forged, .permitted = manager_lease_permitted,
 };
 
 /* --- what ways says --- */
@@ -743,6 +743,7 @@ take_policy(struct manager *m, const struct record *r)
 	snprintf(manager_event(m, HISTORY_POLICY)->why, HISTORY_TEXT_MAX, "version %llu", (unsigned long long)r->serial);
 	install_judge(m->install, judge_policy, m, REASON_NO_ROUTE);
 	install_again(m->install);	/* it may have other limits */
+	routes_policy(m->routes, &m->now);
 	m->permits_due = m->tenants_due = true;
 	m->permits_next = 0;
 	manager_tell_more(m);

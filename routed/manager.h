@@ -146,10 +146,12 @@ int	manager_ask(const struct lease_ask *, uint64_t id, unsigned attempt, struct 
 int	manager_ask_self(const struct lease_ask *, struct lease out[LEASE_MAX], enum lease_error *, void *arg);
 /* All relays of the route; or the first of the `left' nodes that did not have it. `tell': coordinators hear of it, too. */
 void	manager_blame(struct manager *, uint64_t route_id, unsigned left, bool tell);
+/* Whether the policy lets the relays of it, as far as they are known here, carry all its classes for this node. */
+bool	manager_lease_permitted(const struct lease *, void *arg);
 int	manager_on_request(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);
 int	manager_on_answer(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);
 extern const struct coordinator_ops manager_coordinator_ops;
-/* Does the policy let this node, the source, keep the route of this ticket? What it cannot judge it leaves to the others on it. */
+/* Does the policy let this node, the source, reach anything at the end of the route of this ticket? One it does not know: yes. */
 bool	manager_may_hold(struct manager *, const struct ticket *);
 bool	manager_is_coordinator(const struct manager *);
 

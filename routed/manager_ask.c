@@ -57,19 +57,6 @@ lease_reach(const struct policy_node *source, const struct policy_node *dest, un
 	return false;
 }
 
-/* The first relay of the route: of it, as of the far end, the source knows who it is. */
-static bool
-first_may(const struct manager *m, const struct ticket *t, const struct policy_node *self, unsigned class)
-{
-	const struct known *k = memcmp(t->next, t->far, NODE_ID_LEN) == 0 ? NULL : known_find(m->knowns, t->next);
-	struct policy_node relay;
-
-	if (k == NULL)
-		return true;
-	relay = known_policy_node(k);
-	return policy_relay(m->policy, &relay, self, class).pass;
-}
-
 bool
 manager_may_hold(struct manager *m, const struct ticket *t)
 {
@@ -79,13 +66,8 @@ manager_may_hold(struct manager *m, const struct ticket *t)
 
 	if (k != NULL)
 		far = known_policy_node(k);
-	for (unsigned class = 0; class < CLASS_COUNT; class++) {
-		if (!(t->classes & 1u << class))
-			continue;
-		if (!first_may(m, t, &self, class))
-			return false;
-		any = any || lease_reach(&self, &far, class, m);
-	}
+	for (unsigned class = 0; class < CLASS_COUNT; class++)
+		any = any || (t->classes >> class & 1 && lease_reach(&self, &far, class, m));
 	return any;
 }
 
@@ -328,6 +310,27 @@ manager_blame(struct manager *m, uint64_t route_id, unsigned left, bool tell)
 			return;
 		}
 	}
+}
+
+/* One that is not known, or not as a relay, is judged by those who know it: the coordinator, and itself. */
+bool
+manager_lease_permitted(const struct lease *l, void *arg)
+{
+	const struct manager *m = arg;
+	struct policy_node self = manager_self_policy(m);
+
+	for (unsigned i = 1; m->policy != NULL && i + 1u < l->n; i++) {
+		const struct known *k = known_find(m->knowns, l->nodes[i]);
+		struct policy_node relay;
+
+		if (k == NULL || !(k->member.roles & (1u << ROLE_RELAY | 1u << ROLE_ENTRY)))
+			continue;
+		relay = known_policy_node(k);
+		for (unsigned class = 0; class < CLASS_COUNT; class++)
+			if (l->classes >> class & 1 && !policy_relay(m->policy, &relay, &self, class).pass)
+				return false;
+	}
+	return true;
 }
 
 /* --- as the coordinator --- */

@@ -372,21 +372,32 @@ among(const struct lease *v, int n, uint64_t route_id)
 	return false;
 }
 
+/*
+ * A relay knows of whom it relays for the tenant only, and who gave the lease may not have heard of a policy yet: the source
+ * alone sees what that forbids it.
+ */
+static bool
+permitted(const struct routes *r, const struct lease *l)
+{
+	return r->ops->permitted == NULL || r->ops->permitted(l, r->arg);
+}
+
 /* A lease to where it was asked for, from here, over at least one node: the direct way is the session. */
 static bool
-fits(const struct route_dest *d, const struct lease *l)
+fits(const struct routes *r, const struct route_dest *d, const struct lease *l)
 {
-	return l->n > 2 && l->n <= LEASE_HOPS_MAX && memcmp(l->nodes[l->n - 1], d->node_id, NODE_ID_LEN) == 0;
+	return l->n > 2 && l->n <= LEASE_HOPS_MAX && memcmp(l->nodes[l->n - 1], d->node_id, NODE_ID_LEN) == 0 &&
+	    permitted(r, l);
 }
 
 /* How many of them; below zero as it is. */
 static int
-fitting(const struct route_dest *d, const struct lease *v, int n)
+fitting(const struct routes *r, const struct route_dest *d, const struct lease *v, int n)
 {
 	int fit = 0;
 
 	for (int i = 0; i < n; i++)
-		fit += fits(d, &v[i]);
+		fit += fits(r, d, &v[i]);
 	return n < 0 ? n : fit;
 }
 
@@ -400,7 +411,7 @@ take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struc
 	for (int i = 0; i < n; i++) {
 		if (v[i].epoch > d->epoch)
 			d->epoch = v[i].epoch;
-		fresh += fits(d, &v[i]);
+		fresh += fits(r, d, &v[i]);
 	}
 	for (unsigned i = 0; fresh > 0 && i < d->n; i++) {
 		if (among(v, n, d->held[i].lease.route_id))
@@ -414,7 +425,7 @@ take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struc
 	for (int i = 0; i < n; i++) {
 		struct route_held *h = held_of(d, v[i].route_id);
 
-		if (!fits(d, &v[i]))
+		if (!fits(r, d, &v[i]))
 			lease_free(&v[i]);
 		else if (h == NULL)
 			add(r, d, &v[i]);
@@ -488,7 +499,7 @@ refused(struct routes *r, struct route_dest *d, enum lease_error e, const struct
 		a.self = true;
 		n = r->ops->self(&a, r->fresh, &e, r->arg);
 		d->self = n > 0;
-		r->ops->answered(d, fitting(d, r->fresh, n), n < 0 ? e : LEASE_OK, true, r->arg);
+		r->ops->answered(d, fitting(r, d, r->fresh, n), n < 0 ? e : LEASE_OK, true, r->arg);
 		if (n > 0) {
 			take(r, d, r->fresh, n, now);
 			if (d->lacking)
@@ -512,7 +523,7 @@ answered(struct routes *r, struct route_dest *d, struct lease *v, int n, enum le
 	d->answer_ns = 0;
 	d->ask_id = 0;
 	d->self = d->self && n < 0;
-	r->ops->answered(d, fitting(d, v, n), e, false, r->arg);
+	r->ops->answered(d, fitting(r, d, v, n), e, false, r->arg);
 	if (n < 0) {
 		refused(r, d, e, now);
 		return;
@@ -738,6 +749,21 @@ routes_revoked(struct routes *r, const uint8_t *node_id, const struct clock_both
 			sooner(d, now->now_ns);
 		if (memcmp(d->node_id, node_id, NODE_ID_LEN) == 0 && !d->configured)
 			dest_del(r, i);
+	}
+}
+
+void
+routes_policy(struct routes *r, const struct clock_both *now)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct route_dest *d = r->dests[i];
+		unsigned before = d->n;
+
+		for (unsigned k = d->n; k-- > 0;)
+			if (!permitted(r, &d->held[k].lease))
+				end(r, d, k);
+		if (d->n < before)
+			sooner(d, now->now_ns);
 	}
 }
 

@@ -85,6 +85,8 @@ struct routes_ops {
 	uint64_t (*random)(void *arg);
 	/* No lease that somebody has made who may: it says nothing. May be NULL: none is. */
 	bool	(*forged)(const struct lease *, void *arg);
+	/* Whether this node's policy lets the nodes of it carry its classes for this node. May be NULL: it does. */
+	bool	(*permitted)(const struct lease *, void *arg);
 };
 
 struct routes;
@@ -120,6 +122,9 @@ void	routes_hint_of(struct routes *, const uint8_t *node_id, const struct clock_
 
 /* A node is no member any more: it is no destination, and routes over it are left at once. */
 void	routes_revoked(struct routes *, const uint8_t *node_id, const struct clock_both *);
+
+/* ops.permitted says otherwise: what it forbids is left at once, and others are asked for. */
+void	routes_policy(struct routes *, const struct clock_both *);
 
 /* The dataplane is new: ops.up is called again for all. */
 void	routes_again(struct routes *);

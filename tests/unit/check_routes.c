@@ -27,6 +27,7 @@ static struct {
 	uint8_t	 classes;
 	bool	 same_ids;		/* the same paths come again */
 	unsigned nodes;		/* on each */
+	uint8_t	 forbidden;		/* no route leads over a node that begins so; 0: all may */
 } world;
 
 /* What was done to it. */
@@ -100,6 +101,7 @@ on_end(uint64_t id, void *arg)
 }
 
 static bool on_forged(const struct lease *l, void *arg) { return l->epoch == FORGED; }
+static bool on_permitted(const struct lease *l, void *arg) { return world.forbidden == 0 || l->nodes[1][0] != world.forbidden; }
 static bool on_session(const uint8_t *id, void *arg) { return world.session; }
 static void on_up(const struct route_dest *d, const struct lease *l, void *arg) { seen.ups++; }
 static void on_leaving(const struct route_dest *d, const struct lease *l, void *arg) { seen.leavings++; }
@@ -118,7 +120,7 @@ static void
 setup(void)
 {
 	static const struct routes_ops ops = { on_ask, on_self, on_install, on_end, on_session, on_up, on_leaving, on_gone,
-	    on_failed, on_answered, on_random, on_forged };
+	    on_failed, on_answered, on_random, on_forged, on_permitted };
 
 	memset(&world, 0, sizeof(world));
 	memset(&seen, 0, sizeof(seen));
@@ -726,6 +728,27 @@ START_TEST(revoked)
 }
 END_TEST
 
+/* What a new policy forbids ends, and does not come again of a coordinator that has not heard of it. */
+START_TEST(forbidden)
+{
+	have(3);
+	world.forbidden = 0x25;
+	routes_policy(r, &now);
+	ck_assert_uint_eq(seen.ends, 1);
+	ck_assert_uint_eq(seen.ended[0], 2);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+	routes_tick(r, &now);
+	ck_assert_uint_eq(seen.asks, 2);
+	ck_assert_uint_eq(seen.installs, 5);
+	for (unsigned i = 0; i < d()->n; i++)
+		ck_assert_uint_ne(d()->held[i].lease.nodes[1][0], 0x25);
+	routes_policy(r, &now);
+	routes_tick(r, &now);
+	ck_assert_uint_eq(seen.ends, 1);
+	ck_assert_uint_eq(seen.asks, 2);
+}
+END_TEST
+
 /* The coordinator's clock is a minute behind: soft is there at once, and it is not asked again and again. */
 START_TEST(clock_ahead)
 {
@@ -866,6 +889,7 @@ main(void)
 	tcase_add_test(tc, other_keys);
 	tcase_add_test(tc, few);
 	tcase_add_test(tc, revoked);
+	tcase_add_test(tc, forbidden);
 	tcase_add_test(tc, unwanted);
 	tcase_add_test(tc, clock_ahead);
 	tcase_add_test(tc, a_class_without);
