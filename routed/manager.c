@@ -842,7 +842,7 @@ on_want(struct manager *m, const struct pm_want *v)
 	STAT_INC(ROUTED_WANTS);
 	if (k == NULL || k->membership.len == 0)
 		m->ops->query(v->node_id, m->arg);
-	if (routes_want(m->routes, v->node_id, true, &m->now) == -1)
+	if (routes_want(m->routes, v->node_id, (uint8_t)(1u << v->class), &m->now) == -1)
 		routes_failed(v->node_id, LEASE_E_NO_ROUTE, m);
 	else
 		routes_tick(m->routes, &m->now);

@@ -223,17 +223,25 @@ retry_ns(struct routes *r, const struct route_dest *d)
 	return about(r, ns < most ? ns : most);
 }
 
-/* Within how long more than there is would be welcome; ever more seldom. */
-static uint64_t
-for_more_ns(struct route_dest *d)
+/* For which there are routes. */
+static uint8_t
+classes_of(const struct route_dest *d)
 {
-	uint64_t ns = UINT64_MAX, few;
 	uint8_t classes = 0;
 
 	for (unsigned i = 0; i < d->n; i++)
 		if (d->held[i].state != HELD_LEAVING)
 			classes |= d->held[i].lease.classes;
-	if (classes == ALL_CLASSES) {
+	return classes;
+}
+
+/* Within how long more than there is would be welcome; ever more seldom. */
+static uint64_t
+for_more_ns(struct route_dest *d)
+{
+	uint64_t ns = UINT64_MAX, few;
+
+	if (classes_of(d) == ALL_CLASSES) {
 		d->lacked = 0;
 	} else if (d->lacked < ROUTES_LACK_MAX) {	/* after that it is the policy, and will stay so */
 		d->lacked++;
@@ -603,17 +611,32 @@ ask(struct routes *r, struct route_dest *d, const struct clock_both *now)
 
 /* --- what comes in --- */
 
+/* What waits for a class that no route is for: as soon as the coordinator was not asked just now, whatever it said before. */
+static void
+lacks(struct route_dest *d, uint64_t now_ns)
+{
+	d->lacked = 0;
+	if (d->asked_ns + ROUTES_LACK_NS > now_ns)
+		sooner(d, d->asked_ns + ROUTES_LACK_NS);
+	else
+		sooner(d, now_ns + ROUTES_RETRY_NS);
+}
+
 int
-routes_want(struct routes *r, const uint8_t *node_id, bool waiting, const struct clock_both *now)
+routes_want(struct routes *r, const uint8_t *node_id, uint8_t waiting, const struct clock_both *now)
 {
 	struct route_dest *d = dest_add(r, node_id, now->now_ns);
 
 	if (d == NULL)
 		return -1;
 	d->until_ns = now->now_ns + ROUTES_WANT_NS;
-	d->waiting |= waiting;
-	if (waiting && d->answer_ns == 0 && usable(d) == 0)
+	d->waiting |= waiting != 0;
+	if (waiting == 0 || d->answer_ns != 0)
+		return 0;
+	if (usable(d) == 0)
 		sooner(d, now->now_ns + (d->tries == 0 ? 0 : ROUTES_RETRY_NS));
+	else if (waiting & ~classes_of(d))
+		lacks(d, now->now_ns);
 	return 0;
 }
 

@@ -96,8 +96,8 @@ void	routes_drop(struct routes *);	/* frees it; the dataplane has a routes_free(
 /* The nodes to which routes are always wanted. */
 void	routes_configured(struct routes *, const uint8_t (*ids)[NODE_ID_LEN], size_t n, const struct clock_both *);
 
-/* An adapter wants a way to it. `waiting': it has none. -1: no room. */
-int	routes_want(struct routes *, const uint8_t *node_id, bool waiting, const struct clock_both *);
+/* An adapter wants a way to it. waiting: for these classes it has none that works. -1: no room. */
+int	routes_want(struct routes *, const uint8_t *node_id, uint8_t waiting, const struct clock_both *);
 
 /* Streams are on the way to it. */
 void	routes_used(struct routes *, const uint8_t *node_id, const struct clock_both *);

@@ -235,7 +235,7 @@ asks(uint8_t record[REQUEST_MAX], uint64_t *id)
 	int len;
 
 	sent.type = 0;
-	ck_assert_int_eq(routes_want(m->routes, host.id, true, &m->now), 0);
+	ck_assert_int_eq(routes_want(m->routes, host.id, ALL, &m->now), 0);
 	manager_tick(m);
 	ck_assert_uint_eq(sent.type, DIRMSG_ROUTE_REQUEST);
 	ck_assert_int_eq(route_request_decode(&q, sent.body, sent.len), 0);

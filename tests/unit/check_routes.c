@@ -9,6 +9,7 @@
 
 #define WALL	1800000000ull
 #define MS	NS_PER_MS
+#define ALL	((1u << CLASS_COUNT) - 1)
 #define FORGED	VARINT_MAX	/* the epoch of such a lease */
 
 static struct routes *r;
@@ -155,7 +156,7 @@ pass(uint64_t ms)
 static void
 want(void)
 {
-	ck_assert_int_eq(routes_want(r, dest, true, &now), 0);
+	ck_assert_int_eq(routes_want(r, dest, ALL, &now), 0);
 	routes_tick(r, &now);
 }
 
@@ -237,7 +238,7 @@ START_TEST(strange_answers)
 	/* Leases to another destination, or the direct way, are no routes. */
 	world.nodes = 2;
 	world.answer = 2;
-	routes_want(r, (const uint8_t[NODE_ID_LEN]){ 9 }, true, &now);
+	routes_want(r, (const uint8_t[NODE_ID_LEN]){ 9 }, ALL, &now);
 	routes_tick(r, &now);
 	ck_assert_uint_eq(seen.asks, 2);
 	ck_assert_uint_eq(seen.installs, 2);
@@ -785,6 +786,31 @@ START_TEST(a_class_without)
 }
 END_TEST
 
+/* Something waits for the class that there is none for: it is asked for again, though not all the time. */
+START_TEST(a_class_is_waited_for)
+{
+	world.classes = 0x3b;
+	world.soft_s = 3600;
+	world.hard_s = 5 * 3600;	/* nothing to renew */
+	have(2);
+	pass(4 * 60000);
+	installed();
+	ck_assert_uint_eq(seen.asks, 1 + ROUTES_LACK_MAX);
+	seen.asks = 0;
+	routes_want(r, dest, 0x3b, &now);	/* for these there are */
+	pass(1000);
+	ck_assert_uint_eq(seen.asks, 0);
+	for (unsigned i = 0; i < 60; i++) {
+		routes_want(r, dest, 0x04, &now);
+		pass(1000);
+		if (i == 0)
+			ck_assert_uint_eq(seen.asks, 1);
+	}
+	ck_assert_uint_ge(seen.asks, 4);
+	ck_assert_uint_le(seen.asks, 6);
+}
+END_TEST
+
 /* What a newer route has replaced is ended by the far end: nothing is asked for because of that. */
 START_TEST(replaced)
 {
@@ -833,10 +859,10 @@ START_TEST(bounds)
 	for (unsigned i = 0; i < ROUTES_DESTS_MAX; i++) {
 		id[1] = (uint8_t)(i >> 8);
 		id[2] = (uint8_t)i;
-		ck_assert_int_eq(routes_want(r, id, false, &now), 0);
+		ck_assert_int_eq(routes_want(r, id, 0, &now), 0);
 	}
 	id[3] = 1;
-	ck_assert_int_eq(routes_want(r, id, false, &now), -1);
+	ck_assert_int_eq(routes_want(r, id, 0, &now), -1);
 	routes_tick(r, &now);
 	ck_assert_uint_eq(seen.asks, ROUTES_ASK_BURST);
 	pass(1000);
@@ -849,7 +875,7 @@ START_TEST(many)
 {
 	for (unsigned i = 0; i < 50; i++) {
 		world.answer = (int)LEASE_MAX;
-		routes_want(r, dest, true, &now);
+		routes_want(r, dest, ALL, &now);
 		pass(70000);
 		if (i % 3 != 0)
 			installed();
@@ -893,6 +919,7 @@ main(void)
 	tcase_add_test(tc, unwanted);
 	tcase_add_test(tc, clock_ahead);
 	tcase_add_test(tc, a_class_without);
+	tcase_add_test(tc, a_class_is_waited_for);
 	tcase_add_test(tc, replaced);
 	tcase_add_test(tc, bounds);
 	tcase_add_test(tc, many);

@@ -260,7 +260,7 @@ installed(void)
 	struct route_install i;
 	struct route_installed done = { 0 };
 
-	ck_assert_int_eq(routes_want(m->routes, host.id, true, &m->now), 0);
+	ck_assert_int_eq(routes_want(m->routes, host.id, ALL, &m->now), 0);
 	for (uint64_t ms = 0; sent.type != DIRMSG_INSTALL; ms += MANAGER_TICK_MS) {
 		ck_assert_uint_lt(ms, 5000);
 		at(ms);
