@@ -340,6 +340,8 @@ ask_replayed(const struct ticket *t, const struct ticket_issuer *by, void *arg)
 	if (e != NULL && (t->epoch < e->t.epoch || t->place != e->t.place || !is(t->prev, e->t.prev) ||
 	    !is(t->next, e->t.next) || !is(t->far, e->t.far)))
 		return true;
+	if (e != NULL && t->epoch == e->t.epoch)
+		return false;	/* told again: it goes on for as long as it would have */
 	return t->place == TICKET_DEST && t->epoch < newest_of(a->in, t);
 }
 
@@ -441,6 +443,8 @@ keep(struct install *in, const struct ticket *t, const struct ticket_issuer *by,
 		*b = e;
 		in->n++;
 	}
+	if (t->epoch > e->t.epoch)
+		e->old_ns = 0;
 	in->kbps -= promised(e);
 	e->t = *t;
 	in->kbps += promised(e);
@@ -452,7 +456,6 @@ keep(struct install *in, const struct ticket *t, const struct ticket_issuer *by,
 	e->rest_len = rest.len;
 	e->nrest = (uint8_t)nrest;
 	e->told = e->confirmed = e->unsent = false;
-	e->old_ns = 0;
 	return e;
 }
 

@@ -792,6 +792,10 @@ START_TEST(outdated)
 	now.now_ns += INSTALL_OLD_NS / 2;
 	install_tick(n[D].in, &now);
 	assert_everywhere(2);
+	/* A hop before it gives it again what it has: that ends nothing sooner, nor later. */
+	install_mesh_up(n[R2].in, n[D].id, &now);
+	run();
+	assert_everywhere(2);
 	now.now_ns += INSTALL_OLD_NS;
 	install_tick(n[D].in, &now);
 	run();
