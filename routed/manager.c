@@ -317,9 +317,7 @@ routes_end(uint64_t route_id, void *arg)
 static bool
 routes_session(const uint8_t *node_id, void *arg)
 {
-	const struct ways_node *n = ways_find(((struct manager *)arg)->ways, node_id);
-
-	return n != NULL && ways_way(n, 0) != NULL;
+	return ways_state(((struct manager *)arg)->ways, node_id, 0) != WAY_COUNT;
 }
 
 static void
@@ -392,8 +390,8 @@ routes_random(void *arg)
 
 static const struct routes_ops routes_ops = {
 	.ask = manager_ask, .self = manager_ask_self, .install = routes_install, .end = routes_end, .session = routes_session,
-	.up = routes_up, .leaving = routes_leaving, .gone = routes_gone, .failed = routes_failed, .answered = routes_answered,
-	.random = routes_random, .forged = routes_forged, .permitted = manager_lease_permitted,
+	.state = manager_route_state, .up = routes_up, .leaving = routes_leaving, .gone = routes_gone, .failed = routes_failed,
+	.answered = routes_answered, .random = routes_random, .forged = routes_forged, .permitted = manager_lease_permitted,
 };
 
 /* --- what ways says --- */

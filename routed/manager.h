@@ -148,6 +148,7 @@ int	manager_ask_self(const struct lease_ask *, struct lease out[LEASE_MAX], enum
 void	manager_blame(struct manager *, uint64_t route_id, unsigned left, bool tell);
 /* Whether the policy lets the relays of it, as far as they are known here, carry all its classes for this node. */
 bool	manager_lease_permitted(const struct lease *, void *arg);
+unsigned manager_route_state(const struct route_dest *, const struct lease *, void *arg);
 int	manager_on_request(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);
 int	manager_on_answer(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);
 extern const struct coordinator_ops manager_coordinator_ops;

@@ -333,6 +333,12 @@ manager_lease_permitted(const struct lease *l, void *arg)
 	return true;
 }
 
+unsigned
+manager_route_state(const struct route_dest *d, const struct lease *l, void *arg)
+{
+	return ways_state(((struct manager *)arg)->ways, d->node_id, l->route_id);
+}
+
 /* --- as the coordinator --- */
 
 /* The record that was sealed to this node: its length, or -1. */

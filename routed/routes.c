@@ -326,23 +326,35 @@ renew(struct routes *r, struct route_held *h, struct lease *l)
 	memset(l, 0, sizeof(*l));
 }
 
-/* Over which something may go now: those that are left as well, until what replaces them is up. */
-static unsigned
-carrying(const struct route_dest *d)
+/* Whether others that are known to work carry all that this one does: such as are not left, or all. */
+static bool
+replaced(const struct routes *r, const struct route_dest *d, const struct route_held *h, bool all)
 {
-	unsigned n = 0;
+	uint8_t classes = 0;
 
-	for (unsigned i = 0; i < d->n; i++)
-		n += d->held[i].up_wall != 0;
-	return n;
+	for (unsigned i = 0; i < d->n; i++) {
+		const struct route_held *o = &d->held[i];
+
+		if (o != h && (o->state == HELD_UP || (all && o->up_wall != 0)) &&
+		    r->ops->state(d, &o->lease, r->arg) == WAY_UP)
+			classes |= o->lease.classes;
+	}
+	return (h->lease.classes & ~classes) == 0;
 }
 
-/* Room for a new one costs one that is left anyway, but not the last that carries: then the new one waits for the next asking. */
+/* It is left anyway; but what nothing replaces may be all that there is, whatever the coordinator says, or be back. */
+static bool
+dispensable(const struct routes *r, const struct route_dest *d, const struct route_held *h, bool all)
+{
+	return h->up_wall == 0 || r->ops->state(d, &h->lease, r->arg) == WAY_SILENT || replaced(r, d, h, all);
+}
+
+/* Room for a new one costs one that is left, if it can be spared; else the new one waits for the next asking. */
 static bool
 make_room(struct routes *r, struct route_dest *d)
 {
-	for (unsigned i = 0; d->n == ROUTES_HELD_MAX && i < d->n; i++)
-		if (d->held[i].state == HELD_LEAVING && (d->held[i].up_wall == 0 || carrying(d) > 1))
+	for (unsigned i = d->n; d->n == ROUTES_HELD_MAX && i-- > 0;)
+		if (d->held[i].state == HELD_LEAVING && dispensable(r, d, &d->held[i], true))
 			end(r, d, i);
 	return d->n < ROUTES_HELD_MAX;
 }
@@ -409,27 +421,40 @@ fitting(const struct routes *r, const struct route_dest *d, const struct lease *
 	return n < 0 ? n : fit;
 }
 
-/* Takes the leases over. What is held and does not come again is left once something newer is up. */
+/* What is held and is not among these, of which one fits, is left once something newer is up. */
+static void
+leave_others(struct routes *r, struct route_dest *d, const struct lease *v, int n, bool *again)
+{
+	uint8_t classes = 0;
+
+	for (int i = 0; i < n; i++)
+		if (fits(r, d, &v[i]))
+			classes |= v[i].classes;
+	for (unsigned i = 0; classes != 0 && i < d->n; i++) {
+		struct route_held *h = &d->held[i];
+
+		if (among(v, n, h->lease.route_id))
+			continue;
+		if (h->state != HELD_LEAVING && h->lease.classes & ~classes)
+			d->lacked = 0;	/* for what there was just now, it is asked again */
+		/* What restarted with this node may only have keys that the coordinator does not know yet. */
+		if (h->restored && !h->missed)
+			h->missed = *again = true;
+		else
+			leave(r, d, h, 0);
+	}
+}
+
+/* Takes the leases over. */
 static void
 take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struct clock_both *now)
 {
-	unsigned fresh = 0;
 	bool again = false;
 
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++)
 		if (v[i].epoch > d->epoch)
 			d->epoch = v[i].epoch;
-		fresh += fits(r, d, &v[i]);
-	}
-	for (unsigned i = 0; fresh > 0 && i < d->n; i++) {
-		if (among(v, n, d->held[i].lease.route_id))
-			continue;
-		/* What restarted with this node may only have keys that the coordinator does not know yet. */
-		if (d->held[i].restored && !d->held[i].missed)
-			d->held[i].missed = again = true;
-		else
-			leave(r, d, &d->held[i], 0);
-	}
+	leave_others(r, d, v, n, &again);
 	for (int i = 0; i < n; i++) {
 		struct route_held *h = held_of(d, v[i].route_id);
 
@@ -611,7 +636,7 @@ ask(struct routes *r, struct route_dest *d, const struct clock_both *now)
 
 /* --- what comes in --- */
 
-/* What waits for a class that no route is for: as soon as the coordinator was not asked just now, whatever it said before. */
+/* What waits for a class that no route is for: it is asked, unless it was just now, whatever it said before. */
 static void
 lacks(struct route_dest *d, uint64_t now_ns)
 {
@@ -694,6 +719,7 @@ routes_silent(struct routes *r, uint64_t route_id, const struct clock_both *now)
 	if (h == NULL || h->state == HELD_LEAVING)
 		return;
 	leave(r, d, h, now->now_ns + ROUTES_LEAVE_NS);
+	d->lacked = 0;
 	if (d->answer_ns == 0)
 		sooner(d, now->now_ns + about(r, ROUTES_RETRY_NS));
 }
@@ -837,7 +863,20 @@ routes_again(struct routes *r)
 
 /* --- time --- */
 
-/* One that is left goes a while after a newer one is up; one that never was up, at once. */
+/*
+ * One that never was up goes at once. Else a while after a newer one is up; but what that does not replace goes on for as
+ * long as its far end honours it beside the newer one.
+ */
+static bool
+is_over(const struct routes *r, const struct route_dest *d, const struct route_held *h, uint64_t now_ns)
+{
+	if (h->up_wall == 0)
+		return true;
+	if (h->leave_ns == 0 || now_ns < h->leave_ns)
+		return false;
+	return dispensable(r, d, h, false) || (up(d) > 0 && now_ns >= h->leave_ns + INSTALL_OLD_NS);
+}
+
 static void
 tick_held(struct routes *r, struct route_dest *d, const struct clock_both *now)
 {
@@ -852,7 +891,7 @@ tick_held(struct routes *r, struct route_dest *d, const struct clock_both *now)
 		}
 		if (h->state != HELD_LEAVING)
 			continue;
-		if (h->up_wall == 0 || (h->leave_ns != 0 && now->now_ns >= h->leave_ns))
+		if (is_over(r, d, h, now->now_ns))
 			end(r, d, i);
 		else if (h->leave_ns == 0 && newer)
 			h->leave_ns = now->now_ns + ROUTES_LEAVE_NS;

@@ -74,6 +74,8 @@ struct routes_ops {
 	unsigned (*install)(const struct lease *, void *arg);	/* routes_result() tells the rest */
 	void	(*end)(uint64_t route_id, void *arg);
 	bool	(*session)(const uint8_t *node_id, void *arg);
+	/* enum way_state, as the dataplane has said last. */
+	unsigned (*state)(const struct route_dest *, const struct lease *, void *arg);
 	/* For the order of ways: it is up; it is to be left; it is gone. */
 	void	(*up)(const struct route_dest *, const struct lease *, void *arg);
 	void	(*leaving)(const struct route_dest *, const struct lease *, void *arg);

@@ -133,6 +133,15 @@ ways_way(const struct ways_node *node, uint64_t route_id)
 	return find((struct ways_node *)node, route_id);
 }
 
+unsigned
+ways_state(const struct ways *w, const uint8_t *node_id, uint64_t route_id)
+{
+	const struct ways_node *node = ways_find(w, node_id);
+	const struct way *y = node == NULL ? NULL : ways_way(node, route_id);
+
+	return y == NULL ? WAY_COUNT : y->state;
+}
+
 /* --- what a way costs --- */
 
 static uint32_t

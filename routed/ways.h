@@ -95,6 +95,8 @@ void	ways_sync(struct ways *);
 
 const struct ways_node *ways_find(const struct ways *, const uint8_t *node_id);
 const struct way *ways_way(const struct ways_node *, uint64_t route_id);
+/* enum way_state; WAY_COUNT: there is no such way. */
+unsigned ways_state(const struct ways *, const uint8_t *node_id, uint64_t route_id);
 const char *way_why_name(unsigned);
 const char *way_state_name(unsigned);
 

@@ -28,6 +28,7 @@ static struct {
 	uint8_t	 classes;
 	bool	 same_ids;		/* the same paths come again */
 	unsigned nodes;		/* on each */
+	uint8_t	 state[64];		/* of ways, by the ids of routes */
 	uint8_t	 forbidden;		/* no route leads over a node that begins so; 0: all may */
 } world;
 
@@ -103,6 +104,7 @@ on_end(uint64_t id, void *arg)
 
 static bool on_forged(const struct lease *l, void *arg) { return l->epoch == FORGED; }
 static bool on_permitted(const struct lease *l, void *arg) { return world.forbidden == 0 || l->nodes[1][0] != world.forbidden; }
+static unsigned on_state(const struct route_dest *d, const struct lease *l, void *arg) { return world.state[l->route_id % 64]; }
 static bool on_session(const uint8_t *id, void *arg) { return world.session; }
 static void on_up(const struct route_dest *d, const struct lease *l, void *arg) { seen.ups++; }
 static void on_leaving(const struct route_dest *d, const struct lease *l, void *arg) { seen.leavings++; }
@@ -120,10 +122,11 @@ on_failed(const uint8_t *id, enum lease_error e, void *arg)
 static void
 setup(void)
 {
-	static const struct routes_ops ops = { on_ask, on_self, on_install, on_end, on_session, on_up, on_leaving, on_gone,
+	static const struct routes_ops ops = { on_ask, on_self, on_install, on_end, on_session, on_state, on_up, on_leaving, on_gone,
 	    on_failed, on_answered, on_random, on_forged, on_permitted };
 
 	memset(&world, 0, sizeof(world));
+	memset(world.state, WAY_UP, sizeof(world.state));
 	memset(&seen, 0, sizeof(seen));
 	world.answer = ROUTES_SENT;
 	world.self = ROUTES_REFUSED;
@@ -437,6 +440,94 @@ START_TEST(all_are_replaced)
 	pass(10000);
 	ck_assert_uint_eq(in_state(HELD_UP), ROUTES_HELD_MAX - 1);
 	ck_assert_uint_eq(in_state(HELD_LEAVING), 0);
+}
+END_TEST
+
+/* What makes room is what does not work, as far as there is such. */
+START_TEST(room_of_the_dead)
+{
+	have(ROUTES_HELD_MAX);
+	memset(world.state, WAY_SILENT, sizeof(world.state));
+	world.state[5] = WAY_UP;
+	pass(61000);
+	ck_assert_uint_eq(seen.asks, 2);
+	ck_assert_uint_eq(in_state(HELD_INSTALLING), ROUTES_HELD_MAX - 1);
+	ck_assert_uint_eq(in_state(HELD_LEAVING), 1);
+	for (unsigned i = 0; i < seen.ends; i++)
+		ck_assert_uint_ne(seen.ended[i], 5);
+}
+END_TEST
+
+/* New ones are for other classes only: the old ones go on, and it is asked again soon. */
+START_TEST(for_other_classes)
+{
+	have(2);
+	world.classes = 0x30;
+	while (seen.asks < 2)
+		pass(100);
+	installed();
+	pass(8000);
+	ck_assert_uint_eq(seen.ends, 0);
+	ck_assert_uint_eq(in_state(HELD_LEAVING), 2);
+	world.state[1] = WAY_SILENT;
+	world.classes = 0x3f;
+	pass(1000);
+	ck_assert_uint_eq(seen.ends, 1);
+	ck_assert_uint_eq(seen.ended[0], 1);
+	pass(6500);
+	ck_assert_uint_eq(seen.asks, 3);
+	installed();
+	world.state[5] = world.state[6] = WAY_NEW;	/* they have yet to prove themselves */
+	pass(6000);
+	ck_assert_uint_eq(in_state(HELD_LEAVING), 1 + 2);
+	world.state[5] = WAY_UP;
+	pass(1000);
+	ck_assert_uint_eq(in_state(HELD_LEAVING), 0);
+	ck_assert_uint_eq(in_state(HELD_UP), 2);
+}
+END_TEST
+
+/* For classes that there was a route for just now it is asked again, however often it was in vain for others. */
+START_TEST(lacked_again)
+{
+	world.classes = 0x0f;
+	world.soft_s = 3600;
+	world.hard_s = 5 * 3600;	/* nothing to renew */
+	have(2);
+	pass(4 * 60000);
+	installed();
+	pass(60000);
+	ck_assert_uint_eq(seen.asks, 1 + ROUTES_LACK_MAX);
+	world.classes = 0x30;
+	if (_i == 0) {		/* others come instead */
+		routes_result(r, d()->held[d()->n - 1].lease.route_id, TICKET_E_REVOKED, &now);
+	} else {
+		while (in_state(HELD_UP) > 0)
+			for (unsigned i = 0; i < d()->n; i++)
+				routes_silent(r, d()->held[i].lease.route_id, &now);
+	}
+	pass(6000);
+	ck_assert_uint_eq(seen.asks, 2 + ROUTES_LACK_MAX);
+	installed();
+	pass(16000);
+	ck_assert_uint_eq(seen.asks, 3 + ROUTES_LACK_MAX);
+}
+END_TEST
+
+/* Silent for long, and back before it has ended: with nothing else it stays. */
+START_TEST(silent_and_back)
+{
+	have(2);
+	world.answer = ROUTES_REFUSED;
+	routes_silent(r, 1, &now);
+	routes_silent(r, 2, &now);
+	world.state[2] = WAY_SILENT;
+	pass(6000);
+	ck_assert_uint_eq(seen.ends, 1);
+	ck_assert_uint_eq(seen.ended[0], 2);
+	ck_assert_uint_eq(d()->n, 1);
+	pass(60000);
+	ck_assert_uint_eq(d()->n, 1);
 }
 END_TEST
 
@@ -902,6 +993,10 @@ main(void)
 	tcase_add_loop_test(tc, a_coordinator_lacks, 0, 4);
 	tcase_add_test(tc, a_coordinator_falls_silent);
 	tcase_add_test(tc, all_are_replaced);
+	tcase_add_test(tc, room_of_the_dead);
+	tcase_add_test(tc, for_other_classes);
+	tcase_add_test(tc, silent_and_back);
+	tcase_add_loop_test(tc, lacked_again, 0, 2);
 	tcase_add_test(tc, asks_sooner_upon_news);
 	tcase_add_test(tc, no_flapping);
 	tcase_add_test(tc, renews);
