@@ -641,6 +641,7 @@ static void
 lacks(struct route_dest *d, uint64_t now_ns)
 {
 	d->lacked = 0;
+	d->self = false;	/* or it would only look whether it can make more itself */
 	if (d->asked_ns + ROUTES_LACK_NS > now_ns)
 		sooner(d, d->asked_ns + ROUTES_LACK_NS);
 	else

@@ -458,6 +458,27 @@ START_TEST(room_of_the_dead)
 }
 END_TEST
 
+/* With one of its own making, for other classes, it does not keep to itself. */
+START_TEST(own_for_other_classes)
+{
+	world.answer = ROUTES_NOBODY;
+	world.self = 1;
+	world.classes = 0x30;
+	want();
+	installed();
+	ck_assert_uint_eq(in_state(HELD_UP), 1);
+	world.answer = 2;
+	world.classes = 0x3f;
+	seen.asks = 0;
+	pass(16000);
+	ck_assert_uint_eq(seen.asks, 0);
+	ck_assert_int_eq(routes_want(r, dest, 0x04, &now), 0);
+	pass(1000);
+	ck_assert_uint_eq(seen.asks, 1);
+	ck_assert_uint_eq(in_state(HELD_INSTALLING), 2);
+}
+END_TEST
+
 /* New ones are for other classes only: the old ones go on, and it is asked again soon. */
 START_TEST(for_other_classes)
 {
@@ -994,6 +1015,7 @@ main(void)
 	tcase_add_test(tc, a_coordinator_falls_silent);
 	tcase_add_test(tc, all_are_replaced);
 	tcase_add_test(tc, room_of_the_dead);
+	tcase_add_test(tc, own_for_other_classes);
 	tcase_add_test(tc, for_other_classes);
 	tcase_add_test(tc, silent_and_back);
 	tcase_add_loop_test(tc, lacked_again, 0, 2);
