@@ -111,4 +111,5 @@ SIM_OBJS = \
 	tests/sim/app.o tests/sim/judge.o tests/sim/node.o tests/sim/sim.o tests/sim/world.o
 
 ROUTES_SIM_OBJS = \
-	tests/sim/routes.o tests/sim/routes_fake.o tests/sim/routes_judge.o tests/sim/routes_node.o tests/sim/routes_world.o
+	tests/sim/routes.o tests/sim/routes_fake.o tests/sim/routes_judge.o tests/sim/routes_node.o \
+	tests/sim/routes_policy.o tests/sim/routes_stream.o tests/sim/routes_world.o

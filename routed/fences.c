@@ -153,6 +153,14 @@ fences_newest(const struct fences *f)
 	return epoch;
 }
 
+uint64_t
+fences_ahead(const struct fences *f, uint64_t now_ms)
+{
+	uint64_t above = fences_newest(f) + FENCE_ABOVE, ahead = now_ms + FENCE_AHEAD_MS;
+
+	return above > ahead ? above : ahead;
+}
+
 void
 fences_expire(struct fences *f, uint64_t wall)
 {

@@ -7,6 +7,13 @@
 
 #include "fabric/ticket.h"
 
+/*
+ * Epochs are times, by clocks that differ, and run ahead after a restart: a fence has to be ahead of all that there are. Who
+ * hears of it asks for leases with a greater one, each time one more: the next fence has to be ahead of these, too.
+ */
+#define FENCE_AHEAD_MS	(CLOCK_SKEW_S * 1000u + 120000u)
+#define FENCE_ABOVE	10000u
+
 #define FENCES_MAX	512u	/* when there are more, fences_victim() goes */
 
 /* Whose it is, whatever key signed it, which of its fences, and when it ends. */
@@ -49,6 +56,9 @@ const struct fence_held *fences_find(const struct fences *, const uint8_t *by, u
 
 /* The greatest epoch of all: a lease with a greater one is refused by nobody who has these. 0: there are none. */
 uint64_t fences_newest(const struct fences *);
+
+/* The epoch of a new fence: ahead of all leases that there may be, also of those that came after the newest fence. */
+uint64_t fences_ahead(const struct fences *, uint64_t now_ms);
 
 void	fences_expire(struct fences *, uint64_t wall);
 

@@ -6,13 +6,6 @@
 #include "proc/stats.h"
 #include "routed/manager.h"
 
-/*
- * Epochs are times, by clocks that differ, and run ahead after a restart: a fence has to be ahead of all that there are. Who
- * hears of it asks for leases with a greater one, each time one more: the next fence has to be ahead of these, too.
- */
-#define FENCE_AHEAD_MS	(CLOCK_SKEW_S * 1000u + 120000u)
-#define FENCE_ABOVE	10000u
-
 static unsigned
 judge_fence(const struct installed *e, void *arg)
 {
@@ -65,15 +58,6 @@ manager_fences_again(struct manager *m)
 	coordinator_fences_again(m->coordinator, &now, say_again, m);
 }
 
-/* Ahead of all leases that there may be, also of those that came after the newest fence. */
-static uint64_t
-epoch_ahead(const struct manager *m)
-{
-	uint64_t newest = fences_newest(&m->fences), ahead = m->wall_ms + FENCE_AHEAD_MS;
-
-	return newest + FENCE_ABOVE > ahead ? newest + FENCE_ABOVE : ahead;
-}
-
 /* 0, or -1 with why not. */
 static int
 take_own(struct manager *m, const uint8_t *record, size_t len, const struct fence_held **held, char text[PM_TEXT_MAX + 1])
@@ -100,7 +84,7 @@ manager_fence(struct manager *m, const struct fence *what, char text[PM_TEXT_MAX
 	uint64_t wait_s = 0;
 	size_t len = 0;
 
-	f.epoch = epoch_ahead(m);
+	f.epoch = fences_ahead(&m->fences, m->wall_ms);
 	if (!manager_is_coordinator(m))
 		snprintf(text, PM_TEXT_MAX + 1, "this node is no route-coordinator");
 	else if (!key_is_known(m))

@@ -85,9 +85,13 @@ end(struct rsim *s)
 		if (s->node[i].up)
 			node_stop(&s->node[i]);
 		free(s->node[i].table);
+		free(s->node[i].table_id);
 	}
 	for (size_t i = 0; i < s->nheap; i++)
 		free(s->heap[i].body);
+	for (unsigned i = 0; i < POLICIES; i++)
+		policy_free(s->policy[i]);
+	free(s->issued);
 	free(s->heap);
 	free(s);
 }
@@ -113,12 +117,14 @@ static void
 report(const struct rsim *s)
 {
 	printf("seed %llu: %u nodes, %u pairs, %.0f min: %llu leases, %llu times by the source, %llu installed, %llu refused; "
-	    "%llu moves of need, %llu for better; %llu outages beside a path, the longest %.0f s; %llu fences, %llu revoked\n",
+	    "%llu moves of need, %llu for better; %llu outages beside a path, the longest %.1f s, beside a way %.1f s; "
+	    "%llu streams, %llu lost, %llu with an end; %u fences, %llu pairs with their first way after one, %llu revoked\n",
 	    (unsigned long long)s->seed, s->nnodes, s->npairs, (double)s->end_ns / (60.0 * (double)SEC),
 	    (unsigned long long)s->leases, (unsigned long long)s->selfs, (unsigned long long)s->installs,
 	    (unsigned long long)s->refused, (unsigned long long)s->forced, (unsigned long long)s->flaps,
-	    (unsigned long long)s->outs, (double)s->longest_out_ns / (double)SEC, (unsigned long long)s->fences,
-	    (unsigned long long)s->revocations);
+	    (unsigned long long)s->outs, (double)s->longest_out_ns / (double)SEC, (double)s->longest_dead_ns / (double)SEC,
+	    (unsigned long long)s->streams, (unsigned long long)s->lost, (unsigned long long)s->bereft, s->nfences,
+	    (unsigned long long)s->late_ways, (unsigned long long)s->revocations);
 }
 
 int

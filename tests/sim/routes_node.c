@@ -25,6 +25,12 @@ node_policy(const struct rnode *n)
 	return (struct policy_node){ n->id, n->name, n->tenant, n->roles, 5 };
 }
 
+static const struct policy *
+policy_of(const struct rnode *n)
+{
+	return n->sim->policy[n->policy];
+}
+
 /* --- what a coordinator asks --- */
 
 static bool
@@ -49,7 +55,9 @@ lease_revoked(const uint8_t *id, void *arg)
 static bool
 lease_reach(const struct policy_node *s, const struct policy_node *d, unsigned class, void *arg)
 {
-	return policy_reach(NULL, s, d, "vpn", class).pass;
+	const struct rnode *n = arg;
+
+	return policy_reach(policy_of(n), s, d, "vpn", class).pass;
 }
 
 const struct coordinator_ops node_coordinator_ops = { lease_node, lease_revoked, lease_reach };
@@ -77,30 +85,49 @@ static struct rentry *
 entry_find(struct rnode *n, uint64_t route_id)
 {
 	for (size_t i = 0; i < n->nentries; i++)
-		if (n->table[i].r.route_id == route_id)
+		if (n->table_id[i] == route_id)
 			return &n->table[i];
 	return NULL;
+}
+
+static struct rentry *
+entry_new(struct rnode *n, uint64_t route_id)
+{
+	if (n->nentries == n->table_size) {
+		n->table_size = n->table_size * 2 + 16;
+		if ((n->table = realloc(n->table, n->table_size * sizeof(*n->table))) == NULL ||
+		    (n->table_id = realloc(n->table_id, n->table_size * sizeof(*n->table_id))) == NULL)
+			abort();
+	}
+	n->table_id[n->nentries] = route_id;
+	return &n->table[n->nentries++];
+}
+
+static void
+entry_del(struct rnode *n, struct rentry *e)
+{
+	size_t i = (size_t)(e - n->table), last = --n->nentries;
+
+	n->table[i] = n->table[last];
+	n->table_id[i] = n->table_id[last];
 }
 
 static int
 on_dataplane(const struct procmsg *m, void *arg)
 {
-	struct rnode *n = arg;
+	struct rnode *n = arg, *next;
 	struct rentry *e;
 
 	if (m->type == PM_ROUTE) {
 		judge_route(n, &m->route);
-		if ((e = entry_find(n, m->route.route_id)) == NULL) {
-			if (n->nentries == n->table_size) {
-				n->table_size = n->table_size * 2 + 16;
-				if ((n->table = realloc(n->table, n->table_size * sizeof(*n->table))) == NULL)
-					abort();
-			}
-			e = &n->table[n->nentries++];
-		}
+		if ((e = entry_find(n, m->route.route_id)) == NULL)
+			e = entry_new(n, m->route.route_id);
 		e->r = m->route;
+		next = world_node(n->sim, e->r.next);
+		e->next = next != NULL ? next->index : NOBODY_HERE;
+		e->link = next != NULL ? world_link(n->sim, n->index, next->index) : NOBODY_HERE;
 	} else if (m->type == PM_ROUTE_DEL && (e = entry_find(n, m->route_del.route_id)) != NULL) {
-		*e = n->table[--n->nentries];
+		entry_del(n, e);
 	}
 	return 0;
 }
@@ -135,16 +162,42 @@ on_fenced(const struct ticket *t, void *arg)
 	return fences_epoch(&n->fences, t, n->id);
 }
 
+/* What a relay may carry is known of a tenant, or of the source where that has made the ticket itself. */
+static struct policy_verdict
+relay_verdict(struct rnode *n, const struct ticket *t, const struct rnode *source, unsigned class)
+{
+	struct policy_node self = node_policy(n), src;
+
+	if (source == NULL)
+		return policy_relay_for_tenant(policy_of(n), &self, t->tenant, class);
+	src = node_policy(source);
+	return policy_relay(policy_of(n), &self, &src, class);
+}
+
+static bool
+relay_permitted(struct rnode *n, const struct ticket *t, const struct rnode *source)
+{
+	for (unsigned class = 0; class < CLASS_COUNT; class++)
+		if (t->classes >> class & 1 && !relay_verdict(n, t, source, class).pass)
+			return false;
+	return true;
+}
+
 static bool
 on_permitted(const struct ticket *t, const struct ticket_issuer *by, void *arg)
 {
-	struct policy_node self = node_policy(arg);
+	struct rnode *n = arg;
+	struct policy_node self = node_policy(n), far;
 
+	if (t->place == TICKET_RELAY)
+		return relay_permitted(n, t, t->self ? world_node(n->sim, by->who.node_id) : NULL);
+	if (t->place == TICKET_SOURCE)
+		return true;
+	far = node_policy(world_node(n->sim, t->far));
 	for (unsigned class = 0; class < CLASS_COUNT; class++)
-		if (t->place == TICKET_RELAY && t->classes >> class & 1 &&
-		    !policy_relay_for_tenant(NULL, &self, t->tenant, class).pass)
-			return false;
-	return true;
+		if (t->classes >> class & 1 && policy_reach(policy_of(n), &far, &self, "vpn", class).pass)
+			return true;
+	return false;
 }
 
 static bool
@@ -156,7 +209,17 @@ on_issuer(const uint8_t *key, struct ticket_issuer *by, void *arg)
 static struct install_limits
 on_limits(const struct ticket *t, void *arg)
 {
-	return (struct install_limits){ 0, 0 };
+	struct install_limits limits = { 0, 0 };
+
+	for (unsigned class = 0; class < CLASS_COUNT; class++) {
+		struct policy_verdict v = relay_verdict(arg, t, NULL, class);
+
+		if (!(t->classes >> class & 1))
+			continue;
+		limits.kbps = policy_tighter(limits.kbps, v.kbps);
+		limits.streams = policy_tighter(limits.streams, v.streams);
+	}
+	return limits;
 }
 
 static uint32_t
@@ -200,6 +263,16 @@ static const struct install_ops install_ops = {
 
 /* --- what routes asks and says --- */
 
+/* As routed/manager_ask.c: what is asked for after a fence has to be newer than that. */
+static void
+above_fences(const struct rnode *n, struct lease_ask *a)
+{
+	uint64_t newest = fences_newest(&n->fences);
+
+	if (a->known_epoch < newest)
+		a->known_epoch = newest;
+}
+
 /* To the nearest coordinators first, as far as a message can come. */
 static int
 on_ask(const struct lease_ask *ask, uint64_t id, unsigned attempt, struct lease out[LEASE_MAX], enum lease_error *e, void *arg)
@@ -217,6 +290,7 @@ on_ask(const struct lease_ask *ask, uint64_t id, unsigned attempt, struct lease 
 		return ROUTES_NOBODY;
 	m.to = there[attempt % nthere];
 	memcpy(m.ask.source, n->id, NODE_ID_LEN);
+	above_fences(n, &m.ask);
 	world_put(n->sim, &m, hops[m.to] * 20 * MS);
 	return ROUTES_SENT;
 }
@@ -244,7 +318,9 @@ on_self(const struct lease_ask *ask, struct lease out[LEASE_MAX], enum lease_err
 	if (c == NULL || coordinator_keys(c, &n->route, (struct frame_bytes){ n->membership, n->mlen },
 	    (struct frame_bytes){ n->delegation, n->dlen }) == -1)
 		abort();
+	coordinator_policy(c, policy_of(n));
 	memcpy(a.source, n->id, NODE_ID_LEN);
+	above_fences(n, &a);
 	for (unsigned i = 0; i < n->nlinks; i++) {
 		struct rlink *l = &n->sim->link[n->link[i]];
 
@@ -257,7 +333,7 @@ on_self(const struct lease_ask *ask, struct lease out[LEASE_MAX], enum lease_err
 	coordinator_free(c);
 	graph_free(g);
 	for (int i = 0; i < rv; i++)
-		judge_lease(n->sim, n, &out[i]);
+		judge_lease(n->sim, n, n, &out[i]);
 	n->sim->selfs += rv > 0;
 	return rv > 0 ? rv : ROUTES_REFUSED;
 }
@@ -281,6 +357,12 @@ static bool
 on_session(const uint8_t *id, void *arg)
 {
 	return false;		/* no pair has one */
+}
+
+static unsigned
+on_state(const struct route_dest *d, const struct lease *l, void *arg)
+{
+	return ways_state(((struct rnode *)arg)->ways, d->node_id, l->route_id);
 }
 
 static void
@@ -326,9 +408,25 @@ on_random(void *arg)
 	return rsim_random(((struct rnode *)arg)->sim, 1ull << 61);
 }
 
+static bool
+on_lease_permitted(const struct lease *l, void *arg)
+{
+	struct rnode *n = arg;
+	struct policy_node self = node_policy(n), relay;
+
+	for (unsigned i = 1; i + 1u < l->n; i++) {
+		relay = node_policy(world_node(n->sim, l->nodes[i]));
+		for (unsigned class = 0; class < CLASS_COUNT; class++)
+			if (l->classes >> class & 1 && !policy_relay(policy_of(n), &relay, &self, class).pass)
+				return false;
+	}
+	return true;
+}
+
 static const struct routes_ops routes_ops = {
-	.ask = on_ask, .self = on_self, .install = on_install, .end = on_end, .session = on_session, .up = on_up,
+	.ask = on_ask, .self = on_self, .install = on_install, .end = on_end, .session = on_session, .state = on_state, .up = on_up,
 	.leaving = on_leaving, .gone = on_gone, .failed = on_failed, .answered = on_answered, .random = on_random,
+	.permitted = on_lease_permitted,
 };
 
 /* --- ways --- */
@@ -364,15 +462,15 @@ static const struct ways_ops ways_ops = { on_rank, on_first };
 
 /* --- life --- */
 
-static void
-pairs_want(struct rnode *n)
+void
+node_pairs(struct rnode *n)
 {
 	uint8_t ids[PAIRS_MAX][NODE_ID_LEN];
 	struct clock_both now = node_clock(n);
 	size_t k = 0;
 
 	for (uint32_t i = 0; i < n->sim->npairs; i++)
-		if (n->sim->pair[i].source == n->index)
+		if (n->sim->pair[i].source == n->index && n->sim->pair[i].wanted)
 			memcpy(ids[k++], n->sim->node[n->sim->pair[i].dest].id, NODE_ID_LEN);
 	routes_configured(n->routes, (const uint8_t (*)[NODE_ID_LEN])ids, k, &now);
 }
@@ -393,10 +491,11 @@ node_start(struct rnode *n)
 		if (n->coordinator == NULL || coordinator_keys(n->coordinator, &n->route,
 		    (struct frame_bytes){ n->membership, n->mlen }, (struct frame_bytes){ n->delegation, n->dlen }) == -1)
 			abort();
+		coordinator_policy(n->coordinator, policy_of(n));
 		for (uint32_t i = 0; i < n->sim->nnodes; i++)	/* it has its directory on disk */
 			view_put(n->graph, &n->sim->node[i], n->sim->now_ns);
 	}
-	pairs_want(n);
+	node_pairs(n);
 	n->tell_ns = n->sim->now_ns + SEC;
 }
 
@@ -484,6 +583,7 @@ node_tick(struct rnode *n)
 		tell(n);
 	install_tick(n->install, &now);
 	routes_tick(n->routes, &now);
+	fences_expire(&n->fences, now.wall);
 }
 
 static unsigned
@@ -492,6 +592,15 @@ judge_fence(const struct installed *e, void *arg)
 	const struct rnode *n = arg;
 
 	return e->t.epoch <= fences_epoch(&n->fences, &e->t, n->id) ? TICKET_E_FENCED : INSTALL_OK;
+}
+
+static unsigned
+judge_policy(const struct installed *e, void *arg)
+{
+	struct ticket_issuer by = { .who = { .not_after = 0 } };
+
+	memcpy(by.who.node_id, e->issuer, NODE_ID_LEN);
+	return on_permitted(&e->t, &by, arg) ? INSTALL_OK : TICKET_E_POLICY;
 }
 
 static unsigned
@@ -512,10 +621,12 @@ on_request(struct rnode *n, struct rmessage *m)
 	struct rmessage answer = { .kind = R_ANSWER, .from = n->index, .to = m->from, .id = m->id, .generation = m->generation };
 	struct lease_time t = lease_time(n);
 	struct lease out[LEASE_MAX];
-	int k = coordinator_issue(n->coordinator, &m->ask, out, LEASE_MAX, &t, &answer.error);
+	int k;
 
+	above_fences(n, &m->ask);
+	k = coordinator_issue(n->coordinator, &m->ask, out, LEASE_MAX, &t, &answer.error);
 	for (int i = 0; i < k; i++)
-		judge_lease(n->sim, &n->sim->node[m->from], &out[i]);
+		judge_lease(n->sim, n, &n->sim->node[m->from], &out[i]);
 	if (k > 0) {
 		answer.len = route_leases_encode(body, sizeof(body), out, (size_t)k);
 		if (answer.len == 0 || (answer.body = malloc(answer.len)) == NULL)
@@ -543,12 +654,35 @@ on_answer(struct rnode *n, struct rmessage *m)
 		routes_answer(n->routes, m->id, out, k, m->error, &now);
 }
 
+static void
+on_fence(struct rnode *n, const struct rmessage *m, const struct clock_both *now)
+{
+	const struct fence_held *held;
+	struct record r;
+
+	if (record_decode(&r, m->body, m->len) != RECORD_OK || fences_add(&n->fences, &r, now->wall, &held) != 1)
+		return;
+	install_judge(n->install, judge_fence, n, REASON_FENCED);
+	routes_fenced(n->routes, held->fence.epoch, now);
+}
+
+/* The one that it has by now. */
+static void
+on_policy(struct rnode *n)
+{
+	struct clock_both now = node_clock(n);
+
+	if (n->coordinator != NULL)
+		coordinator_policy(n->coordinator, policy_of(n));
+	install_judge(n->install, judge_policy, n, REASON_NO_ROUTE);
+	install_again(n->install);
+	routes_policy(n->routes, &now);
+}
+
 void
 node_message(struct rnode *n, struct rmessage *m)
 {
 	struct clock_both now = node_clock(n);
-	const struct fence_held *held;
-	struct record r;
 
 	switch (m->kind) {
 	case R_MESH:
@@ -563,10 +697,10 @@ node_message(struct rnode *n, struct rmessage *m)
 		on_answer(n, m);
 		break;
 	case R_FENCE:
-		if (record_decode(&r, m->body, m->len) != RECORD_OK || fences_add(&n->fences, &r, now.wall, &held) != 1)
-			break;
-		install_judge(n->install, judge_fence, n, REASON_FENCED);
-		routes_hint(n->routes, &now);
+		on_fence(n, m, &now);
+		break;
+	case R_POLICY:
+		on_policy(n);
 		break;
 	default:
 		install_judge(n->install, judge_revoked, n, REASON_REVOKED);

@@ -91,17 +91,22 @@ world_link_up(const struct rsim *s, uint32_t link)
 }
 
 uint32_t
-world_link_between(const struct rsim *s, uint32_t a, uint32_t b)
+world_link(const struct rsim *s, uint32_t a, uint32_t b)
 {
 	const struct rnode *n = &s->node[a];
 
-	for (unsigned i = 0; i < n->nlinks; i++) {
-		const struct rlink *l = &s->link[n->link[i]];
-
-		if ((l->a == b || l->b == b) && world_link_up(s, n->link[i]))
+	for (unsigned i = 0; i < n->nlinks; i++)
+		if (s->link[n->link[i]].a == b || s->link[n->link[i]].b == b)
 			return n->link[i];
-	}
 	return NOBODY_HERE;
+}
+
+uint32_t
+world_link_between(const struct rsim *s, uint32_t a, uint32_t b)
+{
+	uint32_t link = world_link(s, a, b);
+
+	return link != NOBODY_HERE && world_link_up(s, link) ? link : NOBODY_HERE;
 }
 
 void
@@ -196,13 +201,15 @@ any_relay(struct rsim *s)
 	return COORDINATORS + (uint32_t)rsim_random(s, s->nrelays);
 }
 
-static bool
-adjacent(const struct rsim *s, uint32_t a, uint32_t b)
+/* Mostly one of its own tenant, which can do something for it. */
+static uint32_t
+likely_relay(struct rsim *s, const struct rnode *n)
 {
-	for (unsigned i = 0; i < s->node[a].nlinks; i++)
-		if (s->link[s->node[a].link[i]].a == b || s->link[s->node[a].link[i]].b == b)
-			return true;
-	return false;
+	uint32_t r = any_relay(s);
+
+	for (unsigned tries = 0; tries < 3 && s->node[r].tenant != n->tenant; tries++)
+		r = any_relay(s);
+	return r;
 }
 
 static void
@@ -211,12 +218,13 @@ pairs_make(struct rsim *s)
 	for (unsigned tries = 0; s->npairs < s->nnodes / 3 && s->npairs < PAIRS_MAX && tries < 10000; tries++) {
 		uint32_t first = COORDINATORS + s->nrelays, n = s->nnodes - first;
 		uint32_t a = first + (uint32_t)rsim_random(s, n), b = first + (uint32_t)rsim_random(s, n);
-		bool taken = a == b || adjacent(s, a, b) || s->node[a].tenant != s->node[b].tenant;
+		bool taken = a == b || world_link(s, a, b) != NOBODY_HERE || s->node[a].tenant != s->node[b].tenant;
+		uint64_t from_ns = s->npairs % 3 == 2 ? UINT64_MAX : 0;		/* those come after a fence */
 
 		for (uint32_t i = 0; i < s->npairs; i++)
 			taken |= s->pair[i].source == a && s->pair[i].dest == b;
 		if (!taken)
-			s->pair[s->npairs++] = (struct rpair){ .source = a, .dest = b };
+			s->pair[s->npairs++] = (struct rpair){ .source = a, .dest = b, .from_ns = from_ns, .wanted = from_ns == 0 };
 	}
 }
 
@@ -231,9 +239,12 @@ world_make(struct rsim *s)
 		unsigned n = i < COORDINATORS ? 5 : i < COORDINATORS + s->nrelays ? 5 : 2 + (unsigned)rsim_random(s, 2);
 
 		while (n-- > 0)
-			link_make(s, i, any_relay(s));
+			link_make(s, i, likely_relay(s, &s->node[i]));
 	}
 	pairs_make(s);
+	for (unsigned i = 0; i < POLICIES; i++)
+		s->policy[i] = policy_make(s, i);
+	s->policy_ns = s->end_ns / 3 + rsim_random(s, s->end_ns / 3);
 	for (uint32_t i = 0; i < s->nnodes; i++)
 		node_start(&s->node[i]);
 }
@@ -363,33 +374,171 @@ heal(struct rsim *s)
 		}
 }
 
+/* --- what all are to hear --- */
+
+static void
+hear_fence(struct rsim *s, struct rnode *n, unsigned i)
+{
+	struct rfence *f = &s->fence[i];
+	struct rmessage m = { .kind = R_FENCE, .to = n->index, .body = f->record, .len = f->len };
+
+	n->heard[i / 64] |= 1ull << i % 64;
+	node_message(n, &m);
+}
+
+static void
+hear_policy(struct rnode *n)
+{
+	struct rmessage m = { .kind = R_POLICY, .to = n->index };
+
+	n->policy = POLICY_SECOND;
+	node_message(n, &m);
+}
+
+static bool
+has_news(const struct rnode *from, const struct rnode *to)
+{
+	for (unsigned i = 0; i < FENCES_ALL / 64; i++)
+		if (from->heard[i] & ~to->heard[i])
+			return true;
+	return from->policy > to->policy;
+}
+
+static void
+news_over(struct rsim *s, const struct rnode *from, struct rnode *to)
+{
+	if (from->index >= COORDINATORS + s->nrelays)
+		return;		/* leaves hand nothing on */
+	for (unsigned i = 0; i < s->nfences; i++)
+		if (from->heard[i / 64] & ~to->heard[i / 64] & 1ull << i % 64)
+			hear_fence(s, to, i);
+	if (from->policy > to->policy)
+		hear_policy(to);
+}
+
+/* From neighbour to neighbour; who was away hears it when it is back. */
+static void
+news(struct rsim *s)
+{
+	for (uint32_t i = 0; i < s->nlinks; i++) {
+		struct rnode *a = &s->node[s->link[i].a], *b = &s->node[s->link[i].b];
+
+		if ((!has_news(a, b) && !has_news(b, a)) || !world_link_up(s, i) || !rsim_chance(s, 4))
+			continue;
+		news_over(s, a, b);
+		news_over(s, b, a);
+	}
+}
+
+/* One that is not wanted yet: what is new after a fence has to get its routes, too. */
+static struct rpair *
+late_pair(struct rsim *s)
+{
+	for (uint32_t i = 0; i < s->npairs; i++)
+		if (s->pair[i].from_ns == UINT64_MAX && s->node[s->pair[i].source].up)
+			return &s->pair[i];
+	return NULL;
+}
+
+static uint32_t
+neighbour(struct rsim *s, const struct rnode *n)
+{
+	const struct rlink *l = &s->link[n->link[rsim_random(s, n->nlinks)]];
+
+	return l->a == n->index ? l->b : l->a;
+}
+
+/* Of the pair's route, of the pair, or of a node that it may need. */
+static bool
+fence_what(struct rsim *s, struct fence *f, const struct rpair *p)
+{
+	const uint32_t over[] = { p->source, p->dest, neighbour(s, &s->node[p->source]), neighbour(s, &s->node[p->dest]) };
+
+	f->what = FENCE_ROUTE + (unsigned)rsim_random(s, 3);
+	if (f->what == FENCE_ROUTE)
+		f->route_id = p->way;
+	else
+		memcpy(f->node, s->node[f->what == FENCE_PAIR ? p->source : over[rsim_random(s, 4)]].id, NODE_ID_LEN);
+	if (f->what == FENCE_PAIR)
+		memcpy(f->dest, s->node[p->dest].id, NODE_ID_LEN);
+	return f->what != FENCE_ROUTE || p->way != 0;
+}
+
+static bool
+knows_all(const struct rsim *s, const struct rnode *n)
+{
+	for (unsigned i = 0; i < s->nfences; i++)
+		if (!(n->heard[i / 64] >> i % 64 & 1))
+			return false;
+	return true;
+}
+
+/* As `fabricctl route fence' makes them. */
+/* For people; of a fence that is of no node: none. */
+static const char *
+name_of(struct rsim *s, const uint8_t *node_id)
+{
+	const struct rnode *n = world_node(s, node_id);
+
+	return n == NULL ? "" : n->name;
+}
+
 static void
 fence(struct rsim *s)
 {
-	struct rpair *p = &s->pair[rsim_random(s, s->npairs)];
+	struct rpair *late = rsim_chance(s, 2) ? late_pair(s) : NULL, *p = late != NULL ? late : &s->pair[rsim_random(s, s->npairs)];
 	struct rnode *c = &s->node[rsim_random(s, COORDINATORS)];
-	struct fence f = { .what = FENCE_ROUTE, .route_id = p->way };
 	struct lease_time t = { node_clock(c).wall * 1000, s->now_ns };
-	uint8_t buf[512];
+	struct rfence *f = &s->fence[s->nfences];
+	char text[FENCE_TEXT_MAX];
 	uint64_t wait_s;
-	size_t len;
 
-	if (!p->has_way || !c->up || s->nfenced == sizeof(s->fenced) / sizeof(s->fenced[0]) ||
-	    (len = coordinator_fence(c->coordinator, buf, sizeof(buf), &f, &t, &wait_s)) == 0)
+	if (!c->up || s->nfences == FENCES_ALL || !fence_what(s, &f->f, p))
 		return;
-	rsim_say(s, "route %llx is fenced", (unsigned long long)p->way);
-	s->fences++;
-	s->fenced[s->nfenced].route_id = p->way;
-	s->fenced[s->nfenced++].epoch = t.now_ms;
-	for (uint32_t i = 0; i < s->nnodes; i++) {
-		struct rmessage m = { .kind = R_FENCE, .to = i, .len = len, .body = malloc(len) };
-
-		if (m.body == NULL)
+	f->f.epoch = fences_ahead(&c->fences, t.now_ms);
+	f->informed = knows_all(s, c);
+	f->made_ns = s->now_ns;
+	if ((f->len = coordinator_fence(c->coordinator, f->record, sizeof(f->record), &f->f, &t, &wait_s)) == 0) {
+		if (wait_s == 0)
 			abort();
-		memcpy(m.body, buf, len);
-		world_put(s, &m, rsim_random(s, 2 * SEC));
+		return;
+	}
+	rsim_say(s, "%s fences %s up to %llu", c->name,
+	    fence_text(text, &f->f, name_of(s, f->f.node), name_of(s, f->f.dest)), (unsigned long long)f->f.epoch);
+	hear_fence(s, c, s->nfences++);
+	if (late != NULL)
+		late->from_ns = s->now_ns + rsim_random(s, 20 * SEC);
+}
+
+static void
+late_begin(struct rsim *s)
+{
+	for (uint32_t i = 0; i < s->npairs; i++) {
+		struct rpair *p = &s->pair[i];
+
+		if (p->wanted || s->now_ns < p->from_ns)
+			continue;
+		p->wanted = true;
+		rsim_say(s, "%s wants %s", s->node[p->source].name, s->node[p->dest].name);
+		if (s->node[p->source].up)
+			node_pairs(&s->node[p->source]);
 	}
 }
+
+/* Wherever it begins, it is one of those that hand on. */
+static void
+change_policy(struct rsim *s)
+{
+	struct rnode *n = &s->node[rsim_random(s, COORDINATORS)];
+
+	if (!n->up)
+		return;
+	rsim_say(s, "%s has the second policy", n->name);
+	s->second = true;
+	hear_policy(n);
+}
+
+/* --- and all else --- */
 
 static void
 revoke(struct rsim *s)
@@ -410,13 +559,22 @@ revoke(struct rsim *s)
 }
 
 static void
-relaying(struct rsim *s)
+relaying(struct rsim *s, struct rnode *n, bool relays)
+{
+	n->relays = relays;
+	n->relays_ns = relays ? 0 : s->now_ns + 30 * SEC + rsim_random(s, 300 * SEC);
+	rsim_say(s, "%s relays: %d", n->name, n->relays);
+	node_relaying_changed(n);
+}
+
+/* For a while it does not want to. */
+static void
+stop_relaying(struct rsim *s)
 {
 	struct rnode *n = &s->node[any_relay(s)];
 
-	n->relays = !n->relays;
-	rsim_say(s, "%s relays: %d", n->name, n->relays);
-	node_relaying_changed(n);
+	if (n->relays)
+		relaying(s, n, false);
 }
 
 /* What a thousand nodes would see in a day, some see here in an hour. */
@@ -425,12 +583,15 @@ world_tick(struct rsim *s)
 {
 	const uint64_t per = SEC / TICK;
 
-	for (uint32_t i = 0; i < s->nnodes; i++)
+	for (uint32_t i = 0; i < s->nnodes; i++) {
 		if (!s->node[i].up && s->now_ns >= s->node[i].until_ns) {
 			rsim_say(s, "%s is back", s->node[i].name);
 			node_start(&s->node[i]);
 			links_of(s, &s->node[i], true);
 		}
+		if (s->node[i].relays_ns != 0 && s->now_ns >= s->node[i].relays_ns)
+			relaying(s, &s->node[i], true);
+	}
 	links_heal(s);
 	if (s->split_until_ns != 0 && s->now_ns >= s->split_until_ns)
 		heal(s);
@@ -444,6 +605,10 @@ world_tick(struct rsim *s)
 		fence(s);
 	if (rsim_chance(s, 900 * per))
 		revoke(s);
-	if (rsim_chance(s, 90 * per))
-		relaying(s);
+	if (rsim_chance(s, 45 * per))
+		stop_relaying(s);
+	if (!s->second && s->now_ns >= s->policy_ns)
+		change_policy(s);
+	news(s);
+	late_begin(s);
 }
