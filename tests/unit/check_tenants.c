@@ -83,8 +83,9 @@ START_TEST(a_neighbour_of_another_tenant)
 	static struct kw_node c;
 	struct sync_time t;
 	size_t len;
+	int phone;
 
-	two_tenants();
+	phone = two_tenants();
 	run(5 * NS_PER_SEC);
 	nodes[3].items = nodes[3].haves = 0;
 	/* It asks, by id and by name, and wants what it was not offered. */
@@ -112,6 +113,11 @@ START_TEST(a_neighbour_of_another_tenant)
 	run(2 * NS_PER_SEC);
 	ck_assert(!knows(1, 4));
 	ck_assert(nodes[3].queries == 0 && nodes[0].queries > 0);
+	link_down(0, phone);		/* also by one that has nobody else to ask */
+	t = time_of(&nodes[phone]);
+	sync_want(nodes[phone].sync, nodes[4].who.id, true, &t);
+	run(2 * NS_PER_SEC);
+	ck_assert_uint_eq(nodes[3].queries, 0);
 	/* It offers others, and gives them; its own tenant's, this one's, or its coordinator's fence. */
 	memcpy(have.v[0].node_id, nodes[4].who.id, NODE_ID_LEN);
 	have.v[0].serial = nodes[4].who.n.serial;
