@@ -459,6 +459,13 @@ keep(struct install *in, const struct ticket *t, const struct ticket_issuer *by,
 	return e;
 }
 
+/* What its dataplane carries is of before; others that began anew as lately are not yet known with the keys that they have now. */
+static bool
+young(const struct install *in, const struct clock_both *now)
+{
+	return in->begun_ns != 0 && now->now_ns - in->begun_ns < INSTALL_YOUNG_NS;
+}
+
 /* A ticket that is good: `nrest' is how many nodes are behind. */
 static unsigned
 take(struct install *in, const struct ticket *t, const struct ticket_issuer *by, struct frame_bytes rest, unsigned nrest,
@@ -484,7 +491,7 @@ take(struct install *in, const struct ticket *t, const struct ticket_issuer *by,
 	e->deadline_ns = now->now_ns + INSTALL_WAIT_NS * (1 + nrest);
 	if (pass_on(in, e) == 0)
 		return INSTALL_OK;
-	if (in->begun_ns != 0 && now->now_ns - in->begun_ns < INSTALL_YOUNG_NS) {
+	if (young(in, now)) {
 		e->deadline_ns = in->begun_ns + INSTALL_YOUNG_NS;	/* install_mesh_up() passes it on */
 		return INSTALL_OK;
 	}
@@ -595,7 +602,7 @@ install_stale(unsigned e)
 }
 
 static int
-on_installed(struct install *in, const uint8_t *from, const uint8_t *body, size_t len)
+on_installed(struct install *in, const uint8_t *from, const uint8_t *body, size_t len, const struct clock_both *now)
 {
 	struct route_installed m;
 	struct installed *e;
@@ -622,6 +629,10 @@ on_installed(struct install *in, const uint8_t *from, const uint8_t *body, size_
 	report(in, e, m.error, m.left);
 	if (e->state == ROUTE_UP && install_passing(m.error))
 		return 0;
+	if (young(in, now) && install_stale(m.error)) {
+		e->deadline_ns = in->begun_ns + 2 * INSTALL_YOUNG_NS;	/* until then the source may have others for it */
+		return 0;
+	}
 	if (e->told)
 		tell_del(in, m.route_id, REASON_HOP_GONE);
 	unlink_entry(in, e);
@@ -653,7 +664,7 @@ install_message(struct install *in, const uint8_t *from, unsigned type, const ui
 	case DIRMSG_INSTALL:
 		return on_install(in, from, body, len, now);
 	case DIRMSG_INSTALLED:
-		return on_installed(in, from, body, len);
+		return on_installed(in, from, body, len, now);
 	case DIRMSG_TEARDOWN:
 		return on_teardown(in, from, body, len);
 	default:

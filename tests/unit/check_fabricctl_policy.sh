@@ -78,7 +78,7 @@ run 'the example' 0 "$ctl" policy test "$top/etc/policy.conf.example"
 awk '/^\.Sh/ { at = $2 == "EXAMPLES" } at && /^\.Ed/ { exit } inside { print } at && /^\.Bd/ { inside = 1 }' \
 	"$top/man/policy.conf.5" >page.conf
 run 'the example of the page' 0 "$ctl" policy test page.conf
-has 'the example of the page' '^page.conf: 0 of 3 tests failed$' out
+has 'the example of the page' '^page.conf: 0 of 6 tests failed$' out
 
 # --- memberships -------------------------------------------------------------
 run 'test: a membership takes the place of a line' 0 "$ctl" policy test good.conf -m a-phone-a.cert

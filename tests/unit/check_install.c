@@ -762,6 +762,36 @@ START_TEST(young_relay)
 }
 END_TEST
 
+/* And where the next one has other keys by now, the source hears of it, and what is there is not taken away before it can answer. */
+START_TEST(young_relays)
+{
+	ck_assert_uint_eq(install(&usual), INSTALL_OK);
+	for (unsigned i = R1; i <= R2; i++) {
+		install_free(n[i].in);
+		n[i].in = install_new(&ops, &n[i]);
+		install_tick(n[i].in, &now);
+	}
+	n[R2].ticket.secret[5] ^= 1;
+	ck_assert_int_eq(noise_key_from_secret(&n[R2].ticket), 0);
+	now.now_ns += NS_PER_SEC;
+	install_mesh_up(n[S].in, n[R1].id, &now);
+	run();
+	ck_assert_uint_eq(n[S].error, TICKET_E_SEAL);
+	ck_assert_uint_eq(n[R1].nroutes, 1);
+	now.now_ns += INSTALL_YOUNG_NS;
+	install_tick(n[R1].in, &now);
+	ck_assert_uint_eq(n[R1].nroutes, 1);
+	if (_i == 0) {		/* the source has a lease for the new key */
+		ck_assert_uint_eq(install(&usual), INSTALL_OK);
+		ck_assert_uint_eq(n[S].error, INSTALL_OK);
+	}
+	now.now_ns += INSTALL_YOUNG_NS;
+	install_tick(n[R1].in, &now);
+	run();
+	ck_assert_uint_eq(n[R1].nroutes, _i == 0);
+}
+END_TEST
+
 START_TEST(dataplane_restarts)
 {
 	ck_assert_uint_eq(install(&usual), INSTALL_OK);
@@ -946,6 +976,7 @@ main(void)
 	tcase_add_test(tc, silent_hop);
 	tcase_add_test(tc, relay_restarts);
 	tcase_add_test(tc, young_relay);
+	tcase_add_loop_test(tc, young_relays, 0, 2);
 	tcase_add_test(tc, dataplane_restarts);
 	tcase_add_test(tc, outdated);
 	tcase_add_test(tc, of_one_source);
