@@ -23,7 +23,7 @@ struct install {
 	void		*arg;
 	size_t		 n;
 	bool		 untold, unsent;
-	uint64_t	 begun_ns;	/* the first tick; 0: there was none */
+	uint64_t	 begun_ns;	/* the first tick, or the first neighbour; 0: there was none */
 	uint64_t	 kbps;		/* that relayed routes were promised together */
 	struct installed *bucket[BUCKETS];
 	struct rate	 peers[RATES], tenants[RATES];
@@ -672,9 +672,17 @@ install_message(struct install *in, const uint8_t *from, unsigned type, const ui
 	}
 }
 
+static void
+begin(struct install *in, const struct clock_both *now)
+{
+	if (in->begun_ns == 0)
+		in->begun_ns = now->now_ns;
+}
+
 void
 install_mesh_up(struct install *in, const uint8_t *node_id, const struct clock_both *now)
 {
+	begin(in, now);
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct installed *e = in->bucket[i]; e != NULL; e = e->hash_next)
 			if (e->t.place != TICKET_DEST && is(e->t.next, node_id) && now->wall < e->t.hard)
@@ -744,8 +752,7 @@ give_up(struct install *in, struct installed *e)
 void
 install_tick(struct install *in, const struct clock_both *now)
 {
-	if (in->begun_ns == 0)
-		in->begun_ns = now->now_ns;
+	begin(in, now);
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct installed *e = in->bucket[i], *next; e != NULL; e = next) {
 			unsigned why;

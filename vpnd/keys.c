@@ -132,7 +132,8 @@ vpn_keys_service(struct vpnd *v, const struct pm_service *m)
 	}
 	if (memcmp(s.node_id, m->node_id, NODE_ID_LEN) != 0 || strcmp(s.name, VPN_SERVICE) != 0)
 		return;
-	if (!k->have_service || memcmp(k->service.key, s.key, NOISE_DH_LEN) != 0) {
+	/* One that was away and is back, as with another routed, has the key that it had: what runs goes on. */
+	if (memcmp(k->service.key, s.key, NOISE_DH_LEN) != 0) {
 		shake_drop(v, index, REASON_NONE);
 		out_drop(v, index);
 		k->retry_ns = k->backoff_ns = 0;

@@ -124,9 +124,18 @@ END_TEST
 /* The peer's vpnd is another: its new record is enough. */
 START_TEST(new_service_key)
 {
+	struct procmsg gone = { .type = PM_SERVICE_DEL };
+
 	shakes = 0;
 	service(2);
 	ck_assert_uint_eq(shakes, 0);	/* the same again */
+	gone.service_del = (struct pm_service_del){ .name = "vpn" };
+	memcpy(gone.service_del.node_id, node_id(2), NODE_ID_LEN);
+	ck_assert_int_eq(procmsg_send(dp, &gone, -1), 0);
+	service(2);
+	write_packet(&tcp4);
+	ck_assert_uint_eq(shakes, 0);	/* away, and back with the key that it had */
+	ck_assert_uint_eq(nframes, 2);
 	memset(nodes[2].self.key.secret, 77, NOISE_DH_LEN);
 	ck_assert_int_eq(noise_key_from_secret(&nodes[2].self.key), 0);
 	nodes[2].s.serial++;
@@ -134,7 +143,7 @@ START_TEST(new_service_key)
 	service(2);
 	ck_assert_uint_eq(shakes, 1);
 	write_packet(&tcp4);
-	ck_assert_uint_eq(nframes, 2);
+	ck_assert_uint_eq(nframes, 4);
 	ck_assert_uint_eq(not_opened, 0);
 	/* What does not verify changes nothing. */
 	nodes[2].sbuf[nodes[2].slen - 1] ^= 1;
