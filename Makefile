@@ -56,18 +56,19 @@ all: $(PROGRAMS)
 
 # --- configuration ---------------------------------------------------------
 
-configure: configure.ac
+configure: configure.ac tools/deps.sh
 	autoheader
 	autoconf
+	@touch $@
 
 config.mk: configure config.mk.in
 	./configure -q $(CONFIGURE_ARGS)
 	@touch $@
 
-# Only when there is no configure yet are the libraries looked for: `make' alone works on a bare machine.
+# What is needed is looked for when there is no configure yet, or when that may be more now: `make' alone works on a bare machine.
 configure: | deps-once
 deps-once:
-	@[ -f configure ] || tools/deps.sh
+	@[ configure -nt tools/deps.sh ] || tools/deps.sh
 
 deps:
 	tools/deps.sh
