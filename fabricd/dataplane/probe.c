@@ -10,6 +10,7 @@
 #include "proc/stats.h"
 
 #define FAST_NS		(30 * NS_PER_MS)	/* of a way whose streams carry something, or that is in doubt */
+#define SURE_NS		(15 * NS_PER_MS)	/* of the former while it loses: how much, is to be known soon */
 #define WARM_NS		(200 * NS_PER_MS)	/* of its alternates; of a way that is not known to work */
 #define SLOW_NS		NS_PER_SEC
 #define FLOOR_NS	(100 * NS_PER_MS)	/* an answer is never missed before that */
@@ -274,6 +275,18 @@ send_one(struct way *w, uint16_t size)
 	switch_data(&probes_of(w)->port, &d);
 }
 
+/* One was lost in this second or the last. Where answers may take long the ring would not hold more. */
+static bool
+loses(const struct probe *p, uint64_t now_ns)
+{
+	uint32_t second = (uint32_t)(now_ns / NS_PER_SEC);
+
+	for (uint32_t i = second - 1; i != second + 1; i++)
+		if (p->counts[i % PROBE_SECONDS].second == i && p->counts[i % PROBE_SECONDS].lost > 0)
+			return patience(p) < PROBE_RING / 2 * SURE_NS;
+	return false;
+}
+
 static uint64_t
 interval(const struct way *w)
 {
@@ -282,6 +295,8 @@ interval(const struct way *w)
 
 	if (w->state != WAY_UP)
 		return p->since > 50 ? SLOW_NS : WARM_NS;
+	if (w->active && loses(p, now_of(w)))
+		return SURE_NS;
 	if (w->active || doubt || p->size_tries > 0)
 		return FAST_NS;
 	return w->reach->active ? WARM_NS : SLOW_NS;

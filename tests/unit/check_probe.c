@@ -1,7 +1,7 @@
 /* The service "probe" of a dataplane: what it answers, how much of it, and who cannot take its place. */
 #include <check.h>
 
-#include "dp_node.h"
+#include "dp_route.h"
 
 static struct event_base *base;
 static struct sign_key authority;
@@ -140,6 +140,43 @@ START_TEST(a_lone_session_is_left_alone)
 }
 END_TEST
 
+static uint64_t
+asked_every(struct way *w)
+{
+	const struct probe *p = &w->probe;
+	uint32_t seq = p->seq;
+
+	ck_assert(RUN_UNTIL(base, 3000, (w->active = true, p->seq != seq)));
+	return p->next_ns - p->sent[(p->seq - 1) % PROBE_RING].at_ns;
+}
+
+/* While a way that is used loses, it is asked twice as often: whether it is to be left, is to be known soon. */
+START_TEST(a_lossy_way_is_asked_more)
+{
+	const struct pm_route any = { .classes = 0x3f };
+	struct node r;
+	uint32_t second;
+	struct way *w;
+
+	node_init(&r, base, "r", &authority);
+	node_start(&r);
+	node_target(&a, &r);
+	node_target(&r, &b);
+	ck_assert(RUN_UNTIL(base, 5000, r.vpnd.up == 2));
+	route_between(&a, &r, &b, 1, &any);
+	ck_assert(RUN_UNTIL(base, 3000, is_up(&a, &b, 1)));
+	w = way_of(&a, &b, 1);
+	ck_assert_uint_eq(asked_every(w), 30 * NS_PER_MS);
+	second = (uint32_t)(a.dp->now_ns / NS_PER_SEC);
+	w->probe.counts[second % PROBE_SECONDS].second = second;
+	w->probe.counts[second % PROBE_SECONDS].lost = 1;
+	ck_assert_uint_eq(asked_every(w), 15 * NS_PER_MS);
+	w->probe.counts[second % PROBE_SECONDS].lost = 0;
+	ck_assert_uint_eq(asked_every(w), 30 * NS_PER_MS);
+	node_free(&r);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -157,6 +194,7 @@ main(void)
 	tcase_add_test(tc, packets_only);
 	tcase_add_test(tc, nobody_takes_its_place);
 	tcase_add_test(tc, a_lone_session_is_left_alone);
+	tcase_add_test(tc, a_lossy_way_is_asked_more);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
