@@ -73,7 +73,7 @@ t 'fabricctl ping --layer' layers
 head -c 1000000000 /dev/urandom >"$W/www/gigabyte"
 in_ phone-a curl -sf -m 280 --limit-rate 12M -o "$W/gigabyte" http://127.0.0.1:8001/gigabyte &
 gigabyte=$!
-in_ phone-a ping -n -i 0.02 -w 70 "${ip[home-1]}" >"$W/pings" 2>&1 &
+pings_for phone-a 70 0.02 "${ip[home-1]}" >"$W/pings" 2>&1 &
 pings=$!
 # An inner TCP connection, through the VPN, from before all of it until after.
 ip netns exec home-1 "$B/serve" at 7100 &

@@ -129,6 +129,11 @@ node() { # NAME UNDERLAY-ADDRESS OVERLAY-ADDRESS [ROLES [TENANT]]: identity and 
 	CONF
 }
 
+# For so long, whatever comes: with -w ping(8) ends at the first error that the network says, and tells of nothing after it.
+pings_for() { # HOST SECONDS INTERVAL ADDRESS
+	in_ "$1" timeout -s INT "$2" ping -n -i "$3" "$4"
+}
+
 peer() { # NODE PEER...: NODE is told the address and id of each PEER
 	local name=$1 p
 	shift

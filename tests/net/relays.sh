@@ -60,7 +60,7 @@ relays_one() { rows 'any(r["place"] == "relay" for r in rows)' "$1" show routes;
 during() { # WHAT SECONDS COMMAND...
 	local what=$1 seconds=$2 pings talk
 	shift 2
-	in_ phone ping -n -i 0.05 -w "$seconds" 10.77.0.4 >"$W/pings" 2>&1 &
+	pings_for phone "$seconds" 0.05 10.77.0.4 >"$W/pings" 2>&1 &
 	pings=$!
 	in_ phone "$B/load" -p 7001 -i -w 0.5 -t "$seconds" >"$W/talk" 2>&1 &
 	talk=$!

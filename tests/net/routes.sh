@@ -48,7 +48,7 @@ ping_home() { in_ phone ping -c 1 -W 1 10.77.0.4; }
 lost() { # SECONDS COMMAND...: pings every 50 ms while the command runs and after; says how many were lost
 	local seconds=$1 log=$W/ping
 	shift
-	in_ phone ping -i 0.05 -w "$seconds" 10.77.0.4 >"$log" 2>&1 &
+	pings_for phone "$seconds" 0.05 10.77.0.4 >"$log" 2>&1 &
 	local ping=$!
 	sleep 1
 	"$@"
