@@ -47,8 +47,9 @@ struct leasestore {
 };
 
 /*
- * Leases and fences in a file; `path' is kept by reference. It is opened when first needed, and again when that failed; one
- * that is corrupt or of another schema is moved aside. NULL when memory is short.
+ * Leases and fences in a file; `path' is kept by reference. It is opened when first needed, or at once where one that was
+ * killed left its log, and again when that failed; one that is corrupt or of another schema is moved aside. NULL when memory
+ * is short.
  */
 struct leasestore *leasestore_sqlite(const char *path);
 

@@ -4,6 +4,8 @@
  */
 #include "lease_world.h"
 
+#include <sys/wait.h>
+
 START_TEST(each_hop_accepts_its_ticket)
 {
 	begin();
@@ -863,6 +865,34 @@ START_TEST(a_bad_file_stops_nothing)
 }
 END_TEST
 
+/* One that was killed leaves its log: the next one ends with the file alone, also when it needed nothing of it. */
+START_TEST(the_log_of_one_that_was_killed)
+{
+	char wal[96];
+	struct leasestore *s;
+	uint64_t upto;
+	pid_t pid;
+	int status;
+
+	snprintf(wal, sizeof(wal), "%s-wal", file);
+	ck_assert_int_ne(pid = fork(), -1);
+	if (pid == 0) {
+		s = leasestore_sqlite(file);
+		_exit(s != NULL && s->ops->epoch_put(s, 77) == 0 ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(access(wal, F_OK), 0);
+	s = leasestore_sqlite(file);
+	s->ops->free(s);
+	ck_assert_int_eq(access(wal, F_OK), -1);
+	s = leasestore_sqlite(file);
+	ck_assert_int_eq(s->ops->epoch_get(s, &upto), 0);
+	ck_assert_uint_eq(upto, 77);
+	s->ops->free(s);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -894,6 +924,7 @@ main(void)
 	tcase_add_test(kept, fences_are_said_again);
 	tcase_add_test(kept, which_fences_are_said_again);
 	tcase_add_test(kept, a_bad_file_stops_nothing);
+	tcase_add_test(kept, the_log_of_one_that_was_killed);
 	suite_add_tcase(s, kept);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
