@@ -134,6 +134,15 @@ pings_for() { # HOST SECONDS INTERVAL ADDRESS
 	in_ "$1" timeout -s INT "$2" ping -n -i "$3" "$4"
 }
 
+why_says() { # NODE STATUS PATTERN policy why's words...: the answer of a running node
+	local node=$1 status=$2 pattern=$3
+	shift 3
+	ctl "$node" policy why "$@" >"$W/why.out" 2>&1
+	[ $? -eq "$status" ] && grep -qE "$pattern" "$W/why.out" && return
+	cat "$W/why.out"
+	false
+}
+
 peer() { # NODE PEER...: NODE is told the address and id of each PEER
 	local name=$1 p
 	shift

@@ -85,25 +85,17 @@ sign_policy() { # WHO: it lets through to the service "edge"
 	printf 'block all\npass from any to service { "echo" "vpn" }\npass from %s to service "edge"\n' "$1" >"$W/policy.conf"
 	"$FABRICCTL" policy sign "$W/policy.conf" -d "$W/authority" -o "$W/policy"
 }
-says() { # NODE STATUS PATTERN policy why's words...: the answer of a running node
-	local node=$1 status=$2 pattern=$3
-	shift 3
-	ctl "$node" policy why "$@" >"$W/why.out" 2>&1
-	[ $? -eq "$status" ] && grep -qE "$pattern" "$W/why.out" && return
-	cat "$W/why.out"
-	false
-}
-t 'without one the default decides' wait_for 10 says gamma 0 '^alpha +all +pass +0 +0 +no rule: the default$' gamma edge@alpha
+t 'without one the default decides' wait_for 10 why_says gamma 0 '^alpha +all +pass +0 +0 +no rule: the default$' gamma edge@alpha
 t 'a signed policy' sign_policy 'role mobile-edge'
 echo "policy \"$W/policy\"" >>"$W/alpha/fabricd.conf"
 t 'is read again with the rest' ctl alpha reload
-t 'and known at once where it was read' wait_for 5 says alpha 1 '^alpha +all +block +1 +1 ' gamma edge@alpha
+t 'and known at once where it was read' wait_for 5 why_says alpha 1 '^alpha +all +block +1 +1 ' gamma edge@alpha
 t 'who may, may still' get beta edge
 t 'who may not, may not any more' gets_no gamma edge 5
 t 'nor what no rule speaks of, whatever the service itself allows' gets_no gamma all 5
-t 'the others are told' wait_for 10 says beta 0 '^alpha +all +pass +3 +3 +pass from role mobile-edge to service "edge"$' \
+t 'the others are told' wait_for 10 why_says beta 0 '^alpha +all +pass +3 +3 +pass from role mobile-edge to service "edge"$' \
 	beta edge@alpha
-t 'who could relay it' says alpha 0 '^gamma +all +pass +0 +0 +no rule: the default$' beta edge@alpha
+t 'who could relay it' why_says alpha 0 '^gamma +all +pass +0 +0 +no rule: the default$' beta edge@alpha
 hold() { # NODE SERVICE: a stream that stays open, as nobody says anything; its pid in $held
 	sleep 90 | "$FABRICCTL" -s "$W/$1/run" connect "$2" >/dev/null 2>"$W/$1.held" &
 	held=$!
@@ -113,7 +105,7 @@ hold beta edge
 sleep 1
 t 'a stream is open' kill -0 "$held"
 kill -9 "$(worker_pid alpha routed)"
-wait_for 20 says alpha 1 '^alpha +all +block +1 +1 ' gamma edge@alpha
+wait_for 20 why_says alpha 1 '^alpha +all +block +1 +1 ' gamma edge@alpha
 sleep 2
 t 'it stays when routed starts again' kill -0 "$held"
 t 'a newer one' sign_policy 'role relay'
@@ -124,6 +116,6 @@ t 'also for who could before' gets_no beta edge 5
 sed -i '/^policy /d' "$W/alpha/fabricd.conf"
 t 'a node whose file is gone' ctl alpha reload
 kill -9 "$(worker_pid alpha routed)"
-t 'has kept it' wait_for 20 says alpha 1 '^alpha +all +block +1 +1 ' beta edge@alpha
+t 'has kept it' wait_for 20 why_says alpha 1 '^alpha +all +block +1 +1 ' beta edge@alpha
 t 'and lets nobody through it in the meantime' eval 'wait_for 20 get gamma edge && gets_no beta edge 5'
 finish

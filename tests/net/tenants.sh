@@ -61,14 +61,6 @@ gets_no() { # NODE SERVICE STATUS
 	get "$1" "$2"
 	[ $? -eq "$3" ] && [ ! -s "$W/connect.out" ]
 }
-says() { # NODE STATUS PATTERN policy why's words...
-	local node=$1 status=$2 pattern=$3
-	shift 3
-	ctl "$node" policy why "$@" >"$W/why.out" 2>&1
-	[ $? -eq "$status" ] && grep -qE "$pattern" "$W/why.out" && return
-	cat "$W/why.out"
-	false
-}
 ping_home() { in_ phone ping -n -c 1 -W 1 10.77.0.3; }
 
 t 'a policy without a word of other tenants' sign_policy 'pass all' 'pass relay all'
@@ -86,16 +78,16 @@ t 'the relay is known in acme, that its coordinator may lease over it' wait_for 
 t 'a route over it' wait_for 40 over_relay
 t 'which carries packets' wait_for 10 ping_home
 t 'and a service' wait_for 10 get phone page@home
-t 'the policy says so' says phone 0 "^relay +all +pass +3 +3 " phone page@home
+t 'the policy says so' why_says phone 0 "^relay +all +pass +3 +3 " phone page@home
 t 'what is relayed is told by tenant' wait_for 5 rows 'any(r["tenant"] == "acme" and r["bytes"] > 0 for r in rows)' relay relay usage
 t 'a service of bolt' wait_for 10 get phone web@shop
-t 'the policy says so' says phone 0 "^shop +all +pass +4 +4 " phone web@shop
+t 'the policy says so' why_says phone 0 "^shop +all +pass +4 +4 " phone web@shop
 t 'and no other service of it' gets_no phone stock@shop 5
-t 'the policy says so' says phone 1 "^shop +all +block +0 +0 " phone stock@shop
+t 'the policy says so' why_says phone 1 "^shop +all +block +0 +0 " phone stock@shop
 t 'none of acme is for bolt, or for whom it is relayed by' eval '! ctl shop ping -c 1 phone && ! ctl phone ping -c 1 shop && gets_no relay page@home 5'
 t 'while the own are reached' ctl phone ping -c 1 coord
 t 'nor its network' eval '! in_ relay ping -n -c 2 -W 1 10.77.0.3 && ! in_ shop ping -n -c 2 -W 1 10.77.0.1'
-t 'the policy says so' says shop 1 "^phone +all +block +0 +0 " shop echo@phone
+t 'the policy says so' why_says shop 1 "^phone +all +block +0 +0 " shop echo@phone
 t 'a name without a node is meant in this tenant' gets_no phone web 3
 t 'the relay knows of its neighbours, and of nobody behind them' eval 'knows relay phone && knows relay home && knows_not relay coord && knows_not relay shop'
 t 'nor does acme of anybody else' eval 'knows phone shop && knows_not phone stray'

@@ -7,6 +7,7 @@
 
 #include "base/hex.h"
 #include "crypto/aead.h"
+#include "suite.h"
 
 #define VECTORS "tests/unit/vectors/noise_seal.txt"
 
@@ -139,16 +140,10 @@ main(void)
 {
 	Suite *s = suite_create("aead");
 	TCase *t = tcase_create("aead");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(t, test_vectors);
 	tcase_add_loop_test(t, test_lengths, 0, AEAD_COUNT);
 	tcase_add_test(t, test_preferred);
 	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "routed/asking.h"
 #include "routed/history.h"
+#include "suite.h"
 
 static struct asking a;
 static const uint8_t ids[8][NODE_ID_LEN] = { { 1 }, { 2 }, { 3 }, { 4 }, { 5 }, { 6 }, { 7 }, { 8 } };
@@ -243,8 +244,6 @@ main(void)
 {
 	Suite *s = suite_create("asking");
 	TCase *tc = tcase_create("asking");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, coordinators_first);
@@ -257,9 +256,5 @@ main(void)
 	tcase_add_test(tc, history);
 	tcase_add_test(tc, history_of_streams);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -11,6 +11,7 @@
 #include "base/hex.h"
 #include "crypto/box.h"
 #include "crypto/crypto.h"
+#include "suite.h"
 
 #define BYTES_MAX 512
 #define PROLOGUE "fabric test"
@@ -269,14 +270,7 @@ box_suite(void)
 int
 main(int argc, char *argv[])
 {
-	SRunner *sr;
-	int failed;
-
 	if (argc > 1)
 		files = (const char *const *)argv + 1;
-	sr = srunner_create(box_suite());
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(box_suite());
 }

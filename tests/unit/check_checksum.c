@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "packets.h"
+#include "suite.h"
 #include "vpnd/checksum.h"
 
 static uint8_t buf[70000];
@@ -136,8 +137,6 @@ main(void)
 {
 	Suite *s = suite_create("checksum");
 	TCase *tc = tcase_create("checksum");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_test(tc, every_length_and_alignment);
 	tcase_add_test(tc, large_and_extreme);
@@ -148,8 +147,5 @@ main(void)
 	tcase_add_test(tc, complete_bounds);
 	tcase_add_test(tc, udp_without_checksum);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

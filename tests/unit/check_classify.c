@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "packets.h"
+#include "suite.h"
 #include "vpnd/classify.h"
 
 #define TCP .version = 4, .proto = 6, .payload = 10
@@ -90,15 +91,10 @@ main(void)
 {
 	Suite *s = suite_create("classify");
 	TCase *tc = tcase_create("classify");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(tc, table, 0, sizeof cases / sizeof cases[0]);
 	tcase_add_test(tc, never_control);
 	tcase_add_test(tc, fragments);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "packets.h"
+#include "suite.h"
 #include "vpnd/coalesce.h"
 #include "vpnd/segment.h"
 
@@ -546,8 +547,6 @@ main(void)
 {
 	Suite *s = suite_create("coalesce");
 	TCase *tc = tcase_create("coalesce");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, round_trip, 0, 2 * sizeof supers / sizeof supers[0]);
@@ -569,8 +568,5 @@ main(void)
 	tcase_add_test(tc, plain_tun);
 	tcase_add_loop_test(tc, random_streams, 0, 20);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

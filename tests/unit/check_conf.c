@@ -8,6 +8,7 @@
 #include "base/hex.h"
 #include "fabric/turn.h"
 #include "fabricd/conf.h"
+#include "suite.h"
 
 #define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define ID_1 "1111111111111111111111111111111111111111111111111111111111111111"
@@ -642,8 +643,6 @@ main(void)
 {
 	Suite *s = suite_create("conf");
 	TCase *tc = tcase_create("conf");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, prints_what_parses, 0, N(accepted));
@@ -657,8 +656,5 @@ main(void)
 	tcase_add_test(tc, example_shows_defaults);
 	tcase_add_test(tc, prefixes);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -8,6 +8,7 @@
 
 #include "fabricd/confsend.h"
 #include "fabricd/fabricd.h"
+#include "suite.h"
 
 #define SMALL_BUFFER (160 * 1024)	/* one message and a little more */
 
@@ -127,14 +128,9 @@ main(void)
 {
 	Suite *s = suite_create("confsend");
 	TCase *tc = tcase_create("confsend");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, slow_reader);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -18,6 +18,7 @@
 #include "fabricctl/connect.h"
 #include "proc/ipc.h"
 #include "proc/procmsg.h"
+#include "suite.h"
 #include "wire/frame.h"
 
 static char dir[] = "/tmp/check_connect.XXXXXX", path[64];
@@ -336,8 +337,7 @@ main(void)
 {
 	Suite *s = suite_create("connect");
 	TCase *tc = tcase_create("connect");
-	SRunner *sr = srunner_create(s);
-	int failed, n = sizeof(refusals) / sizeof(refusals[0]);
+	int n = sizeof(refusals) / sizeof(refusals[0]);
 
 	signal(SIGPIPE, SIG_IGN);
 	tcase_set_timeout(tc, 60);
@@ -350,8 +350,5 @@ main(void)
 	tcase_add_test(tc, fabricd_dies);
 	tcase_add_test(tc, reader_gone);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -3,6 +3,7 @@
  * holds; epochs never go back, also over a restart with a clock that was set back; who gets none and why; and what is kept.
  */
 #include "lease_world.h"
+#include "suite.h"
 
 #include <sys/wait.h>
 
@@ -898,8 +899,6 @@ main(void)
 {
 	Suite *s = suite_create("coordinator");
 	TCase *tc = tcase_create("leases"), *kept = tcase_create("kept");
-	SRunner *r;
-	int failed;
 
 	tcase_add_unchecked_fixture(tc, keys_make, NULL);
 	tcase_add_test(tc, each_hop_accepts_its_ticket);
@@ -926,9 +925,5 @@ main(void)
 	tcase_add_test(kept, a_bad_file_stops_nothing);
 	tcase_add_test(kept, the_log_of_one_that_was_killed);
 	suite_add_tcase(s, kept);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fabric/credit.h"
+#include "suite.h"
 
 #define MS	1000000ull
 #define SEC	1000000000ull
@@ -607,8 +608,6 @@ main(void)
 {
 	Suite *suite = suite_create("credit");
 	TCase *tc = tcase_create("hop");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, every_frame_in_every_state);
@@ -627,9 +626,5 @@ main(void)
 	tcase_add_loop_test(tc, classes_share_by_weight, 0, 3);
 	tcase_add_test(tc, streams_of_a_class_share_alike);
 	suite_add_tcase(suite, tc);
-	sr = srunner_create(suite);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 
 #include "base/hex.h"
 #include "crypto/crypto.h"
+#include "suite.h"
 
 #define VECTORS "tests/unit/vectors/ed25519.txt"
 #define FIELDS 4
@@ -258,8 +259,6 @@ main(void)
 {
 	Suite *s = suite_create("crypto");
 	TCase *t = tcase_create("crypto");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_sign);
@@ -273,9 +272,5 @@ main(void)
 	tcase_add_test(t, test_hash);
 	tcase_add_test(t, test_helpers);
 	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

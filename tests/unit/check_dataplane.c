@@ -4,30 +4,9 @@
 #include <netinet/udp.h>
 #include <sys/syscall.h>
 
-#include "dp_node.h"
+#include "dp_pair.h"
+#include "suite.h"
 
-
-static struct event_base *base;
-static struct sign_key authority;
-static struct node a, b;
-
-static void
-setup(void)
-{
-	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = event_base_new();
-	ck_assert_int_eq(sign_key_generate(&authority), 0);
-	node_init(&a, base, "a", &authority);
-	node_init(&b, base, "b", &authority);
-}
-
-static void
-teardown(void)
-{
-	node_free(&a);
-	node_free(&b);
-	event_base_free(base);
-}
 
 static void
 start_both(void)
@@ -889,8 +868,8 @@ START_TEST(probed_after_a_change_of_addresses)
 }
 END_TEST
 
-static Suite *
-suite(void)
+int
+main(void)
 {
 	const TTest *const tests[] = {
 		session_comes_up, streams_carry_both_ways, over_ipv6, refusals_of_streams, close_ends_both_ends,
@@ -902,26 +881,7 @@ suite(void)
 		slow_worker, overrun_is_told, without_segmentation, segments_refused_by_the_device, batches_and_packs, reload_keeps_sessions, reload_changes_weights, reload_brings_sockets, dials_by_each_socket, renewed_before_the_records_end, ends_with_the_records,
 		probed_after_a_change_of_addresses,
 	};
-	Suite *s = suite_create("dataplane");
-	TCase *tc = tcase_create("pair");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(s, tc);
-	return s;
-}
-
-int
-main(void)
-{
-	SRunner *sr = srunner_create(suite());
-	int failed;
 
 	crypto_init();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("dataplane", tests, sizeof(tests) / sizeof(tests[0]), pair_make, pair_free));
 }

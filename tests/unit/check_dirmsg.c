@@ -5,6 +5,7 @@
 
 #include "base/hex.h"
 #include "routed/dirmsg.h"
+#include "suite.h"
 
 #define ID1 "0101010101010101010101010101010101010101010101010101010101010101"
 #define ID2 "0202020202020202020202020202020202020202020202020202020202020202"
@@ -174,14 +175,9 @@ main(void)
 {
 	Suite *s = suite_create("dirmsg");
 	TCase *tc = tcase_create("dirmsg");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(tc, vector, 0, sizeof(vectors) / sizeof(vectors[0]));
 	tcase_add_test(tc, fields);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

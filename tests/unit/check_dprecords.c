@@ -1,20 +1,13 @@
 /* The dataplane between peers and routed: sets of records, and who may speak of services. */
 #include <check.h>
 
-#include "dp_node.h"
-
-static struct event_base *base;
-static struct sign_key authority;
-static struct node a, b;
+#include "dp_pair.h"
+#include "suite.h"
 
 static void
 setup(void)
 {
-	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = event_base_new();
-	ck_assert_int_eq(sign_key_generate(&authority), 0);
-	node_init(&a, base, "a", &authority);
-	node_init(&b, base, "b", &authority);
+	pair_make();
 	node_start(&a);
 	node_start(&b);
 	node_target(&a, &b);
@@ -24,9 +17,7 @@ setup(void)
 static void
 teardown(void)
 {
-	node_free(&a);
-	node_free(&b);
-	event_base_free(base);
+	pair_free();
 }
 
 static void
@@ -289,8 +280,6 @@ main(void)
 {
 	Suite *s = suite_create("dprecords");
 	TCase *tc = tcase_create("pair");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	crypto_init();
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -308,8 +297,5 @@ main(void)
 	tcase_add_loop_test(tc, who_may_open_what, 0, sizeof(not_opened) / sizeof(not_opened[0]));
 	tcase_add_loop_test(tc, who_may_bind_what, 0, sizeof(not_bound) / sizeof(not_bound[0]));
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -2,21 +2,16 @@
 #include <check.h>
 
 #include "dp_adapter.h"
+#include "dp_pair.h"
+#include "suite.h"
 
-static struct event_base *base;
-static struct sign_key authority;
-static struct node a, b;
 static struct adapter from, to;
 static struct user u[64];
 
 static void
 setup(void)
 {
-	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = event_base_new();
-	ck_assert_int_eq(sign_key_generate(&authority), 0);
-	node_init(&a, base, "a", &authority);
-	node_init(&b, base, "b", &authority);
+	pair_make();
 	node_start(&a);
 	node_start(&b);
 	adapter_init(&from, base);
@@ -38,9 +33,7 @@ teardown(void)
 	/* Without its adapters no node has a stream, nor memory set aside for one. */
 	ck_assert(RUN_UNTIL(base, 3000, a.dp->sw.nstreams == 0 && b.dp->sw.nstreams == 0));
 	ck_assert(RUN_UNTIL(base, 3000, ba->held == 0 && bb->held == 0));
-	node_free(&a);
-	node_free(&b);
-	event_base_free(base);
+	pair_free();
 }
 
 static bool
@@ -186,33 +179,14 @@ START_TEST(pressure_is_told)
 }
 END_TEST
 
-static Suite *
-suite(void)
+int
+main(void)
 {
 	const TTest *const tests[] = {
 		bytes_both_ways, many_at_once, local_service, refused, reader_stops, worker_lost,
 		goes_on_over_another_session, pressure_is_told,
 	};
-	Suite *s = suite_create("dpstream");
-	TCase *tc = tcase_create("pair");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(s, tc);
-	return s;
-}
-
-int
-main(void)
-{
-	SRunner *sr = srunner_create(suite());
-	int failed;
 
 	crypto_init();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("dpstream", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown));
 }

@@ -10,6 +10,7 @@
 #include "fabricd/dataplane/limits.h"
 #include "fabricd/dataplane/moved.h"
 #include "fabricd/dataplane/timer.h"
+#include "suite.h"
 
 #define TIMERS 500
 
@@ -238,11 +239,5 @@ suite(void)
 int
 main(void)
 {
-	SRunner *sr = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite());
 }

@@ -1,30 +1,9 @@
 /* Two dataplanes of two tenants: whom routed has them meet, until when, and what that alone lets through. */
 #include <check.h>
 
-#include "dp_node.h"
+#include "dp_pair.h"
 #include "dp_route.h"
-
-static struct event_base *base;
-static struct sign_key authority;
-static struct node a, b;
-
-static void
-setup(void)
-{
-	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = event_base_new();
-	ck_assert_int_eq(sign_key_generate(&authority), 0);
-	node_init(&a, base, "a", &authority);
-	node_init(&b, base, "b", &authority);
-}
-
-static void
-teardown(void)
-{
-	node_free(&a);
-	node_free(&b);
-	event_base_free(base);
-}
+#include "suite.h"
 
 static void
 tenants_say(struct node *n, bool others, const char *list)
@@ -102,28 +81,11 @@ START_TEST(tenants_meet_and_part)
 }
 END_TEST
 
-static Suite *
-suite(void)
-{
-	Suite *s = suite_create("dptenants");
-	TCase *tc = tcase_create("pair");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, tenants_meet_and_part);
-	suite_add_tcase(s, tc);
-	return s;
-}
-
 int
 main(void)
 {
-	SRunner *sr = srunner_create(suite());
-	int failed;
+	const TTest *const tests[] = { tenants_meet_and_part };
 
 	crypto_init();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("dptenants", tests, sizeof(tests) / sizeof(tests[0]), pair_make, pair_free));
 }

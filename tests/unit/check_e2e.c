@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "e2e_world.h"
+#include "suite.h"
 
 static struct world w;
 static uint8_t m1[E2E_MESSAGE_MAX], m2[E2E_MESSAGE_MAX];
@@ -567,11 +568,5 @@ suite(void)
 int
 main(void)
 {
-	SRunner *r = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite());
 }

@@ -5,6 +5,7 @@
 
 #include "e2e_world.h"
 #include "fabric/e2e_stream.h"
+#include "suite.h"
 
 #define MIB (1024u * 1024u)
 
@@ -498,11 +499,5 @@ suite(void)
 int
 main(void)
 {
-	SRunner *r = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite());
 }

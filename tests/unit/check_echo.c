@@ -1,4 +1,5 @@
 /* svchostd: the echo service. */
+#include "suite.h"
 #include "svc_stage.h"
 
 START_TEST(binds_at_each_port)
@@ -536,11 +537,5 @@ suite(void)
 int
 main(void)
 {
-	SRunner *sr = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite());
 }

@@ -6,6 +6,7 @@
 
 #include "base/hex.h"
 #include "crypto/seal.h"
+#include "suite.h"
 #include "wire/express.h"
 
 static const uint8_t cid[EXPRESS_CID_LEN] = { 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xc8 };
@@ -176,17 +177,11 @@ main(void)
 {
 	Suite *su = suite_create("express");
 	TCase *tc = tcase_create("form");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(tc, examples);
 	tcase_add_test(tc, headers_refused);
 	tcase_add_test(tc, frames);
 	tcase_add_test(tc, feedback_length);
 	suite_add_tcase(su, tc);
-	sr = srunner_create(su);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(su);
 }

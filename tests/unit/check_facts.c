@@ -2,6 +2,7 @@
 #include <check.h>
 
 #include "fabric/facts.h"
+#include "suite.h"
 #include "vectors.h"
 #include "wire/varint.h"
 
@@ -204,15 +205,10 @@ main(void)
 {
 	Suite *s = suite_create("facts");
 	TCase *tc = tcase_create("facts");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_test(tc, vectors);
 	tcase_add_test(tc, not_encoded);
 	tcase_add_test(tc, names);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* What the route manager makes of fences: how far they reach, whom they outlive, and what is given above them. */
 #include "manager_world.h"
+#include "suite.h"
 
 /* What asks for too much is not held; what was held of a coordinator goes with it. */
 START_TEST(fences_go_with_their_maker)
@@ -296,8 +297,6 @@ main(void)
 {
 	Suite *s = suite_create("fences");
 	TCase *tc = tcase_create("fences");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, fences_go_with_their_maker, 0, 2);
@@ -309,8 +308,5 @@ main(void)
 	tcase_add_test(tc, a_fence_after_the_farthest);
 	tcase_add_test(tc, a_fence_of_a_clock_set_back);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "suite.h"
 #include "vpnd/flow.h"
 #include "vpnd/lpm.h"
 
@@ -183,8 +184,6 @@ main(void)
 {
 	Suite *s = suite_create("flow");
 	TCase *tc = tcase_create("flow");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_test(tc, life);
 	tcase_add_test(tc, backoff);
@@ -194,8 +193,5 @@ main(void)
 	tcase_add_test(tc, table_is_bounded);
 	tcase_add_test(tc, sequence);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "vpnd/frag.h"
 
 #define SEC 1000000000ull
@@ -200,8 +201,6 @@ main(void)
 {
 	Suite *s = suite_create("frag");
 	TCase *tc = tcase_create("frag");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, cutting);
@@ -214,8 +213,5 @@ main(void)
 	tcase_add_test(tc, bounded);
 	tcase_add_test(tc, forget);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

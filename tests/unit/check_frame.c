@@ -7,6 +7,7 @@
 #include <check.h>
 #include <time.h>
 
+#include "suite.h"
 #include "tests/unit/frame_text.h"
 #include "wire/varint.h"
 
@@ -676,8 +677,6 @@ main(void)
 {
 	Suite *s = suite_create("frame");
 	TCase *good = tcase_create("good"), *bad = tcase_create("refused"), *rest = tcase_create("rest");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(good, 60);
 	tcase_set_timeout(rest, 60);
@@ -705,8 +704,5 @@ main(void)
 	suite_add_tcase(s, good);
 	suite_add_tcase(s, bad);
 	suite_add_tcase(s, rest);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

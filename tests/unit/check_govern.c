@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "fabric/govern.h"
+#include "suite.h"
 
 #define MS 1000000ull
 #define PACKET 1200
@@ -199,18 +200,6 @@ main(void)
 		slower_after_a_pause, others_fill_the_queue,
 		odd_facts,
 	};
-	Suite *s = suite_create("govern");
-	TCase *tc = tcase_create("govern");
-	SRunner *sr;
-	int failed;
 
-	tcase_add_checked_fixture(tc, setup, NULL);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("govern", tests, sizeof(tests) / sizeof(tests[0]), setup, NULL));
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fabric/graph.h"
+#include "suite.h"
 
 #define NODES_MAX	14
 #define RELAYS_ALL	0x3f
@@ -859,8 +860,6 @@ main(void)
 {
 	Suite *s = suite_create("graph");
 	TCase *c = tcase_create("graph");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(c, nothing_beats_the_best);
 	tcase_add_test(c, order_does_not_matter);
@@ -878,9 +877,5 @@ main(void)
 	tcase_add_test(c, failures_told);
 	tcase_add_test(c, rate_refuses_what_is_no_route);
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return suite_run(s);
 }

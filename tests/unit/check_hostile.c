@@ -7,6 +7,7 @@
 
 #include "dp_node.h"
 #include "fabricd/dataplane/conn.h"
+#include "suite.h"
 
 static struct event_base *base;
 static struct sign_key authority, other_authority;
@@ -958,8 +959,8 @@ START_TEST(noise)
 }
 END_TEST
 
-static Suite *
-suite(void)
+int
+main(void)
 {
 	const TTest *const tests[] = {
 		expired, expired_delegation, not_yet_valid, wrong_tenant, wrong_authority, wrong_node, policy, dials_itself,
@@ -970,26 +971,7 @@ suite(void)
 		quic_stream_of_two, quic_stream_with_a_long_frame, two_quic_streams_for_one, quic_reset_of_a_stream,
 		data_without_credit, streams_that_never_open, reset_storm, other_version, noise,
 	};
-	Suite *s = suite_create("hostile");
-	TCase *tc = tcase_create("peers");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(s, tc);
-	return s;
-}
-
-int
-main(void)
-{
-	SRunner *sr = srunner_create(suite());
-	int failed;
 
 	crypto_init();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("hostile", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown));
 }

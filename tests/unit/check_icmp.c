@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "packets.h"
+#include "suite.h"
 #include "vpnd/icmp.h"
 
 static uint8_t buf[70000], out[ICMP_MAX];
@@ -123,8 +124,6 @@ main(void)
 {
 	Suite *s = suite_create("icmp");
 	TCase *tc = tcase_create("icmp");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(tc, errors, 0, sizeof kinds / sizeof kinds[0]);
 	tcase_add_loop_test(tc, about_icmp, 4, 5);
@@ -133,8 +132,5 @@ main(void)
 	tcase_add_test(tc, about_multicast);
 	tcase_add_test(tc, about_fragments);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -7,6 +7,7 @@
 
 #include "base/hex.h"
 #include "crypto/identity.h"
+#include "suite.h"
 
 #define VECTORS "tests/unit/vectors/identity.txt"
 #define NOW	1800000000ull
@@ -385,8 +386,6 @@ main(void)
 {
 	Suite *s = suite_create("identity");
 	TCase *t = tcase_create("identity");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_proof_vectors);
@@ -397,9 +396,5 @@ main(void)
 	tcase_add_test(t, test_record_sign);
 	tcase_add_test(t, test_record_domain);
 	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -10,6 +10,7 @@
 #include "crypto/identity.h"
 #include "routed/fences.h"
 #include "routed/install.h"
+#include "suite.h"
 
 #define WALL	1800000000ull
 #define HARD	(WALL + 300)
@@ -958,8 +959,6 @@ main(void)
 {
 	Suite *s = suite_create("install");
 	TCase *tc = tcase_create("install");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
@@ -988,9 +987,5 @@ main(void)
 	tcase_add_test(tc, passed_on_when_there_is_room);
 	tcase_add_test(tc, says_little);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

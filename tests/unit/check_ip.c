@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "packets.h"
+#include "suite.h"
 #include "vpnd/ip.h"
 
 static uint8_t buf[70000];
@@ -251,8 +252,7 @@ main(void)
 {
 	Suite *s = suite_create("ip");
 	TCase *tc = tcase_create("ip");
-	SRunner *sr = srunner_create(s);
-	int n = sizeof specs / sizeof specs[0], failed;
+	int n = sizeof specs / sizeof specs[0];
 
 	tcase_add_loop_test(tc, good, 0, n);
 	tcase_add_loop_test(tc, truncated, 0, n);
@@ -264,8 +264,5 @@ main(void)
 	tcase_add_loop_test(tc, hash, 4, 5);
 	tcase_add_loop_test(tc, hash, 6, 7);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

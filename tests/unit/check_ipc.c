@@ -9,6 +9,7 @@
 
 #include "proc/ipc.h"
 #include "proc/procmsg.h"
+#include "suite.h"
 
 /* One end of a channel and what came to it. */
 struct end {
@@ -687,8 +688,6 @@ main(void)
 {
 	Suite *s = suite_create("ipc");
 	TCase *tc = tcase_create("ipc"), *raw = tcase_create("stranger");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, many_frames_one_message);
@@ -718,8 +717,5 @@ main(void)
 	tcase_add_test(raw, stranger_sends_an_empty_message);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, raw);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -12,6 +12,7 @@
 #include "proc/ipc.h"
 #include "proc/procmsg.h"
 #include "proc/shmring.h"
+#include "suite.h"
 
 static bool
 put(struct shmring *r, const void *p, size_t len)
@@ -912,13 +913,8 @@ int
 main(void)
 {
 	Suite *s = suite_create("ipc_port");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	add_channel_tests(s);
 	add_stranger_tests(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -12,6 +12,7 @@
 
 #include "crypto/armour.h"
 #include "crypto/keyfile.h"
+#include "suite.h"
 #include "wire/record.h"
 
 static char dir[] = "/tmp/check_keyfile.XXXXXX";
@@ -456,8 +457,6 @@ main(void)
 {
 	Suite *s = suite_create("keyfile");
 	TCase *t = tcase_create("keyfile");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -476,9 +475,5 @@ main(void)
 	tcase_add_loop_test(t, test_armour, 0, sizeof(armours) / sizeof(armours[0]));
 	tcase_add_test(t, test_armour_sizes);
 	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

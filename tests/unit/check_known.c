@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "known_world.h"
+#include "suite.h"
 
 #include "base/clock.h"
 
@@ -836,8 +837,6 @@ main(void)
 {
 	Suite *s = suite_create("known");
 	TCase *tc = tcase_create("known");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
@@ -865,8 +864,5 @@ main(void)
 	tcase_add_test(tc, coordinators_in_order);
 	tcase_add_test(tc, many);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "known_world.h"
+#include "suite.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -278,8 +279,6 @@ main(void)
 {
 	Suite *s = suite_create("known_store");
 	TCase *tc = tcase_create("known_store");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
@@ -291,8 +290,5 @@ main(void)
 	tcase_add_test(tc, old_policy);
 	tcase_add_test(tc, a_moment_at_a_time);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

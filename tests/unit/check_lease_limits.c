@@ -1,5 +1,6 @@
 /* How much a lease may carry: what its source asks for, and what the policy lets the relays on it carry. */
 #include "lease_world.h"
+#include "suite.h"
 
 #include "fabric/policy_build.h"
 
@@ -69,14 +70,9 @@ main(void)
 {
 	Suite *s = suite_create("lease_limits");
 	TCase *tc = tcase_create("lease_limits");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_unchecked_fixture(tc, keys_make, NULL);
 	tcase_add_test(tc, limits_of_the_policy);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

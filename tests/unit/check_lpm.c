@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "vpnd/lpm.h"
 
 static struct record_prefix
@@ -187,8 +188,6 @@ main(void)
 {
 	Suite *s = suite_create("lpm");
 	TCase *tc = tcase_create("lpm");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(tc, longest_wins, 0, 13);
 	tcase_add_test(tc, defaults);
@@ -197,8 +196,5 @@ main(void)
 	tcase_add_test(tc, invalid);
 	tcase_add_loop_test(tc, random_tables, 0, 20);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* The route manager's requests and answers, its routes, and what ends them. */
 #include "manager_world.h"
+#include "suite.h"
 
 #include "crypto/box.h"
 #include "fabric/policy_build.h"
@@ -729,8 +730,6 @@ main(void)
 {
 	Suite *s = suite_create("manager");
 	TCase *tc = tcase_create("manager");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, leases_after_a_fence);
@@ -749,8 +748,5 @@ main(void)
 	tcase_add_loop_test(tc, a_policy_ends_anothers_own, 0, sizeof(of_others) / sizeof(of_others[0]));
 	tcase_add_test(tc, requests_of_other_tenants);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

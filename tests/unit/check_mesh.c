@@ -11,6 +11,7 @@
 #include "fabric/stream.h"
 #include "proc/stats.h"
 #include "routed/mesh.h"
+#include "suite.h"
 #include "wire/varint.h"
 
 #define FRAMES_MAX	4096
@@ -571,8 +572,6 @@ main(void)
 {
 	Suite *s = suite_create("mesh");
 	TCase *tc = tcase_create("mesh");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
@@ -593,8 +592,5 @@ main(void)
 	tcase_add_test(tc, many_peers);
 	tcase_add_test(tc, memory_for_all);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -5,12 +5,11 @@
  */
 #include <check.h>
 
-#include "dp_node.h"
+#include "dp_pair.h"
 #include "fabricd/dataplane/conn.h"
+#include "suite.h"
 
-static struct event_base *base;
-static struct sign_key authority;
-static struct node a, b, m;		/* a dials b's name at m's address, m dials b */
+static struct node m;		/* a dials b's name at m's address, m dials b */
 static struct conn *to_a, *to_b;	/* m's */
 static struct session_ops middle_ops;
 
@@ -20,11 +19,7 @@ static size_t hello_len;
 static void
 setup(void)
 {
-	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = event_base_new();
-	ck_assert_int_eq(sign_key_generate(&authority), 0);
-	node_init(&a, base, "a", &authority);
-	node_init(&b, base, "b", &authority);
+	pair_make();
 	node_init(&m, base, "m", &authority);
 }
 
@@ -32,9 +27,7 @@ static void
 teardown(void)
 {
 	node_free(&m);
-	node_free(&a);
-	node_free(&b);
-	event_base_free(base);
+	pair_free();
 }
 
 static void
@@ -117,28 +110,11 @@ START_TEST(words_handed_on)
 }
 END_TEST
 
-static Suite *
-suite(void)
-{
-	Suite *s = suite_create("middle");
-	TCase *tc = tcase_create("middle");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, words_handed_on);
-	suite_add_tcase(s, tc);
-	return s;
-}
-
 int
 main(void)
 {
-	SRunner *sr = srunner_create(suite());
-	int failed;
+	const TTest *const tests[] = { words_handed_on };
 
 	crypto_init();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("middle", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown));
 }

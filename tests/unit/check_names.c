@@ -2,6 +2,7 @@
 #include <check.h>
 
 #include "e2e_world.h"
+#include "suite.h"
 #include "svchostd/names.h"
 
 static struct world w;
@@ -310,8 +311,6 @@ main(void)
 {
 	Suite *s = suite_create("names");
 	TCase *tc = tcase_create("names");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, one_node);
@@ -326,8 +325,5 @@ main(void)
 	tcase_add_test(tc, expires);
 	tcase_add_loop_test(tc, no_name, 0, sizeof(no_names) / sizeof(no_names[0]));
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -12,6 +12,7 @@
 #include "crypto/crypto.h"
 #include "crypto/noise.h"
 #include "crypto/seal.h"
+#include "suite.h"
 
 #define MSGS_MAX 10
 #define BYTES_MAX 4096
@@ -742,14 +743,7 @@ noise_suite(void)
 int
 main(int argc, char *argv[])
 {
-	SRunner *sr;
-	int failed;
-
 	if (argc > 1)
 		files = (const char *const *)argv + 1;
-	sr = srunner_create(noise_suite());
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(noise_suite());
 }

@@ -1,5 +1,6 @@
 /* telemd: counter pages over restarts, the text that is served, requests and connections. */
 #include "fake_worker.h"
+#include "suite.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -825,11 +826,5 @@ suite(void)
 int
 main(void)
 {
-	SRunner *sr = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite());
 }

@@ -6,6 +6,7 @@
 
 #include "dp_route.h"
 #include "fabricd/dataplane/conn.h"
+#include "suite.h"
 
 #define STORM	20000u
 
@@ -282,32 +283,13 @@ START_TEST(what_is_relayed)
 }
 END_TEST
 
-static Suite *
-suite(void)
+int
+main(void)
 {
 	const TTest *const tests[] = {
 		a_peer_opens_too_fast, an_account_outlives_a_session, over_many_routes, routes_that_are_not_there, what_is_relayed,
 	};
-	Suite *s = suite_create("opens");
-	TCase *tc = tcase_create("opens");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(s, tc);
-	return s;
-}
-
-int
-main(void)
-{
-	SRunner *sr = srunner_create(suite());
-	int failed;
 
 	crypto_init();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("opens", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown));
 }

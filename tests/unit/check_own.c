@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "known_world.h"
+#include "suite.h"
 
 #include "base/clock.h"
 #include "routed/directory.h"
@@ -374,8 +375,6 @@ main(void)
 {
 	Suite *s = suite_create("own");
 	TCase *tc = tcase_create("own");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, certificates);
@@ -387,8 +386,5 @@ main(void)
 	tcase_add_loop_test(tc, nat, 0, N(views));
 	tcase_add_loop_test(tc, relays_at_its_hours, 0, N(hours));
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -1,4 +1,5 @@
 /* svchostd: the pings of fabricctl, and who is meant by a name. */
+#include "suite.h"
 #include "svc_stage.h"
 
 /* --- pings --- */
@@ -505,11 +506,5 @@ suite(void)
 int
 main(void)
 {
-	SRunner *sr = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite());
 }

@@ -8,6 +8,7 @@
 
 #include "base/hex.h"
 #include "fabric/policy_build.h"
+#include "suite.h"
 #include "tests/unit/vectors.h"
 
 #define ROLE(r) (1u << ROLE_##r)
@@ -891,8 +892,6 @@ main(void)
 {
 	Suite *s = suite_create("policy");
 	TCase *t = tcase_create("policy");
-	SRunner *r;
-	int failed;
 
 	tcase_add_loop_test(t, rules, 0, sizeof(questions) / sizeof(questions[0]));
 	tcase_add_loop_test(t, reach_any, 0, sizeof(questions) / sizeof(questions[0]));
@@ -915,9 +914,5 @@ main(void)
 	tcase_add_test(t, rule_text);
 	tcase_add_test(t, answers);
 	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return suite_run(s);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fabricctl/policy_conf.h"
+#include "suite.h"
 
 #define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define ID_B "0123456789012345678901234567890123456789012345678901234567890123"
@@ -369,8 +370,6 @@ main(void)
 {
 	Suite *s = suite_create("policy_conf");
 	TCase *t = tcase_create("policy_conf");
-	SRunner *r;
-	int failed;
 
 	tcase_add_loop_test(t, meaning, 0, sizeof(statements) / sizeof(statements[0]));
 	tcase_add_loop_test(t, again, 0, sizeof(statements) / sizeof(statements[0]));
@@ -381,9 +380,5 @@ main(void)
 	tcase_add_test(t, members);
 	tcase_add_test(t, example);
 	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return suite_run(s);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "fabric/pressure.h"
+#include "suite.h"
 
 START_TEST(parts)
 {
@@ -68,16 +69,10 @@ main(void)
 {
 	Suite *s = suite_create("pressure");
 	TCase *tc = tcase_create("pressure");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(tc, parts);
 	tcase_add_test(tc, told_on_change);
 	tcase_add_test(tc, slows_bulk);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

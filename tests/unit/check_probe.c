@@ -1,20 +1,14 @@
 /* The service "probe" of a dataplane: what it answers, how much of it, and who cannot take its place. */
 #include <check.h>
 
+#include "dp_pair.h"
 #include "dp_route.h"
-
-static struct event_base *base;
-static struct sign_key authority;
-static struct node a, b;
+#include "suite.h"
 
 static void
 setup(void)
 {
-	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = event_base_new();
-	ck_assert_int_eq(sign_key_generate(&authority), 0);
-	node_init(&a, base, "a", &authority);
-	node_init(&b, base, "b", &authority);
+	pair_make();
 	node_start(&a);
 	node_start(&b);
 	node_target(&a, &b);
@@ -24,9 +18,7 @@ setup(void)
 static void
 teardown(void)
 {
-	node_free(&a);
-	node_free(&b);
-	event_base_free(base);
+	pair_free();
 }
 
 static void
@@ -180,24 +172,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("probe");
-	TCase *tc = tcase_create("pair");
-	SRunner *sr = srunner_create(suite);
-	int failed;
+	const TTest *const tests[] = {
+		answers, not_too_often, one_stream_after_the_other, packets_only,
+		nobody_takes_its_place, a_lone_session_is_left_alone, a_lossy_way_is_asked_more,
+	};
 
 	crypto_init();
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 30);
-	tcase_add_test(tc, answers);
-	tcase_add_test(tc, not_too_often);
-	tcase_add_test(tc, one_stream_after_the_other);
-	tcase_add_test(tc, packets_only);
-	tcase_add_test(tc, nobody_takes_its_place);
-	tcase_add_test(tc, a_lone_session_is_left_alone);
-	tcase_add_test(tc, a_lossy_way_is_asked_more);
-	suite_add_tcase(suite, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("probe", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown));
 }

@@ -8,6 +8,7 @@
 #include "proc/ipc.h"
 #include "proc/procmsg.h"
 #include "proc/row.h"
+#include "suite.h"
 #include "wire/tenants.h"
 #include "wire/tlv.h"
 #include "wire/varint.h"
@@ -532,8 +533,6 @@ main(void)
 {
 	Suite *s = suite_create("procmsg");
 	TCase *tc = tcase_create("procmsg");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(tc, round_trip, 0, NGOOD);
 	tcase_add_test(tc, values_survive);
@@ -546,8 +545,5 @@ main(void)
 	tcase_add_test(tc, table);
 	tcase_add_test(tc, workers);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

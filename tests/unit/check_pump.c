@@ -1,6 +1,7 @@
 /* svchostd's core: pumps and hubs, two of them over a channel that a test holds, with real sockets at both ends. */
 #include "base/hex.h"
 #include "hub_talk.h"
+#include "suite.h"
 
 #include <malloc.h>
 
@@ -928,8 +929,6 @@ main(void)
 {
 	Suite *s = suite_create("pump");
 	TCase *tc = tcase_create("streams"), *l = tcase_create("few"), *m = tcase_create("memory");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 120);
 	tcase_set_timeout(m, 60);
@@ -972,9 +971,5 @@ main(void)
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, l);
 	suite_add_tcase(s, m);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fabric/rate.h"
+#include "suite.h"
 
 #define US	1000ul
 #define MS	1000000ul
@@ -478,8 +479,6 @@ main(void)
 {
 	Suite *su = suite_create("rate");
 	TCase *tc = tcase_create("sim");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, fills_the_link, 0, NPATHS);
@@ -494,9 +493,5 @@ main(void)
 	tcase_add_test(tc, lies_are_refused);
 	tcase_add_test(tc, when_to_tell);
 	suite_add_tcase(su, tc);
-	sr = srunner_create(su);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(su);
 }

@@ -9,14 +9,14 @@
 #include <check.h>
 
 #include "dp_adapter.h"
+#include "dp_pair.h"
 #include "dp_route.h"
+#include "suite.h"
 
 #define VIA_R	1u	/* route ids */
 #define VIA_S	2u
 
-static struct event_base *base;
-static struct sign_key authority;
-static struct node a, b, r, s;
+static struct node r, s;
 static struct adapter from, to;
 static struct user u[8];
 static uint64_t hard;
@@ -35,11 +35,7 @@ route_make(uint64_t id, struct node *relay, const struct pm_route *like)
 static void
 setup(void)
 {
-	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = event_base_new();
-	ck_assert_int_eq(sign_key_generate(&authority), 0);
-	node_init(&a, base, "a", &authority);
-	node_init(&b, base, "b", &authority);
+	pair_make();
 	node_init(&r, base, "r", &authority);
 	node_init(&s, base, "s", &authority);
 	for (struct node *const *n = (struct node *const[]){ &a, &b, &r, &s, NULL }; *n != NULL; n++) {
@@ -67,11 +63,9 @@ teardown(void)
 	adapter_free(&from);
 	adapter_free(&to);
 	from.ipc = to.ipc = NULL;
-	node_free(&a);
-	node_free(&b);
 	node_free(&r);
 	node_free(&s);
-	event_base_free(base);
+	pair_free();
 }
 
 static void
@@ -960,8 +954,8 @@ START_TEST(wants_go_to_routed)
 }
 END_TEST
 
-static Suite *
-suite(void)
+int
+main(void)
 {
 	const TTest *const tests[] = {
 		a_stream_over_a_relay, what_passed_is_told_once, the_size_of_a_datagram, a_relay_dies, a_relay_drains, the_next_hop_is_gone,
@@ -971,26 +965,7 @@ suite(void)
 		what_is_open_over_a_route_is_taken_back, what_is_open_over_a_session_is_taken_back, a_policy_comes,
 		a_relay_pauses,
 	};
-	Suite *x = suite_create("reach");
-	TCase *tc = tcase_create("square");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(x, tc);
-	return x;
-}
-
-int
-main(void)
-{
-	SRunner *sr = srunner_create(suite());
-	int failed;
 
 	crypto_init();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("reach", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown));
 }

@@ -9,6 +9,7 @@
 #include "fabric/facts.h"
 #include "fabric/policy.h"
 #include "fabric/ticket.h"
+#include "suite.h"
 #include "tests/unit/vectors.h"
 
 #define NOW (1767225600 + 3600)		/* an hour into the validity of the vectors' records */
@@ -543,8 +544,6 @@ main(void)
 {
 	Suite *s = suite_create("record");
 	TCase *good = tcase_create("good"), *bad = tcase_create("refused"), *auth = tcase_create("proof");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(good, 60);
 	tcase_add_checked_fixture(good, open_good, close_vectors);
@@ -565,8 +564,5 @@ main(void)
 	suite_add_tcase(s, good);
 	suite_add_tcase(s, bad);
 	suite_add_tcase(s, auth);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

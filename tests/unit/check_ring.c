@@ -5,6 +5,7 @@
 #include "fabric/loss.h"
 #include "fabric/ring.h"
 #include "stream_bytes.h"
+#include "suite.h"
 
 START_TEST(packet_numbers_wrap)
 {
@@ -78,14 +79,9 @@ main(void)
 {
 	Suite *suite = suite_create("ring");
 	TCase *tc = tcase_create("ring");
-	SRunner *sr = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tc, packet_numbers_wrap);
 	tcase_add_test(tc, the_ring_keeps_its_bytes);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

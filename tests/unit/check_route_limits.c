@@ -5,20 +5,16 @@
  */
 #include <check.h>
 
+#include "dp_pair.h"
 #include "dp_route.h"
+#include "suite.h"
 
-static struct event_base *base;
-static struct sign_key authority;
-static struct node a, b, r;
+static struct node r;
 
 static void
 setup(void)
 {
-	log_setlevel(getenv("DP_LOG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	base = event_base_new();
-	ck_assert_int_eq(sign_key_generate(&authority), 0);
-	node_init(&a, base, "a", &authority);
-	node_init(&b, base, "b", &authority);
+	pair_make();
 	node_init(&r, base, "r", &authority);
 	node_start(&a);
 	node_start(&b);
@@ -32,10 +28,8 @@ setup(void)
 static void
 teardown(void)
 {
-	node_free(&a);
-	node_free(&b);
 	node_free(&r);
-	event_base_free(base);
+	pair_free();
 }
 
 static const struct pm_route any = { .classes = 0x3f };
@@ -223,33 +217,14 @@ START_TEST(refusals_are_logged_now_and_then)
 }
 END_TEST
 
-static Suite *
-suite(void)
+int
+main(void)
 {
 	const TTest *const tests[] = {
 		as_many_ways_as_there_can_be, routes_of_the_routed_before, a_place_for_the_session,
 		refusals_are_logged_now_and_then, streams_of_a_relay, the_next_way_when_one_is_full,
 	};
-	Suite *s = suite_create("route_limits");
-	TCase *tc = tcase_create("route_limits");
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(s, tc);
-	return s;
-}
-
-int
-main(void)
-{
-	SRunner *sr = srunner_create(suite());
-	int failed;
 
 	crypto_init();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("route_limits", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown));
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "routed/conf.h"
+#include "suite.h"
 
 #define ID(n)	{ (n), [31] = 1 }
 #define ADDR(n)	{ .family = 4, .addr = { 192, 0, 2, (n) }, .port = 4600 }
@@ -140,8 +141,6 @@ main(void)
 {
 	Suite *s = suite_create("routed_conf");
 	TCase *tc = tcase_create("routed_conf");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, defaults);
@@ -150,8 +149,5 @@ main(void)
 	tcase_add_test(tc, too_many);
 	tcase_add_test(tc, twice);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "routed/routemsg.h"
+#include "suite.h"
 #include "wire/varint.h"
 
 #define WALL	1800000000ull
@@ -150,15 +151,10 @@ main(void)
 {
 	Suite *s = suite_create("routemsg");
 	TCase *tc = tcase_create("routemsg");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_test(tc, messages);
 	tcase_add_test(tc, refusals);
 	tcase_add_test(tc, the_longest_request);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

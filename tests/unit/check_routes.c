@@ -1,5 +1,6 @@
 /* routed: the routes of a node, as their source. A coordinator, hops and a clock that are this test's. */
 #include "routes_world.h"
+#include "suite.h"
 
 /* What is wanted is asked for at once, in all classes, and all that comes is installed. */
 START_TEST(asks)
@@ -530,8 +531,6 @@ main(void)
 {
 	Suite *s = suite_create("routes");
 	TCase *tc = tcase_create("routes");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, asks);
@@ -560,9 +559,5 @@ main(void)
 	tcase_add_test(tc, bounds);
 	tcase_add_test(tc, many);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* When a source asks, whom, and what it does for itself, where coordinators are silent, refuse, or lack a class. */
 #include "routes_world.h"
+#include "suite.h"
 
 /* Nobody answers: within about a second the node helps itself, but not against a policy, nor while something holds. */
 static const struct {
@@ -198,17 +199,24 @@ START_TEST(for_other_classes)
 }
 END_TEST
 
-/* For classes that there was a route for just now it is asked again, however often it was in vain for others. */
-START_TEST(lacked_again)
+/* There are routes for these classes only, and nothing to renew: for the others it was asked as often as that is done. */
+static void
+lacks(uint8_t classes)
 {
-	world.classes = 0x0f;
+	world.classes = classes;
 	world.soft_s = 3600;
-	world.hard_s = 5 * 3600;	/* nothing to renew */
+	world.hard_s = 5 * 3600;
 	have(2);
 	pass(4 * 60000);
 	installed();
 	pass(60000);
 	ck_assert_uint_eq(seen.asks, 1 + ROUTES_LACK_MAX);
+}
+
+/* For classes that there was a route for just now it is asked again, however often it was in vain for others. */
+START_TEST(lacked_again)
+{
+	lacks(0x0f);
 	world.classes = 0x30;
 	if (_i == 0) {		/* others come instead */
 		routes_result(r, d()->held[d()->n - 1].lease.route_id, TICKET_E_REVOKED, &now);
@@ -251,13 +259,7 @@ END_TEST
 /* Something waits for the class that there is none for: it is asked for again, though not all the time. */
 START_TEST(a_class_is_waited_for)
 {
-	world.classes = 0x3b;
-	world.soft_s = 3600;
-	world.hard_s = 5 * 3600;	/* nothing to renew */
-	have(2);
-	pass(4 * 60000);
-	installed();
-	ck_assert_uint_eq(seen.asks, 1 + ROUTES_LACK_MAX);
+	lacks(0x3b);
 	seen.asks = 0;
 	routes_want(r, dest, 0x3b, &now);	/* for these there are */
 	pass(1000);
@@ -277,8 +279,6 @@ main(void)
 {
 	Suite *s = suite_create("routes, without help");
 	TCase *tc = tcase_create("routes, without help");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, helps_itself, 0, sizeof(without) / sizeof(without[0]));
@@ -292,9 +292,5 @@ main(void)
 	tcase_add_test(tc, a_class_without);
 	tcase_add_test(tc, a_class_is_waited_for);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proc/row.h"
+#include "suite.h"
 
 #define NAME31 "a234567890123456789012345678901"
 
@@ -204,8 +205,6 @@ main(void)
 {
 	Suite *s = suite_create("row");
 	TCase *tc = tcase_create("row");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_test(tc, round_trip);
 	tcase_add_test(tc, truncated);
@@ -215,8 +214,5 @@ main(void)
 	tcase_add_loop_test(tc, long_text_is_cut, 0, 4);
 	tcase_add_test(tc, full);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

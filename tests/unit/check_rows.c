@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fabricctl/rows.h"
+#include "suite.h"
 
 static void
 add(struct rows *r, const struct row_writer *w)
@@ -166,16 +167,11 @@ main(void)
 {
 	Suite *s = suite_create("rows");
 	TCase *tc = tcase_create("rows");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(tc, values_have_units, 0, N(numbers));
 	tcase_add_loop_test(tc, text_is_escaped, 0, N(texts));
 	tcase_add_test(tc, table);
 	tcase_add_test(tc, malformed_rows_are_left_out);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

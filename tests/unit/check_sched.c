@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fabric/sched.h"
+#include "suite.h"
 
 #define MS 1000000ull
 
@@ -311,33 +312,14 @@ START_TEST(conserves_packets)
 }
 END_TEST
 
-static Suite *
-suite(void)
+int
+main(void)
 {
 	const TTest *const tests[] = {
 		empty, order_within_a_stream, urgent_first, interactive_does_not_wait, shares_by_weight,
 		control_is_limited, fair_between_streams, codel_drops_what_stands, codel_leaves_bursts_alone,
 		full_drops_the_least_urgent, pool_is_shared, too_long, conserves_packets,
 	};
-	Suite *su = suite_create("sched");
-	TCase *tc = tcase_create("sched");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	for (size_t k = 0; k < sizeof(tests) / sizeof(tests[0]); k++)
-		tcase_add_test(tc, tests[k]);
-	suite_add_tcase(su, tc);
-	return su;
-}
-
-int
-main(void)
-{
-	SRunner *sr = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("sched", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown));
 }

@@ -9,6 +9,7 @@
 
 #include "crypto/crypto.h"
 #include "crypto/seal.h"
+#include "suite.h"
 
 #define NEVER UINT64_MAX
 #define add_each_cipher(t, test) tcase_add_loop_test(t, test, 0, AEAD_COUNT)
@@ -936,11 +937,5 @@ seal_suite(void)
 int
 main(void)
 {
-	SRunner *sr = srunner_create(seal_suite());
-	int failed;
-
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(seal_suite());
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "packets.h"
+#include "suite.h"
 #include "vpnd/segment.h"
 
 static uint8_t super[70000], seg[70000];
@@ -165,15 +166,10 @@ main(void)
 {
 	Suite *s = suite_create("segment");
 	TCase *tc = tcase_create("segment");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(tc, segments, 0, sizeof supers / sizeof supers[0]);
 	tcase_add_test(tc, smaller);
 	tcase_add_test(tc, refused);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "fabric/session.h"
+#include "suite.h"
 
 #define WALL	1800000000ull
 #define SEC	1000000000ull
@@ -691,12 +692,6 @@ suite(void)
 int
 main(void)
 {
-	SRunner *sr = srunner_create(suite());
-	int failed;
-
 	crypto_init();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite());
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "proc/shmring.h"
+#include "suite.h"
 
 static struct shmring a, b;
 static int memory;
@@ -228,8 +229,6 @@ main(void)
 {
 	Suite *s = suite_create("shmring");
 	TCase *tc = tcase_create("rings");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup_rings, teardown_rings);
 	tcase_add_test(tc, each_direction_by_itself);
@@ -241,8 +240,5 @@ main(void)
 	tcase_add_loop_test(tc, hostile_tail, 0, sizeof(tails) / sizeof(tails[0]));
 	tcase_add_test(tc, memory_that_is_not_a_ring);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include "crypto/identity.h"
 #include "crypto/keyfile.h"
 #include "fabricd/signed.h"
+#include "suite.h"
 
 static char dir[] = "/tmp/check_signed.XXXXXX", path[64], err[CONF_ERR_MAX];
 static struct sign_key authority, other;
@@ -153,8 +154,6 @@ main(void)
 {
 	Suite *s = suite_create("signed");
 	TCase *tc = tcase_create("signed");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	crypto_init();
 	log_setlevel(LOG_LEVEL_ERROR);
@@ -166,8 +165,5 @@ main(void)
 	tcase_add_test(tc, expired);
 	tcase_add_test(tc, left_out);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "svchostd/socks.h"
 #include "wire/frame.h"
 
@@ -168,16 +169,11 @@ main(void)
 {
 	Suite *suite = suite_create("socks");
 	TCase *tc = tcase_create("socks");
-	SRunner *sr = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tc, asks, 0, sizeof(wanted) / sizeof(wanted[0]));
 	tcase_add_loop_test(tc, refuses, 0, sizeof(refused) / sizeof(refused[0]));
 	tcase_add_test(tc, borders);
 	tcase_add_test(tc, replies);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "routed/sources.h"
+#include "suite.h"
 
 #define T	1800000000000ull	/* ms */
 
@@ -120,8 +121,6 @@ main(void)
 {
 	Suite *s = suite_create("sources");
 	TCase *tc = tcase_create("sources");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, NULL, teardown);
 	tcase_add_test(tc, hears_once);
@@ -129,8 +128,5 @@ main(void)
 	tcase_add_test(tc, bounded);
 	tcase_add_test(tc, remembers_what_it_leased);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "proc/stats.h"
+#include "suite.h"
 
 START_TEST(lists)
 {
@@ -124,8 +125,6 @@ main(void)
 {
 	Suite *s = suite_create("stats");
 	TCase *tc = tcase_create("stats");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(tc, lists, 0, WORKER_COUNT);
 	tcase_add_test(tc, no_such_list);
@@ -134,8 +133,5 @@ main(void)
 	tcase_add_test(tc, size_is_sealed);
 	tcase_add_test(tc, refuses_other_descriptors);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

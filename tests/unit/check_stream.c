@@ -5,6 +5,7 @@
 #include "fabric/stream.h"
 #include "fabric/stream_table.h"
 #include "stream_bytes.h"
+#include "suite.h"
 
 #define MS	1000000ull
 #define SEC	1000000000ull
@@ -961,8 +962,6 @@ main(void)
 {
 	Suite *suite = suite_create("stream");
 	TCase *tc = tcase_create("ends");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, every_frame_in_every_state);
@@ -992,9 +991,5 @@ main(void)
 	tcase_add_test(tc, units_are_counted);
 	tcase_add_test(tc, every_frame_of_an_unreliable_stream);
 	suite_add_tcase(suite, tc);
-	sr = srunner_create(suite);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 #include <check.h>
 
 #include "fabric/streamid.h"
+#include "suite.h"
 #include "wire/frame.h"
 #include "wire/varint.h"
 
@@ -103,8 +104,6 @@ main(void)
 {
 	Suite *s = suite_create("streamid");
 	TCase *tc = tcase_create("streamid");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, each_side_has_its_parity);
@@ -113,8 +112,5 @@ main(void)
 	tcase_add_test(tc, ends_at_the_ceiling);
 	tcase_add_test(tc, errors_have_names);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fabricd/dataplane/switch.h"
+#include "suite.h"
 
 #define LOG_MAX 256
 
@@ -807,8 +808,8 @@ START_TEST(what_follows)
 }
 END_TEST
 
-static Suite *
-suite(void)
+int
+main(void)
 {
 	const TTest *const tests[] = {
 		opens_outward, opens_inward, refused, protocol_errors, limits_each_way, ends, early_data_is_dropped,
@@ -817,24 +818,6 @@ suite(void)
 		relayed_routes_share_a_rate, a_hop_goes,
 		own_streams_over_a_route, what_follows,
 	};
-	Suite *s = suite_create("switch");
-	TCase *tc = tcase_create("switch");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
-	for (size_t k = 0; k < sizeof(tests) / sizeof(tests[0]); k++)
-		tcase_add_test(tc, tests[k]);
-	suite_add_tcase(s, tc);
-	return s;
-}
-
-int
-main(void)
-{
-	SRunner *sr = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(suite_of("switch", tests, sizeof(tests) / sizeof(tests[0]), setup, teardown));
 }

@@ -1,4 +1,5 @@
 /* The exchange of what is known: it comes to all, once, and those who do not keep the rules break nothing. */
+#include "suite.h"
 #include "sync_world.h"
 
 START_TEST(a_line_learns)
@@ -641,8 +642,6 @@ main(void)
 {
 	Suite *s = suite_create("sync");
 	TCase *tc = tcase_create("sync");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 120);
@@ -670,8 +669,5 @@ main(void)
 	tcase_add_test(tc, who_is_no_neighbour);
 	tcase_add_loop_test(tc, churn, 0, 5);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

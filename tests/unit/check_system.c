@@ -9,6 +9,7 @@
 
 #include "fabric/facts.h"
 #include "fabricd/system.h"
+#include "suite.h"
 
 static char root[] = "/tmp/check_system.XXXXXX";
 
@@ -203,8 +204,6 @@ main(void)
 {
 	Suite *s = suite_create("system");
 	TCase *tc = tcase_create("system");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, nothing);
@@ -213,8 +212,5 @@ main(void)
 	tcase_add_loop_test(tc, networks, 0, (int)(sizeof(routes) / sizeof(routes[0])));
 	tcase_add_test(tc, this_machine);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -1,5 +1,6 @@
 /* svchostd's adapter tcp: who may, what the supervisor is asked for, and what becomes of the target's answer. */
 #include "hub_talk.h"
+#include "suite.h"
 
 #include "proc/worker.h"
 #include "svchostd/tcp.h"
@@ -413,8 +414,6 @@ main(void)
 {
 	Suite *s = suite_create("tcp");
 	TCase *tc = tcase_create("adapter");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -429,9 +428,5 @@ main(void)
 	tcase_add_test(tc, many_at_once);
 	tcase_add_test(tc, reconfigured);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -1,4 +1,5 @@
 /* Neighbours of two tenants: what goes over the border between two directories, and what does not. */
+#include "suite.h"
 #include "sync_world.h"
 
 static void
@@ -160,16 +161,11 @@ main(void)
 {
 	Suite *s = suite_create("tenants");
 	TCase *tc = tcase_create("border");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, tenants_tell_of_themselves);
 	tcase_add_test(tc, a_neighbour_of_another_tenant);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -7,6 +7,7 @@
 
 #include "crypto/box.h"
 #include "fabric/ticket.h"
+#include "suite.h"
 #include "tests/unit/vectors.h"
 #include "wire/fields.h"
 
@@ -634,8 +635,6 @@ main(void)
 {
 	Suite *s = suite_create("ticket");
 	TCase *c = tcase_create("ticket");
-	SRunner *r;
-	int failed;
 
 	tcase_add_unchecked_fixture(c, parties, NULL);
 	tcase_add_test(c, vectors_both_ways);
@@ -648,9 +647,5 @@ main(void)
 	tcase_add_test(c, issuers);
 	tcase_add_test(c, hops);
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return suite_run(s);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "wire/tlv.h"
 #include "wire/varint.h"
 
@@ -156,16 +157,11 @@ main(void)
 {
 	Suite *s = suite_create("tlv");
 	TCase *tc = tcase_create("tlv");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(tc, read_lists, 0, sizeof lists / sizeof lists[0]);
 	tcase_add_loop_test(tc, read_uints, 0, sizeof uints / sizeof uints[0]);
 	tcase_add_test(tc, write_and_read);
 	tcase_add_test(tc, write_refuses);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

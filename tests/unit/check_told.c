@@ -1,5 +1,6 @@
 /* What the route manager tells the dataplane, and what it makes of what the dataplane says that routes carry. */
 #include "manager_world.h"
+#include "suite.h"
 
 /* --- what the dataplane is told --- */
 
@@ -241,8 +242,6 @@ main(void)
 {
 	Suite *s = suite_create("told");
 	TCase *tc = tcase_create("told");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_unchecked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, a_pardon_waits_for_room, 0, 2);
@@ -251,8 +250,5 @@ main(void)
 	tcase_add_test(tc, limits_and_last_words);
 	tcase_add_test(tc, limits_of_the_policy);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fabricctl/top.h"
+#include "suite.h"
 
 static struct rows before, now, out;
 
@@ -167,8 +168,6 @@ main(void)
 {
 	Suite *s = suite_create("top");
 	TCase *tc = tcase_create("top");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, NULL, teardown);
 	tcase_add_test(tc, rates);
@@ -177,8 +176,5 @@ main(void)
 	tcase_add_test(tc, places);
 	tcase_add_test(tc, many);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

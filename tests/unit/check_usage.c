@@ -7,6 +7,7 @@
 
 #include "crypto/identity.h"
 #include "routed/usage.h"
+#include "suite.h"
 #include "wire/fields.h"
 
 #define WALL 1800000000ull
@@ -367,8 +368,6 @@ main(void)
 {
 	Suite *s = suite_create("usage");
 	TCase *tc = tcase_create("usage");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
@@ -382,9 +381,5 @@ main(void)
 	tcase_add_test(tc, on_disk);
 	tcase_add_test(tc, bounds);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "wire/varint.h"
 
 /* RFC 9000, appendix A.1, and the edges of every length. */
@@ -88,16 +89,12 @@ main(void)
 {
 	Suite *s = suite_create("varint");
 	TCase *tc = tcase_create("varint");
-	SRunner *sr = srunner_create(s);
-	int n = sizeof good / sizeof good[0], failed;
+	int n = sizeof good / sizeof good[0];
 
 	tcase_add_loop_test(tc, good_both_ways, 0, n);
 	tcase_add_loop_test(tc, truncated, 0, n);
 	tcase_add_loop_test(tc, not_shortest, 0, n);
 	tcase_add_test(tc, all_two_byte_values);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

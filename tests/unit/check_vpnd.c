@@ -1,5 +1,6 @@
 /* vpnd between a TUN and a dataplane; vpnd_stage.h plays both. */
 #include "proc/shmring.h"
+#include "suite.h"
 #include "vpnd_stage.h"
 
 static const struct spec tcp4 = { .version = 4, .proto = 6, .payload = 1000, .tcp_flags = TF_ACK };
@@ -756,8 +757,6 @@ main(void)
 {
 	Suite *s = suite_create("vpnd");
 	TCase *tc = tcase_create("vpnd");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -790,8 +789,5 @@ main(void)
 	tcase_add_test(tc, configuration);
 	tcase_add_test(tc, reload);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

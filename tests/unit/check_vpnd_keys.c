@@ -1,4 +1,5 @@
 /* The keys of vpnd: that nothing crosses unsealed, in either direction, and that keys are lost and found. */
+#include "suite.h"
 #include "vpnd_stage.h"
 
 static const struct spec tcp4 = { .version = 4, .proto = 6, .payload = 1000, .tcp_flags = TF_ACK };
@@ -338,8 +339,6 @@ main(void)
 {
 	Suite *s = suite_create("vpnd_keys");
 	TCase *tc = tcase_create("vpnd_keys");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -356,8 +355,5 @@ main(void)
 	tcase_add_test(tc, in_hopeless);
 	tcase_add_test(tc, in_handshakes_replayed);
 	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

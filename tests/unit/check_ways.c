@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "routed/ways.h"
+#include "suite.h"
 
 #define SEC 1000000000ull
 
@@ -322,8 +323,6 @@ main(void)
 {
 	Suite *s = suite_create("ways");
 	TCase *tc = tcase_create("ways");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, leaves, 0, sizeof(cases) / sizeof(cases[0]));
@@ -338,9 +337,5 @@ main(void)
 	tcase_add_test(tc, all_new);
 	tcase_add_test(tc, bounds);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }

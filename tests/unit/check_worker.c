@@ -18,6 +18,7 @@
 #include "proc/ipc.h"
 #include "proc/stats.h"
 #include "proc/worker.h"
+#include "suite.h"
 
 static pid_t pid;
 static int ctl = -1, log_read = -1, page = -1;
@@ -599,8 +600,6 @@ main(void)
 {
 	Suite *s = suite_create("worker");
 	TCase *tc = tcase_create("worker"), *args = tcase_create("arguments");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(tc, start, stop);
 	tcase_set_timeout(tc, 30);
@@ -621,8 +620,5 @@ main(void)
 	tcase_add_loop_test(args, command_line, 0, sizeof(lines) / sizeof(lines[0]));
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, args);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run(s);
 }

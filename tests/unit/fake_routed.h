@@ -3,6 +3,7 @@
 #define TESTS_FAKE_ROUTED_H
 
 #include "fake_worker.h"
+#include "suite.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -176,18 +177,12 @@ run_suite(const char *name, void (*add_tests)(TCase *))
 {
 	Suite *s = suite_create(name);
 	TCase *tc = tcase_create("routed");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 30);
 	add_tests(tc);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? 0 : 1;
+	return suite_run(s);
 }
 
 #endif
