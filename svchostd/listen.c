@@ -215,6 +215,6 @@ local_rows(const struct local *l, uint64_t request)
 		row_uint(&row, "accepted", w->accepted);
 		row_uint(&row, "failed", w->failed);
 		row_bool(&row, "full", full(w));
-		worker_row(l->env.worker, request, &row);
+		worker_row_once(l->env.worker, request, &row);
 	}
 }

@@ -473,7 +473,7 @@ services_row(struct svchostd *s, const struct pm_request *req, const char *name,
 	row_str(&w, "target", target);
 	row_str(&w, "class", class_name(svc == NULL ? CLASS_INTERACTIVE : svc->class));
 	row_uint(&w, "streams", streams);
-	worker_row(s->worker, req->id, &w);
+	worker_row_once(s->worker, req->id, &w);
 }
 
 static size_t

@@ -459,7 +459,7 @@ row(struct vpnd *v, const struct record_prefix *p, uint32_t owner, const char *o
 	if (!own)
 		row_sealed(&w, &v->peers[owner]->keys);
 	if (!w.failed)
-		worker_row(v->worker, *(uint64_t *)arg, &w);
+		worker_row_once(v->worker, *(uint64_t *)arg, &w);
 }
 
 void
@@ -501,7 +501,7 @@ stream_row(struct vpn_stream *s, void *argp)
 	row_uint(&w, "lost_in", lost);
 	row_uint(&w, "late_in", s->late);
 	row_uint(&w, "loss_permille", s->units + lost == 0 ? 0 : lost * 1000 / (s->units + lost));
-	worker_row(ask->v->worker, ask->request, &w);
+	worker_row_once(ask->v->worker, ask->request, &w);
 }
 
 void

@@ -6,5 +6,4 @@
 	X(TELEMD_SCRAPES_REFUSED, "fabric_telemd_requests_refused_total", "", "Requests answered with an error") \
 	X(TELEMD_CONNS_EVICTED, "fabric_telemd_connections_closed_total", "reason=\"evicted\"", "Connections closed before they were answered") \
 	X(TELEMD_CONNS_REFUSED, "fabric_telemd_connections_closed_total", "reason=\"full\"", "Connections closed before they were answered") \
-	X(TELEMD_CONNS_TIMED_OUT, "fabric_telemd_connections_closed_total", "reason=\"timeout\"", "Connections closed before they were answered") \
-	X(TELEMD_ROWS_LOST, "fabric_telemd_rows_lost_total", "", "Rows of answers that the control channel did not take")
+	X(TELEMD_CONNS_TIMED_OUT, "fabric_telemd_connections_closed_total", "reason=\"timeout\"", "Connections closed before they were answered")

@@ -1,6 +1,7 @@
 #include "proc/worker.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -57,18 +58,6 @@ worker_send(struct worker *w, const struct procmsg *m, int fd)
 	ipc_flush(w->ctl);
 }
 
-int
-worker_row(struct worker *w, uint64_t id, const struct row_writer *row)
-{
-	struct procmsg m = { .type = PM_ROW, .row = { .id = id, .row = { row->buf, row->len } } };
-
-	if (row->failed) {
-		log_warnx("row too long, request=%llu", (unsigned long long)id);
-		return -1;
-	}
-	return procmsg_send(w->ctl, &m, -1);
-}
-
 /* Text that is sent has to be printable, whatever it quotes. */
 static void
 copy_text(char *dst, size_t size, const char *src)
@@ -86,6 +75,76 @@ copy_text(char *dst, size_t size, const char *src)
 			dst[i] = '?';
 }
 
+/* --- answers --- */
+
+/* What the control channel has not taken yet of answers: frames, back to back, in the order in which they were made. */
+static struct evbuffer *waiting;
+
+/* Rows of the answer that is made now which nobody will send: worker_row_once(). */
+static uint64_t lost_id;
+static unsigned lost_rows;
+
+/* It waits, with what waits already in front of it. -1: too much does, or there is no memory. */
+static int
+wait_for_room(const struct procmsg *m, size_t max)
+{
+	uint8_t buf[FRAME_CONTROL_MAX];
+	size_t len = procmsg_encode(buf, sizeof(buf), m);
+
+	if (len == 0 || (waiting == NULL && (waiting = evbuffer_new()) == NULL) ||
+	    evbuffer_get_length(waiting) + len > max || evbuffer_add(waiting, buf, len) == -1)
+		return -1;
+	return 0;
+}
+
+static int
+answer(struct worker *w, const struct procmsg *m, size_t max)
+{
+	if (waiting != NULL && evbuffer_get_length(waiting) > 0)
+		return wait_for_room(m, max);
+	return procmsg_send(w->ctl, m, -1) == 0 ? 0 : wait_for_room(m, max);
+}
+
+void
+worker_writable(struct ipc *ctl, void *arg)
+{
+	static const struct frame_limits lim = { FRAME_PORT_PROC, FRAME_MAX_CEILING };
+	struct frame f;
+	size_t len;
+
+	while (waiting != NULL && (len = evbuffer_get_length(waiting)) > 0) {
+		len = len < FRAME_CONTROL_MAX ? len : FRAME_CONTROL_MAX;
+		if (frame_decode(&f, evbuffer_pullup(waiting, (ev_ssize_t)len), len, &lim) != FRAME_OK)
+			fatalx("an answer that waited is no frame");
+		if (ipc_send(ctl, &f) == -1)
+			return;
+		evbuffer_drain(waiting, f.raw.len);
+	}
+	ipc_flush(ctl);
+}
+
+int
+worker_row(struct worker *w, uint64_t id, const struct row_writer *row)
+{
+	struct procmsg m = { .type = PM_ROW, .row = { .id = id, .row = { row->buf, row->len } } };
+
+	if (row->failed) {
+		log_warnx("row too long, request=%llu", (unsigned long long)id);
+		return -1;
+	}
+	return answer(w, &m, WORKER_WAIT_MAX);
+}
+
+void
+worker_row_once(struct worker *w, uint64_t id, const struct row_writer *row)
+{
+	if (lost_id != id)
+		lost_rows = 0;
+	lost_id = id;
+	if (worker_row(w, id, row) == -1)
+		lost_rows++;
+}
+
 void
 worker_done(struct worker *w, uint64_t id, unsigned status, const char *text)
 {
@@ -93,7 +152,14 @@ worker_done(struct worker *w, uint64_t id, unsigned status, const char *text)
 
 	if (text != NULL)
 		copy_text(m.done.text, sizeof(m.done.text), text);
-	worker_send(w, &m, -1);
+	if (lost_id == id && lost_rows > 0) {
+		m.done.status = 1;
+		snprintf(m.done.text, sizeof(m.done.text), "%u rows more are left out: too much waits to be read", lost_rows);
+		lost_rows = 0;
+	}
+	if (answer(w, &m, 2 * WORKER_WAIT_MAX) == -1)
+		log_warnx("no room for the end of an answer, request=%llu", (unsigned long long)id);
+	ipc_flush(w->ctl);
 }
 
 void
@@ -321,7 +387,7 @@ on_closed(struct ipc *ipc, const char *why, void *arg)
 	worker_exit(arg);
 }
 
-static const struct ipc_ops ctl_ops = { .frame = on_frame, .closed = on_closed };
+static const struct ipc_ops ctl_ops = { .frame = on_frame, .writable = worker_writable, .closed = on_closed };
 
 static unsigned long
 number(const char *what, const char *s, unsigned long max)

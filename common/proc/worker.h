@@ -61,9 +61,23 @@ struct worker_ops {
  */
 int	worker_main(const struct worker_ops *, int argc, char **argv);
 
-/* Rows leave many a message: when it is full, with worker_done(), or at ipc_flush(w->ctl). -1: no room now. */
+/*
+ * Rows leave many a message: when it is full, with worker_done(), or at ipc_flush(w->ctl). What the control channel does not
+ * take waits here, up to WORKER_WAIT_MAX bytes of all answers together. -1: no room now; the caller tries again, or says in
+ * worker_done() what is missing.
+ */
+#define WORKER_WAIT_MAX	(8u << 20)
 int	worker_row(struct worker *, uint64_t id, const struct row_writer *);
+
+/* As worker_row(), for an answer that is made in one go: worker_done() fails it if one of its rows found no room. */
+void	worker_row_once(struct worker *, uint64_t id, const struct row_writer *);
+
+/* The end of an answer, behind its rows; `status' is fabricctl's exit status. */
 void	worker_done(struct worker *, uint64_t id, unsigned status, const char *text);
+
+/* The control channel's writable(): what waits goes on. For who makes that channel himself. */
+void	worker_writable(struct ipc *ctl, void *arg);
+
 void	worker_exit(struct worker *);
 /* Sends to the supervisor and flushes. */
 void	worker_send(struct worker *, const struct procmsg *, int fd);

@@ -28,7 +28,7 @@ up_send(const struct procmsg *m, void *arg)
 static void
 up_row(uint64_t id, const struct row_writer *row, void *arg)
 {
-	worker_row(arg, id, row);
+	worker_row_once(arg, id, row);
 }
 
 static void

@@ -96,6 +96,14 @@ message(struct worker *w, const struct procmsg *m, int fd)
 }
 
 static void
+numbered(struct row_writer *row, unsigned n)
+{
+	row_init(row);
+	row_uint(row, "n", n);
+	row_str(row, "text", "as much as a row has");
+}
+
+static void
 request(struct worker *w, const struct pm_request *r)
 {
 	struct row_writer row;
@@ -111,6 +119,11 @@ request(struct worker *w, const struct pm_request *r)
 		if (worker_row(w, r->id, &row) != -1)
 			abort();
 	}
+	if (strcmp(r->command, "once") == 0)
+		for (unsigned i = 0; i < r->count; i++) {
+			numbered(&row, i);
+			worker_row_once(w, r->id, &row);
+		}
 	if (strcmp(r->command, "log") == 0 && write(STDERR_FILENO, "to stderr\n", 10) != 10)
 		abort();
 	if (strcmp(r->command, "exit") == 0)
@@ -405,6 +418,58 @@ START_TEST(requests)
 }
 END_TEST
 
+/* Nobody reads while the answer is made: it waits, in its order, with its end and the next answer behind it. */
+START_TEST(long_answers_wait)
+{
+	struct procmsg m, req = { .type = PM_REQUEST, .request = { .id = 78, .command = "once", .count = 100000 } };
+	struct row_writer row;
+
+	expect(PM_READY, NULL);
+	send_msg(&req, -1);
+	send_msg(&(struct procmsg){ .type = PM_REQUEST, .request = { .id = 79, .command = "calls" } }, -1);
+	usleep(500000);
+	for (unsigned i = 0; i < req.request.count; i++) {
+		expect(PM_ROW, &m);
+		numbered(&row, i);
+		ck_assert_uint_eq(m.row.id, 78);
+		ck_assert_uint_eq(m.row.row.len, row.len);
+		ck_assert_mem_eq(m.row.row.p, row.buf, row.len);
+	}
+	expect(PM_DONE, &m);
+	ck_assert_uint_eq(m.done.id, 78);
+	ck_assert_uint_eq(m.done.status, 3);
+	expect(PM_DONE, &m);
+	ck_assert_uint_eq(m.done.id, 79);
+}
+END_TEST
+
+/* More than may wait: its end says how much is missing. The next one is whole. */
+START_TEST(longer_answers_say_so)
+{
+	struct procmsg m, req = { .type = PM_REQUEST, .request = { .id = 80, .command = "once", .count = 600000 } };
+	unsigned missing;
+
+	expect(PM_READY, NULL);
+	rows = 0;
+	send_msg(&req, -1);
+	usleep(500000);
+	while (hear(&m) == PM_ROW)
+		;
+	ck_assert_int_eq(m.type, PM_DONE);
+	ck_assert_uint_eq(m.done.status, 1);
+	ck_assert_int_eq(sscanf(m.done.text, "%u rows more are left out", &missing), 1);
+	ck_assert_uint_eq(rows + missing, req.request.count);
+	ck_assert_uint_gt(rows, 100000);
+	req.request.count = 3;
+	rows = 0;
+	send_msg(&req, -1);
+	while (hear(&m) == PM_ROW)
+		;
+	ck_assert_uint_eq(rows, 3);
+	ck_assert_uint_eq(m.done.status, 3);
+}
+END_TEST
+
 START_TEST(ports)
 {
 	expect(PM_READY, NULL);
@@ -607,6 +672,8 @@ main(void)
 	tcase_add_test(tc, transaction);
 	tcase_add_test(tc, bad_item);
 	tcase_add_test(tc, requests);
+	tcase_add_test(tc, long_answers_wait);
+	tcase_add_test(tc, longer_answers_say_so);
 	tcase_add_test(tc, ports);
 	tcase_add_test(tc, other_messages);
 	tcase_add_test(tc, log_rotation);

@@ -69,7 +69,7 @@ fake_connect(struct fake *fk, struct fake_end *end)
 static inline void
 fake_start(struct fake *fk, const struct worker_ops *ops)
 {
-	static const struct ipc_ops worker_side = { .frame = NULL, .closed = fake_closed };
+	static const struct ipc_ops worker_side = { .frame = NULL, .writable = worker_writable, .closed = fake_closed };
 	static struct fake_end nobody;
 	size_t count;
 
