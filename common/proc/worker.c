@@ -77,48 +77,60 @@ copy_text(char *dst, size_t size, const char *src)
 
 /* --- answers --- */
 
-/* What the control channel has not taken yet of answers: frames, back to back, in the order in which they were made. */
+/* What the control channel has not taken yet of answers: frames, each behind its length, in the order of their making. */
 static struct evbuffer *waiting;
 
 /* Rows of the answer that is made now which nobody will send: worker_row_once(). */
 static uint64_t lost_id;
 static unsigned lost_rows;
 
+/* What else the worker has to tell the supervisor finds room beside answers, however long they are. */
+static bool
+has_room(struct ipc *ctl)
+{
+	return ipc_backlog(ctl) <= IPC_QUEUE_MAX / 2 * IPC_MSG_FLUSH;
+}
+
 /* It waits, with what waits already in front of it. -1: too much does, or there is no memory. */
 static int
-wait_for_room(const struct procmsg *m, size_t max)
+wait_for_room(struct worker *w, const struct procmsg *m, size_t max)
 {
 	uint8_t buf[FRAME_CONTROL_MAX];
 	size_t len = procmsg_encode(buf, sizeof(buf), m);
 
 	if (len == 0 || (waiting == NULL && (waiting = evbuffer_new()) == NULL) ||
-	    evbuffer_get_length(waiting) + len > max || evbuffer_add(waiting, buf, len) == -1)
+	    evbuffer_get_length(waiting) + sizeof(len) + len > max || evbuffer_expand(waiting, sizeof(len) + len) == -1)
 		return -1;
+	evbuffer_add(waiting, &len, sizeof(len));
+	evbuffer_add(waiting, buf, len);
+	ipc_want_room(w->ctl);
 	return 0;
 }
 
 static int
 answer(struct worker *w, const struct procmsg *m, size_t max)
 {
-	if (waiting != NULL && evbuffer_get_length(waiting) > 0)
-		return wait_for_room(m, max);
-	return procmsg_send(w->ctl, m, -1) == 0 ? 0 : wait_for_room(m, max);
+	if ((waiting != NULL && evbuffer_get_length(waiting) > 0) || !has_room(w->ctl))
+		return wait_for_room(w, m, max);
+	return procmsg_send(w->ctl, m, -1) == 0 ? 0 : wait_for_room(w, m, max);
 }
 
 void
 worker_writable(struct ipc *ctl, void *arg)
 {
-	static const struct frame_limits lim = { FRAME_PORT_PROC, FRAME_MAX_CEILING };
-	struct frame f;
+	uint8_t *p;
 	size_t len;
 
-	while (waiting != NULL && (len = evbuffer_get_length(waiting)) > 0) {
-		len = len < FRAME_CONTROL_MAX ? len : FRAME_CONTROL_MAX;
-		if (frame_decode(&f, evbuffer_pullup(waiting, (ev_ssize_t)len), len, &lim) != FRAME_OK)
-			fatalx("an answer that waited is no frame");
-		if (ipc_send(ctl, &f) == -1)
+	while (waiting != NULL && evbuffer_copyout(waiting, &len, sizeof(len)) == sizeof(len)) {
+		if (!has_room(ctl)) {
+			ipc_want_room(ctl);
 			return;
-		evbuffer_drain(waiting, f.raw.len);
+		}
+		if ((p = ipc_reserve(ctl, len)) == NULL)
+			return;
+		evbuffer_drain(waiting, sizeof(len));
+		evbuffer_remove(waiting, p, len);
+		ipc_commit(ctl, len);
 	}
 	ipc_flush(ctl);
 }
