@@ -143,7 +143,7 @@ again=$!
 # --- the only way to host-7, whose stream waits until what was killed is back
 whole 4M 8007/large >"$W/large" 2>&1 &
 large=$!
-t 'host-7 is reached by entry-2 and relay-4' eval 'goes_by host-7 entry-2 && goes_by host-7 relay-4'
+t 'host-7 is reached by entry-2 and relay-4' wait_for 20 eval 'goes_by host-7 entry-2 && goes_by host-7 relay-4'
 kill_dataplane_of() { kill -9 "$(worker_pid "$1" dataplane)"; }
 during "relay-4's dataplane is killed, on the only way to host-7" 7007 8 8000 kill_dataplane_of relay-4
 kill_and_start() { kill_node "$1"; start "$1"; }
