@@ -71,6 +71,15 @@ row_begin(struct row_writer *w, const struct peer *p)
 	row_str(w, "id", hex_encode(id, p->node_id, NODE_ID_LEN));
 }
 
+/* The route that leads there now, as far as its probes are answered; NULL: none. */
+static const struct way *
+route(const struct routed *r, const uint8_t *node_id)
+{
+	const struct way *y = manager_way(r->spread->manager, node_id);
+
+	return y != NULL && y->route_id != 0 ? y : NULL;
+}
+
 /* Why it is not up; a peer that waits to be dialled by the other side has no fault. */
 static const char *
 why(const struct routed *r, const struct peer *p, enum peer_state state)
@@ -92,14 +101,15 @@ status_row(const struct routed *r, const struct peer *p, uint64_t now, struct ro
 	const struct peer_session *s = &p->session;
 	enum peer_state state = peer_state(r->dir, p, now);
 	bool up = state == PEER_STATE_UP;
+	const struct way *y = up ? NULL : route(r, p->node_id);
 	struct list prefixes = { .len = 0 };
 
 	list_prefixes(&prefixes, p->prefixes, p->nprefixes);
 	list_prefixes(&prefixes, p->member.prefixes, p->member.nprefixes);
 	row_begin(w, p);
-	row_str(w, "state", peer_state_name(state));
+	row_str(w, "state", y != NULL ? "routed" : peer_state_name(state));
 	row_str(w, "carrier", up ? "quic" : "");
-	row_uint(w, "rtt_us", up ? p->quality.srtt_us : 0);
+	row_uint(w, "rtt_us", up ? p->quality.srtt_us : y != NULL ? y->rtt_us : 0);
 	row_uint(w, "bytes_in", s->bytes_in);
 	row_uint(w, "bytes_out", s->bytes_out);
 	row_uint(w, "since_s", s->up ? (now - s->since_ns) / NS_PER_SEC : 0);
@@ -152,16 +162,13 @@ struct of {
 	const struct known *known;
 };
 
-/* It has a session to somebody else, as far as that is known: there may be a route. */
+/* It has a session to somebody else, who need not be known here: there may be a route. */
 static bool
-others_reach(const struct knowns *ks, const struct known *k)
+others_reach(const struct routed *r, const struct known *k)
 {
-	for (size_t i = 0; k != NULL && i < k->facts->nlinks; i++) {
-		const struct known *other = known_find(ks, k->facts->links[i].node_id);
-
-		if (other != NULL && !other->self)
+	for (size_t i = 0; k != NULL && i < k->facts->nlinks; i++)
+		if (memcmp(k->facts->links[i].node_id, r->dir->board.own_id, NODE_ID_LEN) != 0)
 			return true;
-	}
 	return false;
 }
 
@@ -170,14 +177,15 @@ static const char *
 service_state(const struct routed *r, const struct of *of, const struct service *s)
 {
 	const struct known *k = of->known;
+	bool peer_up = of->peer != NULL && peer_state(r->dir, of->peer, clock_ns()) == PEER_STATE_UP;
 
 	if (of->peer == NULL && k == NULL)
 		return "own";
 	if (!(of->peer != NULL ? service_allowed(of->peer, s) : service_allowed_to(k->member.roles, s)))
 		return "no-role";
-	if (of->peer != NULL && peer_state(r->dir, of->peer, clock_ns()) == PEER_STATE_UP)
+	if (peer_up || route(r, of->peer != NULL ? of->peer->node_id : k->node_id) != NULL)
 		return "reachable";
-	return others_reach(r->spread->knowns, k) ? "far" : "unreachable";
+	return others_reach(r, k) ? "far" : "unreachable";
 }
 
 static void

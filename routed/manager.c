@@ -760,17 +760,6 @@ manager_signed(struct manager *m, const struct record *r, const struct known *is
 
 /* --- the dataplane --- */
 
-static bool
-answers(const struct manager *m, const uint8_t *node_id)
-{
-	const struct ways_node *n = ways_find(m->ways, node_id);
-
-	for (unsigned i = 0; n != NULL && i < n->n; i++)
-		if (n->way[i].state == WAY_UP)
-			return true;
-	return false;
-}
-
 /* Silent for long: it is given up, and another is asked for. */
 static void
 watch_silence(struct manager *m, const struct pm_route_stat *s)
@@ -792,7 +781,7 @@ watch_silence(struct manager *m, const struct pm_route_stat *s)
 	if (m->now.now_ns - e->since_ns < MANAGER_SILENT_NS)
 		return;
 	e->route_id = 0;
-	manager_blame(m, s->route_id, 0, answers(m, s->node_id));
+	manager_blame(m, s->route_id, 0, manager_way(m, s->node_id) != NULL);
 	routes_silent(m->routes, s->route_id, &m->now);
 }
 

@@ -148,6 +148,8 @@ int	manager_ask_self(const struct lease_ask *, struct lease out[LEASE_MAX], enum
 void	manager_blame(struct manager *, uint64_t route_id, unsigned left, bool tell);
 /* Whether the policy lets the relays of it, as far as they are known here, carry all its classes for this node. */
 bool	manager_lease_permitted(const struct lease *, void *arg);
+/* The way there that is used, of those that answer; NULL: none does. */
+const struct way *manager_way(const struct manager *, const uint8_t *node_id);
 unsigned manager_route_state(const struct route_dest *, const struct lease *, void *arg);
 int	manager_on_request(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);
 int	manager_on_answer(struct manager *, const uint8_t *from, const uint8_t *body, size_t len);

@@ -333,6 +333,19 @@ manager_lease_permitted(const struct lease *l, void *arg)
 	return true;
 }
 
+const struct way *
+manager_way(const struct manager *m, const uint8_t *node_id)
+{
+	const struct ways_node *n = ways_find(m->ways, node_id);
+	const struct way *y;
+
+	for (unsigned g = 0; n != NULL && g < WAY_GROUPS; g++)
+		for (unsigned i = 0; i < n->norder[g]; i++)
+			if ((y = ways_way(n, n->order[g][i])) != NULL && y->state == WAY_UP)
+				return y;
+	return NULL;
+}
+
 unsigned
 manager_route_state(const struct route_dest *d, const struct lease *l, void *arg)
 {

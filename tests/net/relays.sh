@@ -120,6 +120,11 @@ start phone
 watch_epochs &
 t 'the phone has two routes to home' wait_for 90 two_ways
 t 'packets go over one' wait_for 20 ping_home
+home_is() { # its state in the status, and those of its services, at the phone
+	rows "[(r['state'], r['rtt_us'] > 0) for r in rows if r['name'] == 'home'] == [('$1', $2)]" phone status &&
+		rows "{r['state'] for r in rows if r['node'] == 'home'} == {'$3'}" phone show services
+}
+t 'the status says so, and that its services are reachable' wait_for 5 home_is routed True reachable
 
 # --- a relay whose operator says no
 ctl phone events -f >"$W/events" 2>&1 &
@@ -185,6 +190,8 @@ finding() {
 	[ $? -eq 1 ] && grep -qE '^routes +no .*no way to 1' "$W/netcheck"
 }
 t 'home is away: netcheck says that there is no way, and exits with 1' wait_for 60 finding
+not_routed() { rows "[(r['state'] in ('down', 'connecting'), r['rtt_us']) for r in rows if r['name'] == 'home'] == [(True, 0)]" phone status; }
+t 'and the status that it is not there' wait_for 5 not_routed
 kill -KILL "$(worker_pid coord routed)"
 rm -rf "$W/home/state"/*
 start home
