@@ -102,7 +102,20 @@ coordinator_weights(struct coordinator *c, const struct score_weights *w)
 	c->weights = *w;
 }
 
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* --- epochs: the time in ms, unless that would not be greater than all before --- */
+
+/* What is further ahead nobody takes: the clock was wrong by so much when it was given, and nobody took it then. */
+static uint64_t
+epoch_max(uint64_t now_ms)
+{
+	return now_ms + LEASE_AHEAD_MAX_S * 1000ull;
+}
 
 static uint64_t
 epoch_next(struct coordinator *c, uint64_t now_ms)
@@ -116,7 +129,7 @@ epoch_next(struct coordinator *c, uint64_t now_ms)
 		if (upto > c->epoch_last)
 			c->epoch_last = upto;
 	}
-	e = now_ms > c->epoch_last ? now_ms : c->epoch_last + 1;
+	e = now_ms > c->epoch_last ? now_ms : earlier(c->epoch_last + 1, epoch_max(now_ms));
 	c->epoch_last = e;
 	/* A minute for each of many restarts would be more than a fence by another clock is ahead of. */
 	ahead = e > now_ms ? EPOCHS_STEP : EPOCHS_AHEAD;
@@ -281,12 +294,6 @@ route_id_set(const struct issue *x, struct lease *l)
 		crypto_random(&l->route_id, sizeof(l->route_id));
 		l->route_id &= VARINT_MAX;
 	}
-}
-
-static uint64_t
-earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* A lease without epoch and tickets out of a route; nothing when it is there already, or cannot be given. */
@@ -511,7 +518,7 @@ coordinator_issue(struct coordinator *c, const struct lease_ask *ask, struct lea
 	}
 	epoch = epoch_next(c, t->now_ms);
 	if (epoch <= ask->known_epoch)	/* another's clock is ahead; it is not taken for the time of others */
-		epoch = ask->known_epoch + 1;
+		epoch = earlier(ask->known_epoch + 1, epoch_max(t->now_ms));
 	for (size_t i = 0; i < x.n; i++)
 		out[i].epoch = epoch;
 	if (tickets_make(&x) == -1) {

@@ -452,7 +452,7 @@ take(struct routes *r, struct route_dest *d, struct lease *v, int n, const struc
 	bool again = false;
 
 	for (int i = 0; i < n; i++)
-		if (v[i].epoch > d->epoch)
+		if (v[i].epoch > d->epoch && lease_epoch_bounded(v[i].epoch, now->wall))
 			d->epoch = v[i].epoch;
 	leave_others(r, d, v, n, &again);
 	for (int i = 0; i < n; i++) {
@@ -833,7 +833,7 @@ routes_restore(struct routes *r, const struct lease *l, const struct clock_both 
 	h->up_wall = now->wall;
 	d->until_ns = now->now_ns + ROUTES_WANT_NS;
 	/* What was given in the last second before that one's end is not on disk, and new ones have to be newer than that. */
-	if (l->epoch + UNSAVED_EPOCHS > d->epoch && l->epoch < VARINT_MAX - UNSAVED_EPOCHS)
+	if (l->epoch + UNSAVED_EPOCHS > d->epoch && lease_epoch_bounded(l->epoch, now->wall))
 		d->epoch = l->epoch + UNSAVED_EPOCHS;
 	r->ops->up(d, &h->lease, r->arg);
 }

@@ -303,6 +303,12 @@ fence_encode(uint8_t *buf, size_t size, const struct fence *f)
 }
 
 bool
+lease_epoch_bounded(uint64_t epoch, uint64_t now)
+{
+	return epoch / 1000 <= now + LEASE_AHEAD_MAX_S + CLOCK_SKEW_S;
+}
+
+bool
 fence_bounded(const struct fence *f, const struct record *r)
 {
 	return r->not_after - r->not_before <= FENCE_LIFE_MAX_S && f->epoch / 1000 <= r->not_after;

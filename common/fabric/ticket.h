@@ -19,6 +19,8 @@
 
 #define LEASE_HOPS_MAX		6u	/* nodes on a route, source and destination included */
 #define LEASE_LIFE_MAX_S	3600u	/* a ticket that is valid for longer is refused */
+/* An epoch is a time in ms: above a fence that reaches this far, by a clock that is ahead, a lease still has to be. */
+#define LEASE_AHEAD_MAX_S	(LEASE_LIFE_MAX_S + CLOCK_SKEW_S + 60u)
 #define LEASE_SERVICES_MAX	8u
 #define TICKET_MAX		1024u	/* bytes of a ticket record with its issuer's records, before it is sealed */
 
@@ -111,6 +113,12 @@ struct ticket_ctx {
 	/* Is there room for one more, and for what it may carry? */
 	bool		 (*room)(const struct ticket *, const struct ticket_issuer *, void *arg);
 };
+
+/*
+ * Whether the epoch is no further ahead of `now', in seconds, than it can be when nobody's clock is wrong by more than
+ * CLOCK_SKEW_S: else one could be given that no fence reaches.
+ */
+bool	lease_epoch_bounded(uint64_t epoch, uint64_t now);
 
 /*
  * Opens and verifies one sealed ticket: TICKET_OK, with *t and *by filled, or why not; of several reasons the first in the

@@ -130,6 +130,8 @@ lifetime(const struct ticket_ctx *c, const struct opened *o, const struct ticket
 {
 	switch (identity_time(&o->ticket, c->now)) {
 	case REASON_NONE:
+		if (!lease_epoch_bounded(t->epoch, c->now))
+			return TICKET_E_NOT_YET;
 		return t->hard - t->not_before > LEASE_LIFE_MAX_S ? TICKET_E_LIFETIME : TICKET_OK;
 	case REASON_AUTH_EXPIRED:
 		return TICKET_E_EXPIRED;

@@ -548,9 +548,13 @@ START_TEST(epochs_never_go_back)
 	ck_assert_uint_gt(out[0].epoch, last);
 	last = out[0].epoch;
 	/* A source that knows of a greater one gets a greater one; the others are not dragged along. */
-	ask.known_epoch = last + 1000000000;
+	ask.known_epoch = last + 100000;
 	ck_assert_int_eq(issue(), LEASE_OK);
 	ck_assert_uint_eq(out[0].epoch, ask.known_epoch + 1);
+	/* But none that no hop would take. */
+	ask.known_epoch = 1ull << 61;
+	ck_assert_int_eq(issue(), LEASE_OK);
+	ck_assert_uint_eq(out[0].epoch, t.now_ms + LEASE_AHEAD_MAX_S * 1000ull);
 	ask.known_epoch = 0;
 	ck_assert_int_eq(issue(), LEASE_OK);
 	ck_assert_uint_gt(out[0].epoch, last);
@@ -620,7 +624,7 @@ sometimes(struct leasestore *s, uint64_t *upto)
 START_TEST(a_store_that_is_deaf_once)
 {
 	struct leasestore *s = leasestore_sqlite(file);
-	const uint64_t upto = (NOW + 7200) * 1000;
+	const uint64_t upto = (NOW + 3600) * 1000;
 	struct leasestore_ops some;
 	uint64_t there;
 
@@ -829,6 +833,31 @@ START_TEST(which_fences_are_said_again)
 }
 END_TEST
 
+/* The clock was far ahead, and is set right: what it gives now all can take, and is newer each time, also after a restart. */
+START_TEST(a_clock_that_was_far_ahead)
+{
+	struct leasestore *s = leasestore_sqlite(file);
+	uint64_t last = 0;
+
+	begin();
+	ck_assert_int_eq(s->ops->epoch_put(s, (NOW + 86400) * 1000ull), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		coordinator_is(COORD, s);
+		for (unsigned k = 0; k < 3; k++) {
+			ck_assert_int_eq(issue(), LEASE_OK);
+			ck_assert_uint_gt(out[0].epoch, last);
+			ck_assert(lease_epoch_bounded(out[0].epoch, t.now_ms / 1000 - CLOCK_SKEW_S));
+			last = out[0].epoch;
+			t.now_ms++;
+		}
+		s->ops->free(s);
+		s = leasestore_sqlite(file);
+	}
+	s->ops->free(s);
+	end();
+}
+END_TEST
+
 /* A file that is not one: it is moved aside, and leases are given all the same; also where no file can be. */
 START_TEST(a_bad_file_stops_nothing)
 {
@@ -919,6 +948,7 @@ main(void)
 	tcase_add_test(kept, epochs_never_go_back);
 	tcase_add_test(kept, restarts_do_not_run_ahead);
 	tcase_add_test(kept, a_store_that_is_deaf_once);
+	tcase_add_test(kept, a_clock_that_was_far_ahead);
 	tcase_add_test(kept, leases_and_fences_are_kept);
 	tcase_add_test(kept, fences_are_said_again);
 	tcase_add_test(kept, which_fences_are_said_again);

@@ -79,6 +79,31 @@ START_TEST(forged)
 }
 END_TEST
 
+/* An epoch that no hop takes is not what is asked for next either, whoever gave it, and wherever it was kept. */
+START_TEST(epochs_ahead)
+{
+	struct lease v[LEASE_MAX], l;
+
+	want();
+	world.epoch = (now.wall + 86400) * 1000;
+	give(v, 2, false);
+	routes_answer(r, seen.ask_id, v, 2, LEASE_OK, &now);
+	ck_assert_uint_eq(seen.installs, 2);
+	ck_assert_uint_eq(d()->epoch, 0);
+	make(&l, 100, 0x20, false);
+	free(l.sealed[0].p);
+	l.sealed[0].p = NULL;
+	routes_restore(r, &l, &now);
+	ck_assert_uint_eq(d()->epoch, 0);
+	world.epoch = (now.wall + 60) * 1000;
+	make(&l, 101, 0x20, false);
+	free(l.sealed[0].p);
+	l.sealed[0].p = NULL;
+	routes_restore(r, &l, &now);
+	ck_assert_uint_ge(d()->epoch, world.epoch);
+}
+END_TEST
+
 /* As many others come as can be held: one of those that carry stays until one of the new ones does. */
 START_TEST(all_are_replaced)
 {
@@ -536,6 +561,7 @@ main(void)
 	tcase_add_test(tc, asks);
 	tcase_add_test(tc, strange_answers);
 	tcase_add_test(tc, forged);
+	tcase_add_test(tc, epochs_ahead);
 	tcase_add_test(tc, all_are_replaced);
 	tcase_add_test(tc, room_of_the_dead);
 	tcase_add_test(tc, silent_and_back);

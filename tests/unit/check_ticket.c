@@ -10,6 +10,7 @@
 #include "suite.h"
 #include "tests/unit/vectors.h"
 #include "wire/fields.h"
+#include "wire/varint.h"
 
 #define NOW	1800000000ull
 #define ROUTE_ID 0x1234567890abull
@@ -432,6 +433,9 @@ by_source_itself(void)
 	w.roles = 0;
 }
 
+/* As far ahead as an epoch may be. */
+#define EPOCH_MOST	((NOW + 3600ull + 60 + 2 * CLOCK_SKEW_S) * 1000)
+
 /* What makes it bad, in the order of the reasons; each is found even if all that come after it hold as well. */
 static void bad_seal(void) { w.to = STRANGER; }
 static void bad_issuer(void) { w.roles = 1u << ROLE_RELAY; }
@@ -439,6 +443,7 @@ static void bad_signature(void) { w.break_signature = true; }
 static void bad_hop(void) { ctx.from = p[STRANGER].id; }
 static void bad_expired(void) { good.hard = NOW; good.soft = NOW; }
 static void bad_not_yet(void) { good.not_before = NOW + CLOCK_SKEW_S + 1; good.soft = good.hard = NOW + 1000; }
+static void bad_ahead(void) { good.epoch = EPOCH_MOST + 1000; }
 static void bad_lifetime(void) { good.hard = good.not_before + LEASE_LIFE_MAX_S + 1; }
 static void bad_revoked(void) { w.revoked = p[DEST].id; }
 static void bad_fenced(void) { w.fence = 7; }
@@ -455,7 +460,7 @@ static const struct {
 } bad[] = {
 	{ bad_seal, TICKET_E_SEAL, 0 }, { bad_issuer, TICKET_E_ISSUER, 0 }, { bad_signature, TICKET_E_SIGNATURE, 0 },
 	{ bad_hop, TICKET_E_HOP, 0 }, { bad_expired, TICKET_E_EXPIRED, 1 }, { bad_not_yet, TICKET_E_NOT_YET, 1 },
-	{ bad_lifetime, TICKET_E_LIFETIME, 1 }, { bad_revoked, TICKET_E_REVOKED, 0 }, { bad_fenced, TICKET_E_FENCED, 0 },
+	{ bad_ahead, TICKET_E_NOT_YET, 1 }, { bad_lifetime, TICKET_E_LIFETIME, 1 }, { bad_revoked, TICKET_E_REVOKED, 0 }, { bad_fenced, TICKET_E_FENCED, 0 },
 	{ bad_replayed, TICKET_E_REPLAYED, 0 }, { bad_role, TICKET_E_ROLE, 0 }, { bad_class, TICKET_E_CLASS, 0 },
 	{ bad_policy, TICKET_E_POLICY, 0 }, { bad_limit, TICKET_E_LIMIT, 0 },
 };
@@ -513,6 +518,22 @@ START_TEST(each_reason_and_their_order)
 		for (unsigned other = 0; other < err; other++)
 			ck_assert_str_ne(ticket_strerror(err), ticket_strerror(other));
 	ck_assert_str_eq(ticket_strerror(TICKET_E_COUNT), "unknown");
+}
+END_TEST
+
+/* An epoch that no fence would reach for long is not taken, nor one that would never be left behind. */
+START_TEST(epochs_ahead)
+{
+	begin();
+	good.epoch = EPOCH_MOST + 999;
+	make();
+	ck_assert_int_eq(shown(), TICKET_OK);
+	good.epoch++;
+	make();
+	ck_assert_int_eq(shown(), TICKET_E_NOT_YET);
+	good.epoch = VARINT_MAX;
+	make();
+	ck_assert_int_eq(shown(), TICKET_E_NOT_YET);
 }
 END_TEST
 
@@ -643,6 +664,7 @@ main(void)
 	tcase_add_test(c, encode_refuses);
 	tcase_add_test(c, good_at_each_place);
 	tcase_add_test(c, each_reason_and_their_order);
+	tcase_add_test(c, epochs_ahead);
 	tcase_add_test(c, forms);
 	tcase_add_test(c, issuers);
 	tcase_add_test(c, hops);
