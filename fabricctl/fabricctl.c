@@ -103,6 +103,8 @@ ask(const struct options *o, const char *name, const char *command, const char *
 	if (c == NULL)
 		return EXIT_UNUSABLE;
 	status = client_request(c, command, argument, 0, WAIT_S, keep_row, &rows, text);
+	if (status == 0 && rows.full)
+		status = 1;
 	if (status == -1)
 		status = EXIT_UNUSABLE;
 	else if (o->json)

@@ -77,7 +77,7 @@ route(const struct routed *r, const uint8_t *node_id)
 {
 	const struct way *y = manager_way(r->spread->manager, node_id);
 
-	return y != NULL && y->route_id != 0 ? y : NULL;
+	return r->dir->dataplane && y != NULL && y->route_id != 0 ? y : NULL;
 }
 
 /* Why it is not up; a peer that waits to be dialled by the other side has no fault. */

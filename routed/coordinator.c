@@ -110,7 +110,7 @@ earlier(uint64_t a, uint64_t b)
 
 /* --- epochs: the time in ms, unless that would not be greater than all before --- */
 
-/* What is further ahead nobody takes: the clock was wrong by so much when it was given, and nobody took it then. */
+/* What is further ahead nobody takes whose clock is right: this node's was wrong when it gave such a one. */
 static uint64_t
 epoch_max(uint64_t now_ms)
 {
@@ -129,7 +129,9 @@ epoch_next(struct coordinator *c, uint64_t now_ms)
 		if (upto > c->epoch_last)
 			c->epoch_last = upto;
 	}
-	e = now_ms > c->epoch_last ? now_ms : earlier(c->epoch_last + 1, epoch_max(now_ms));
+	e = now_ms > c->epoch_last ? now_ms : c->epoch_last + 1;
+	if (e > epoch_max(now_ms))	/* and the last is not forgotten: it may be now that the clock is wrong */
+		return epoch_max(now_ms);
 	c->epoch_last = e;
 	/* A minute for each of many restarts would be more than a fence by another clock is ahead of. */
 	ahead = e > now_ms ? EPOCHS_STEP : EPOCHS_AHEAD;

@@ -120,7 +120,8 @@ enum lease_error coordinator_hear(struct coordinator *, const uint8_t *source, u
 /*
  * Issues leases: `out' gets at most `max', the best first for the most urgent class asked for; all with one epoch, which is
  * greater than known_epoch, than any that this coordinator gave before (also before a restart), and grows with the time,
- * so that it is greater than another coordinator's of a moment ago, too. Returns how many, or -1 with *why.
+ * so that it is greater than another coordinator's of a moment ago, too; but never more than LEASE_AHEAD_MAX_S ahead of the
+ * time. Returns how many, or -1 with *why.
  * now_ms: since 1970; now_ns: the monotonic clock's.
  *
  * What it says has failed counts against these nodes, as graph_failed_told() does, where they are relays of a route that it

@@ -706,9 +706,12 @@ send_rest(struct install *in)
 
 /* --- time --- */
 
+/* The clock may have been set back since it was taken: what is far ahead now would keep what comes out for as long. */
 static unsigned
 judge_time(const struct installed *e, const struct clock_both *now)
 {
+	if (!lease_epoch_bounded(e->t.epoch, now->wall))
+		return TICKET_E_NOT_YET;
 	if (e->old_ns != 0 && now->now_ns > e->old_ns && now->now_ns - e->old_ns > INSTALL_OLD_NS)
 		return TICKET_E_REPLAYED;
 	return INSTALL_OK;

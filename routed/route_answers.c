@@ -101,8 +101,10 @@ rows_way(char buf[24], uint64_t route_id)
 static void
 finish(struct route_answers *r, struct route_answer_state *a)
 {
-	if (a->rows.cut && a->text[0] == '\0')
+	if (a->rows.cut && a->status == 0) {
 		snprintf(a->text, sizeof(a->text), "the answer was too long: some rows are not shown");
+		a->status = 1;
+	}
 	worker_done(r->worker, a->id, a->status, a->text);
 	rowlist_free(&a->rows);
 	a->used = false;

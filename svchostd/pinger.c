@@ -78,7 +78,7 @@ row_answer(struct ping *p, uint64_t seq, const uint64_t *rtt_us)
 		row_uint(&w, "rtt_us", *rtt_us);
 	else
 		row_str(&w, "reason", reason_name(REASON_TIMEOUT));
-	worker_row(p->pinger->worker, p->request, &w);
+	worker_row_once(p->pinger->worker, p->request, &w);
 	ipc_flush(p->pinger->worker->ctl);	/* somebody watches */
 }
 
@@ -95,7 +95,7 @@ row_sums(struct ping *p)
 	row_uint(&w, "min_us", p->min_us);
 	row_uint(&w, "avg_us", p->received == 0 ? 0 : p->sum_us / p->received);
 	row_uint(&w, "max_us", p->max_us);
-	worker_row(p->pinger->worker, p->request, &w);
+	worker_row_once(p->pinger->worker, p->request, &w);
 }
 
 static void

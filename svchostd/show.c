@@ -59,27 +59,28 @@ end_row(struct row_writer *w, const struct pump_info *i, const struct nodes *nod
 	put_times(w, i, now_ns);
 }
 
-/* Those that ended not long ago, and why. */
-static void
+/* Those that ended not long ago, and why. How many found no room. */
+static uint64_t
 ended_rows(struct worker *worker, const struct hub *hub, const struct nodes *nodes, uint64_t request, uint64_t now_ns)
 {
 	const struct pump_ended *e;
 	struct row_writer w;
+	uint64_t lost = 0;
 
 	for (unsigned i = 0; (e = pump_ended(hub, i)) != NULL && e->at_ns + ENDED_SHOWN_S * NS_PER_SEC > now_ns; i++) {
 		end_row(&w, &e->info, nodes, "ended", e->at_ns);
 		row_str(&w, "reason", reason_name(e->reason));
 		row_uint(&w, "ended_ms", (now_ns - e->at_ns) / NS_PER_MS);
-		if (worker_row(worker, request, &w) == -1)
-			return;
+		lost += worker_row(worker, request, &w) == -1;
 	}
+	return lost;
 }
 
 void
 show_ends(struct worker *worker, struct hub *hub, const struct nodes *nodes, uint64_t request)
 {
-	uint64_t now = clock_ns(), n = 0, shown = 0;
-	char text[80] = "";
+	uint64_t now = clock_ns(), n = 0, shown = 0, lost;
+	char text[128] = "";
 	struct pump_info info;
 	struct row_writer w;
 
@@ -91,9 +92,9 @@ show_ends(struct worker *worker, struct hub *hub, const struct nodes *nodes, uin
 		if (worker_row(worker, request, &w) == 0)
 			shown++;
 	}
-	ended_rows(worker, hub, nodes, request, now);
-	if (shown != n)
-		snprintf(text, sizeof(text), "only the oldest %llu of %llu streams are shown", (unsigned long long)shown,
-		    (unsigned long long)n);
-	worker_done(worker, request, 0, text);
+	lost = ended_rows(worker, hub, nodes, request, now);
+	if (shown != n || lost > 0)
+		snprintf(text, sizeof(text), "only the oldest %llu of %llu streams are shown, and %llu that ended are not",
+		    (unsigned long long)shown, (unsigned long long)n, (unsigned long long)lost);
+	worker_done(worker, request, text[0] != '\0', text);
 }

@@ -95,14 +95,13 @@ has_room(struct ipc *ctl)
 static int
 wait_for_room(struct worker *w, const struct procmsg *m, size_t max)
 {
-	uint8_t buf[FRAME_CONTROL_MAX];
-	size_t len = procmsg_encode(buf, sizeof(buf), m);
+	uint8_t buf[sizeof(size_t) + FRAME_CONTROL_MAX];
+	size_t len = procmsg_encode(buf + sizeof(len), sizeof(buf) - sizeof(len), m);
 
+	memcpy(buf, &len, sizeof(len));
 	if (len == 0 || (waiting == NULL && (waiting = evbuffer_new()) == NULL) ||
-	    evbuffer_get_length(waiting) + sizeof(len) + len > max || evbuffer_expand(waiting, sizeof(len) + len) == -1)
+	    evbuffer_get_length(waiting) + sizeof(len) + len > max || evbuffer_add(waiting, buf, sizeof(len) + len) == -1)
 		return -1;
-	evbuffer_add(waiting, &len, sizeof(len));
-	evbuffer_add(waiting, buf, len);
 	ipc_want_room(w->ctl);
 	return 0;
 }
@@ -166,7 +165,7 @@ worker_done(struct worker *w, uint64_t id, unsigned status, const char *text)
 		copy_text(m.done.text, sizeof(m.done.text), text);
 	if (lost_id == id && lost_rows > 0) {
 		m.done.status = 1;
-		snprintf(m.done.text, sizeof(m.done.text), "%u rows more are left out: too much waits to be read", lost_rows);
+		snprintf(m.done.text, sizeof(m.done.text), "%u rows more are left out: they are too long, or too much waits to be read", lost_rows);
 		lost_rows = 0;
 	}
 	if (answer(w, &m, 2 * WORKER_WAIT_MAX) == -1)

@@ -69,7 +69,7 @@ int	worker_main(const struct worker_ops *, int argc, char **argv);
 #define WORKER_WAIT_MAX	(8u << 20)
 int	worker_row(struct worker *, uint64_t id, const struct row_writer *);
 
-/* As worker_row(), for an answer that is made in one go: worker_done() fails it if one of its rows found no room. */
+/* As worker_row(): if the row found no room worker_done() fails the answer, unless another was made meanwhile. */
 void	worker_row_once(struct worker *, uint64_t id, const struct row_writer *);
 
 /* The end of an answer, behind its rows; `status' is fabricctl's exit status. */

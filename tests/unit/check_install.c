@@ -694,6 +694,32 @@ START_TEST(expires)
 }
 END_TEST
 
+/* The clock of all was hours ahead, and is set right: what was given then ends, and what is given now has its place. */
+START_TEST(clock_set_back)
+{
+	struct wish w = usual;
+
+	w.epoch = WALL * 1000ull;
+	ck_assert_uint_eq(install(&w), INSTALL_OK);
+	assert_everywhere(1);
+	now.wall -= 3600 + 60;
+	for (unsigned i = S; i <= D; i++)
+		install_tick(n[i].in, &now);
+	assert_everywhere(1);		/* a fence may have been as far ahead */
+	now.wall -= 3600;
+	for (unsigned i = S; i <= D; i++)
+		install_tick(n[i].in, &now);
+	run();
+	assert_everywhere(0);
+	ck_assert_uint_eq(n[S].error, TICKET_E_NOT_YET);
+	w.epoch = now.wall * 1000;
+	w.not_before = now.wall - 30;
+	w.hard = now.wall + 300;
+	ck_assert_uint_eq(install(&w), INSTALL_OK);
+	assert_everywhere(1);
+}
+END_TEST
+
 /* Who is silent is named by the hop before it, before the source gives up itself. */
 START_TEST(silent_hop)
 {
@@ -975,6 +1001,7 @@ main(void)
 	tcase_add_loop_test(tc, fence_ends, 0, 3);
 	tcase_add_test(tc, fenced_unknown);
 	tcase_add_test(tc, expires);
+	tcase_add_test(tc, clock_set_back);
 	tcase_add_test(tc, silent_hop);
 	tcase_add_test(tc, relay_restarts);
 	tcase_add_loop_test(tc, young_relay, 0, 2);
