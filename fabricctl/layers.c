@@ -90,7 +90,7 @@ session_layer(struct rows *out, const char *socket, const char *node)
 		say(out, "session", "up", detail);
 	} else {
 		snprintf(detail, sizeof(detail), "%.200s", text_of(b, row, "reason"));
-		say(out, "session", text_of(a, row, "state"), detail);
+		say(out, "session", row_is(row, "state", "routed") ? "none" : text_of(a, row, "state"), detail);
 	}
 	rows_free(&s.rows);
 }

@@ -162,13 +162,16 @@ struct of {
 	const struct known *known;
 };
 
-/* It has a session to somebody else, who need not be known here: there may be a route. */
+/* It has a session to somebody else, as far as that is known: there may be a route. */
 static bool
-others_reach(const struct routed *r, const struct known *k)
+others_reach(const struct knowns *ks, const struct known *k)
 {
-	for (size_t i = 0; k != NULL && i < k->facts->nlinks; i++)
-		if (memcmp(k->facts->links[i].node_id, r->dir->board.own_id, NODE_ID_LEN) != 0)
+	for (size_t i = 0; k != NULL && i < k->facts->nlinks; i++) {
+		const struct known *other = known_find(ks, k->facts->links[i].node_id);
+
+		if (other != NULL && !other->self)
 			return true;
+	}
 	return false;
 }
 
@@ -185,7 +188,7 @@ service_state(const struct routed *r, const struct of *of, const struct service 
 		return "no-role";
 	if (peer_up || route(r, of->peer != NULL ? of->peer->node_id : k->node_id) != NULL)
 		return "reachable";
-	return others_reach(r, k) ? "far" : "unreachable";
+	return others_reach(r->spread->knowns, k) ? "far" : "unreachable";
 }
 
 static void
