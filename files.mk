@@ -80,7 +80,7 @@ UNIT = \
 	tests/unit/check_vpnd tests/unit/check_vpnd_keys tests/unit/check_worker \
 	tests/unit/check_box tests/unit/check_system tests/unit/check_routed_conf tests/unit/check_signed \
 	tests/unit/check_policy \
-	tests/unit/check_asking tests/unit/check_install tests/unit/check_routemsg tests/unit/check_routes tests/unit/check_routes_self tests/unit/check_sources tests/unit/check_usage \
+	tests/unit/check_asking tests/unit/check_install tests/unit/check_install_time tests/unit/check_routemsg tests/unit/check_routes tests/unit/check_routes_self tests/unit/check_sources tests/unit/check_usage \
 	tests/unit/check_ways \
 	tests/unit/check_policy tests/unit/check_policy_conf \
 	tests/unit/check_graph tests/unit/check_ticket tests/unit/check_coordinator \
