@@ -165,7 +165,8 @@ worker_done(struct worker *w, uint64_t id, unsigned status, const char *text)
 		copy_text(m.done.text, sizeof(m.done.text), text);
 	if (lost_id == id && lost_rows > 0) {
 		m.done.status = 1;
-		snprintf(m.done.text, sizeof(m.done.text), "%u rows more are left out: they are too long, or too much waits to be read", lost_rows);
+		snprintf(m.done.text, sizeof(m.done.text),
+		    "%u rows more are left out: they are too long, or too much waits to be read", lost_rows);
 		lost_rows = 0;
 	}
 	if (answer(w, &m, 2 * WORKER_WAIT_MAX) == -1)

@@ -64,7 +64,7 @@ int	worker_main(const struct worker_ops *, int argc, char **argv);
 /*
  * Rows leave many a message: when it is full, with worker_done(), or at ipc_flush(w->ctl). What the control channel does not
  * take waits here, up to WORKER_WAIT_MAX bytes of all answers together. -1: no room now; the caller tries again, or says in
- * worker_done() what is missing.
+ * worker_done() what is missing. So it is for a row that is longer than ROW_MAX, which is logged.
  */
 #define WORKER_WAIT_MAX	(8u << 20)
 int	worker_row(struct worker *, uint64_t id, const struct row_writer *);

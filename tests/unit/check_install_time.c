@@ -6,12 +6,10 @@ START_TEST(expires)
 {
 	ck_assert_uint_eq(install(&usual), INSTALL_OK);
 	now.wall = HARD - 1;
-	for (unsigned i = S; i <= D; i++)
-		install_tick(n[i].in, &now);
+	tick();
 	assert_everywhere(1);
 	now.wall = HARD;
-	for (unsigned i = S; i <= D; i++)
-		install_tick(n[i].in, &now);
+	tick();
 	assert_everywhere(0);
 	ck_assert_uint_eq(n[S].error, TICKET_E_EXPIRED);
 	ck_assert_uint_eq(n[R1].events[INSTALL_EV_EXPIRED], 1);
@@ -28,12 +26,10 @@ START_TEST(clock_set_back)
 	ck_assert_uint_eq(install(&w), INSTALL_OK);
 	assert_everywhere(1);
 	now.wall -= 3600 + 60;
-	for (unsigned i = S; i <= D; i++)
-		install_tick(n[i].in, &now);
+	tick();
 	assert_everywhere(1);		/* a fence may have been as far ahead */
 	now.wall -= 3600;
-	for (unsigned i = S; i <= D; i++)
-		install_tick(n[i].in, &now);
+	tick();
 	run();
 	assert_everywhere(0);
 	ck_assert_uint_eq(n[S].error, TICKET_E_NOT_YET);
@@ -52,8 +48,7 @@ START_TEST(silent_hop)
 	ck_assert_uint_eq(install(&usual), INSTALL_OK);
 	for (unsigned ms = 0; ms < 3000 && n[S].results == 0; ms += 100) {
 		now.now_ns += 100 * NS_PER_MS;
-		for (unsigned i = S; i <= D; i++)
-			install_tick(n[i].in, &now);
+		tick();
 		run();
 	}
 	ck_assert_uint_eq(n[S].error, INSTALL_E_TIMEOUT);
@@ -77,8 +72,7 @@ START_TEST(relay_restarts)
 	n[R1].up[R2] = false;
 	ck_assert_uint_eq(install(&usual), INSTALL_OK);
 	now.now_ns += 60 * NS_PER_SEC;
-	for (unsigned i = S; i <= D; i++)
-		install_tick(n[i].in, &now);
+	tick();
 	run();
 	assert_everywhere(1);
 }
@@ -104,8 +98,7 @@ START_TEST(young_relay)
 	install_mesh_up(n[R1].in, n[R2].id, &now);
 	run();
 	now.now_ns += 60 * NS_PER_SEC;
-	for (unsigned i = S; i <= D; i++)
-		install_tick(n[i].in, &now);
+	tick();
 	run();
 	assert_everywhere(1);
 	/* Later there is no such excuse for one that is new. */

@@ -263,6 +263,14 @@ run(void)
 	}
 }
 
+/* Their time passes; what that makes be sent is still to be delivered. */
+static inline void
+tick(void)
+{
+	for (unsigned i = S; i <= D; i++)
+		install_tick(n[i].in, &now);
+}
+
 /* --- leases --- */
 
 struct wish {
