@@ -443,6 +443,32 @@ START_TEST(long_answers_wait)
 }
 END_TEST
 
+/* A long answer that nobody reads does not keep from the supervisor what else there is to say. */
+START_TEST(long_answers_leave_room)
+{
+	struct procmsg m, req = { .type = PM_REQUEST, .request = { .id = 81, .command = "once", .count = 100000 } };
+	unsigned oks = 0, ends = 0;
+
+	expect(PM_READY, NULL);
+	rows = 0;
+	send_msg(&req, -1);
+	for (unsigned i = 0; i < 3; i++) {
+		say(PM_CONF_BEGIN);
+		say(PM_CONF_END);
+		say(PM_CONF_ABORT);
+	}
+	usleep(500000);
+	while (oks < 3 || ends < 1) {
+		unsigned type = hear(&m);
+
+		ck_assert_uint_ne(type, 0);
+		oks += type == PM_CONF_OK;
+		ends += type == PM_DONE;
+	}
+	ck_assert_uint_eq(rows, req.request.count);
+}
+END_TEST
+
 /* More than may wait: its end says how much is missing. The next one is whole. */
 START_TEST(longer_answers_say_so)
 {
@@ -673,6 +699,7 @@ main(void)
 	tcase_add_test(tc, bad_item);
 	tcase_add_test(tc, requests);
 	tcase_add_test(tc, long_answers_wait);
+	tcase_add_test(tc, long_answers_leave_room);
 	tcase_add_test(tc, longer_answers_say_so);
 	tcase_add_test(tc, ports);
 	tcase_add_test(tc, other_messages);
